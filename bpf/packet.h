@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT
+ *
+ * What crosses between the BPF programs and user space: every struct that both sides touch and
+ * every number that both sides must agree on. src/pktexp/kernel/records.py mirrors this file and
+ * is checked against the object's BTF, so a change here that is forgotten there is named at start.
+ *
+ * Fixed-width fields, explicit padding, no kernel headers. Integers are in host byte order;
+ * addresses are bytes as they stand in the packet.
+ */
+#ifndef PKTEXP_PACKET_H
+#define PKTEXP_PACKET_H
+
+/* What the first byte of a frame on an interface is. */
+enum link_type {
+	LINK_ETHERNET = 0,
+	LINK_IP = 1,	 /* tun, wireguard, ipip: the IP header */
+	LINK_OPAQUE = 2, /* anything else: counted, not parsed */
+};
+
+enum direction {
+	DIRECTION_INGRESS = 0,
+};
+
+/*
+ * Protocol classes. One flat index serves as the counter's place in interface_counters and as part
+ * of a flow's key: non-IP classes first, then CLASS_IPV4 + an ip_class, then CLASS_IPV6 + one.
+ */
+enum link_class {
+	LINK_CLASS_OTHER = 0,
+	LINK_CLASS_ARP = 1,
+	LINK_CLASS_LLC = 2, /* IEEE 802.3 length field: spanning tree and the like */
+	LINK_CLASS_LLDP = 3,
+	LINK_CLASS_MPLS = 4,
+	LINK_CLASS_PPPOE = 5,
+	LINK_CLASS_EAPOL = 6,
+	LINK_CLASS_MACSEC = 7,
+};
+
+enum ip_class {
+	IP_CLASS_OTHER = 0,
+	IP_CLASS_TCP = 1,
+	IP_CLASS_UDP = 2,
+	IP_CLASS_ICMP = 3,
+	IP_CLASS_ICMPV6 = 4,
+	IP_CLASS_SCTP = 5,
+	IP_CLASS_IGMP = 6,
+	IP_CLASS_GRE = 7,
+	IP_CLASS_ESP = 8,
+	IP_CLASS_AH = 9,
+	IP_CLASS_IPIP = 10,
+	IP_CLASS_IPV6 = 11, /* IPv6 inside IP: 6in4 and the like */
+	IP_CLASS_OSPF = 12,
+	IP_CLASS_PIM = 13,
+	IP_CLASS_VRRP = 14,
+	IP_CLASS_DCCP = 15,
+};
+
+enum packet_class {
+	CLASS_LINK = 0,
+	CLASS_IPV4 = 8,
+	CLASS_IPV6 = 24,
+	CLASS_COUNT = 40,
+};
+
+/* Packet sizes are counted for these groups of classes. */
+enum size_group {
+	SIZE_GROUP_OTHER = 0,
+	SIZE_GROUP_TCP = 1,
+	SIZE_GROUP_UDP = 2,
+	SIZE_GROUP_ICMP = 3,
+	SIZE_GROUP_ICMPV6 = 4,
+	SIZE_GROUP_COUNT = 5,
+};
+
+/* Upper bounds, in bytes, of the size buckets; the last bucket takes the rest. */
+enum size_bound {
+	SIZE_BOUND_0 = 64,
+	SIZE_BOUND_1 = 128,
+	SIZE_BOUND_2 = 256,
+	SIZE_BOUND_3 = 512,
+	SIZE_BOUND_4 = 1024,
+	SIZE_BOUND_5 = 1518,
+	SIZE_BOUND_6 = 4096,
+	SIZE_BOUND_7 = 9216,
+	SIZE_BOUND_8 = 16384,
+	SIZE_BOUND_9 = 65535,
+};
+
+/* Why a packet could not be parsed to its end; it is counted as far as it could be. */
+enum unparsed {
+	UNPARSED_NOTHING = 0, /* parsed whole */
+	UNPARSED_TRUNCATED_LINK = 1,
+	UNPARSED_TRUNCATED_NETWORK = 2,
+	UNPARSED_TRUNCATED_TRANSPORT = 3,
+	UNPARSED_BAD_HEADER = 4,
+	UNPARSED_VLAN_DEPTH = 5,
+	UNPARSED_EXTENSION_DEPTH = 6,
+	UNPARSED_COUNT = 7,
+};
+
+enum limit {
+	SIZE_BUCKETS = 11,
+	MAX_VLAN_TAGS = 4,
+	MAX_EXTENSION_HEADERS = 8,
+	INTERFACE_WAYS = 4,
+};
+
+/* Chosen by user space before loading; constants to the verifier. */
+struct config {
+	__u32 counter_rows;   /* rows in the counters map: one a CPU, the last one shared */
+	__u32 slots;	      /* interface slots a row; a power of two */
+	__u32 bucket_mask;    /* buckets in the interface table, less one */
+	__u32 rings;	      /* ring buffers; CPUs are dealt out over them */
+	__u32 wakeup_bytes;   /* unread bytes in a ring that are worth waking its reader */
+	__u8 events;	      /* send packet_info records */
+	__u8 _pad[3];
+};
+
+/*
+ * Where an interface's packets are counted. `id` names one lease of a slot: its low bits are the
+ * slot, the rest counts how often the slot was let. An entry is found by the ifindex whatever its
+ * size; 0 is no interface.
+ */
+struct interface_entry {
+	__u32 ifindex;
+	__u32 id;
+	__u32 link_type; /* enum link_type */
+};
+
+struct interface_bucket {
+	struct interface_entry ways[INTERFACE_WAYS];
+};
+
+struct tally {
+	__u64 packets;
+	__u64 bytes;
+};
+
+struct interface_counters {
+	struct tally classes[CLASS_COUNT];
+	__u64 sizes[SIZE_GROUP_COUNT * SIZE_BUCKETS];
+	__u64 unparsed[UNPARSED_COUNT];
+	struct tally lost; /* events that found no room in their ring */
+};
+
+/* One packet, as it goes to user space. IPv4 addresses take the first four bytes. */
+struct packet_info {
+	__u8 saddr[16];
+	__u8 daddr[16];
+	__u32 interface; /* interface_entry.id */
+	__u16 sport;
+	__u16 dport;
+	__u8 packet_class; /* enum packet_class */
+	__u8 direction;	   /* enum direction */
+	__u8 _pad[2];
+	__u32 packets;
+	__u64 bytes;
+};
+
+/* A reader sets `armed` and sleeps; the program that fills its ring far enough clears it. */
+struct ring_wakeup {
+	__u32 armed;
+	__u32 _pad[15]; /* a cache line each, so that rings do not share one */
+};
+
+#endif

@@ -1,0 +1,1 @@
+"""Everything that touches the kernel: libbpf, the datapath, its maps, and netlink."""

@@ -1,0 +1,217 @@
+"""numpy mirror of bpf/packet.h, held against the object's BTF when it is opened (datapath.py).
+
+A field that is added to packet.h and forgotten here is an error at start that names it.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pktexp.errors import PktexpError
+from pktexp.kernel.btf import Btf, Field
+
+Records = npt.NDArray[np.void]
+
+
+class LinkType(IntEnum):
+    """What the first byte of a frame is (enum link_type)."""
+
+    ETHERNET = 0
+    IP = 1
+    OPAQUE = 2
+
+
+class Direction(IntEnum):
+    """Which way a packet goes (enum direction)."""
+
+    INGRESS = 0
+
+
+class LinkClass(IntEnum):
+    """Classes of packets that are not IP (enum link_class)."""
+
+    OTHER = 0
+    ARP = 1
+    LLC = 2
+    LLDP = 3
+    MPLS = 4
+    PPPOE = 5
+    EAPOL = 6
+    MACSEC = 7
+
+
+class IpClass(IntEnum):
+    """Classes of packets by IP protocol number (enum ip_class)."""
+
+    OTHER = 0
+    TCP = 1
+    UDP = 2
+    ICMP = 3
+    ICMPV6 = 4
+    SCTP = 5
+    IGMP = 6
+    GRE = 7
+    ESP = 8
+    AH = 9
+    IPIP = 10
+    IPV6 = 11
+    OSPF = 12
+    PIM = 13
+    VRRP = 14
+    DCCP = 15
+
+
+class PacketClass(IntEnum):
+    """Where each family's classes begin in the flat index (enum packet_class)."""
+
+    LINK = 0
+    IPV4 = 8
+    IPV6 = 24
+    COUNT = 40
+
+
+class SizeGroup(IntEnum):
+    """Groups of classes that share a histogram of sizes (enum size_group)."""
+
+    OTHER = 0
+    TCP = 1
+    UDP = 2
+    ICMP = 3
+    ICMPV6 = 4
+
+
+class Unparsed(IntEnum):
+    """Why a packet could not be parsed to its end (enum unparsed)."""
+
+    NOTHING = 0
+    TRUNCATED_LINK = 1
+    TRUNCATED_NETWORK = 2
+    TRUNCATED_TRANSPORT = 3
+    BAD_HEADER = 4
+    VLAN_DEPTH = 5
+    EXTENSION_DEPTH = 6
+
+
+# Upper bounds of the size buckets in bytes; one more bucket takes what is larger (enum size_bound).
+SIZE_BOUNDS = (64, 128, 256, 512, 1024, 1518, 4096, 9216, 16384, 65535)
+SIZE_BUCKETS = len(SIZE_BOUNDS) + 1
+INTERFACE_WAYS = 4
+
+CONFIG = np.dtype(
+    [
+        ("counter_rows", "u4"),
+        ("slots", "u4"),
+        ("bucket_mask", "u4"),
+        ("rings", "u4"),
+        ("wakeup_bytes", "u4"),
+        ("events", "u1"),
+        ("_pad", "u1", 3),
+    ]
+)
+INTERFACE_ENTRY = np.dtype([("ifindex", "u4"), ("id", "u4"), ("link_type", "u4")])
+INTERFACE_BUCKET = np.dtype([("ways", INTERFACE_ENTRY, INTERFACE_WAYS)])
+TALLY = np.dtype([("packets", "u8"), ("bytes", "u8")])
+INTERFACE_COUNTERS = np.dtype(
+    [
+        ("classes", TALLY, PacketClass.COUNT),
+        ("sizes", "u8", len(SizeGroup) * SIZE_BUCKETS),
+        ("unparsed", "u8", len(Unparsed)),
+        ("lost", TALLY),
+    ]
+)
+PACKET_INFO = np.dtype(
+    [
+        ("saddr", "u1", 16),
+        ("daddr", "u1", 16),
+        ("interface", "u4"),
+        ("sport", "u2"),
+        ("dport", "u2"),
+        ("packet_class", "u1"),
+        ("direction", "u1"),
+        ("_pad", "u1", 2),
+        ("packets", "u4"),
+        ("bytes", "u8"),
+    ]
+)
+RING_WAKEUP = np.dtype([("armed", "u4"), ("_pad", "u4", 15)])
+
+# The fields by which flows are told apart: the first words of packet_info, whose `packets` is no
+# part of them though it shares the last word.
+FLOW_KEY_FIELDS = ("saddr", "daddr", "interface", "sport", "dport", "packet_class", "direction")
+FLOW_KEY = np.dtype(
+    {
+        "names": list(FLOW_KEY_FIELDS),
+        "formats": [PACKET_INFO[name] for name in FLOW_KEY_FIELDS],
+        "offsets": [PACKET_INFO.fields[name][1] for name in FLOW_KEY_FIELDS],  # type: ignore[index]
+        "itemsize": 48,
+    }
+)
+
+# A record as it lies in a ring: the kernel's header (kernel/bpf/ringbuf.c, 5.8), then ours.
+RING_RECORD = np.dtype([("header", "u4"), ("page_offset", "u4"), ("info", PACKET_INFO)])
+
+STRUCTS = {
+    "config": CONFIG,
+    "interface_entry": INTERFACE_ENTRY,
+    "interface_bucket": INTERFACE_BUCKET,
+    "tally": TALLY,
+    "interface_counters": INTERFACE_COUNTERS,
+    "packet_info": PACKET_INFO,
+    "ring_wakeup": RING_WAKEUP,
+}
+
+
+def _enumerators(prefix: str, members: type[IntEnum]) -> dict[str, int]:
+    return {f"{prefix}_{m.name}": m.value for m in members}
+
+
+ENUMS: dict[str, dict[str, int]] = {
+    "link_type": _enumerators("LINK", LinkType),
+    "direction": _enumerators("DIRECTION", Direction),
+    "link_class": _enumerators("LINK_CLASS", LinkClass),
+    "ip_class": _enumerators("IP_CLASS", IpClass),
+    "packet_class": _enumerators("CLASS", PacketClass),
+    "size_group": _enumerators("SIZE_GROUP", SizeGroup) | {"SIZE_GROUP_COUNT": len(SizeGroup)},
+    "size_bound": {f"SIZE_BOUND_{i}": bound for i, bound in enumerate(SIZE_BOUNDS)},
+    "unparsed": _enumerators("UNPARSED", Unparsed) | {"UNPARSED_COUNT": len(Unparsed)},
+}
+LIMITS = {"SIZE_BUCKETS": SIZE_BUCKETS, "INTERFACE_WAYS": INTERFACE_WAYS}
+
+
+def mismatches(btf: Btf) -> list[str]:
+    """Every difference between this module and the object's BTF, as sentences; [] if they agree."""
+    found = []
+    for name, dtype in STRUCTS.items():
+        size, fields = btf.struct(name)
+        found += _differences(f"struct {name}", _layout(dtype), {f.name: f for f in fields})
+        if size != dtype.itemsize:
+            found.append(f"struct {name}: {size} bytes in the object, {dtype.itemsize} here")
+    for name, values in ENUMS.items():
+        found += _differences(f"enum {name}", values, btf.enum(name))
+    limits = btf.enum("limit")
+    found += _differences("enum limit", LIMITS, {k: v for k, v in limits.items() if k in LIMITS})
+    return found
+
+
+def check(btf: Btf) -> None:
+    """PktexpError, naming what differs, unless this module and the object's BTF agree."""
+    if found := mismatches(btf):
+        raise PktexpError(
+            f"the BPF object does not fit this pktexp: {'; '.join(found)}",
+            "object and package are built together: run 'make -C bpf', or install again",
+        )
+
+
+def _layout(dtype: np.dtype[Any]) -> dict[str, Field]:
+    fields = dtype.fields or {}
+    return {name: Field(name, fields[name][1], fields[name][0].itemsize) for name in fields}
+
+
+def _differences(what: str, here: dict[str, Any], there: dict[str, Any]) -> list[str]:
+    names = sorted(here.keys() | there.keys())
+    pairs = [(name, here.get(name), there.get(name)) for name in names]
+    return [f"{what}.{n}: {theirs} in the object, {ours} here" for n, ours, theirs in pairs if ours != theirs]

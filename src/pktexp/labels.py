@@ -1,0 +1,63 @@
+"""How records (kernel/records.py) read as label values; used by metrics.py."""
+
+from __future__ import annotations
+
+import socket
+from typing import Any
+
+from pktexp.kernel.records import (
+    Direction,
+    IpClass,
+    LinkClass,
+    PacketClass,
+    SizeGroup,
+    Unparsed,
+)
+
+OTHER = "other"
+
+
+def _classes() -> dict[int, tuple[str, str]]:
+    link = {PacketClass.LINK + c: (c.name.lower(), "") for c in LinkClass}
+    ipv4 = {PacketClass.IPV4 + c: (c.name.lower(), "4") for c in IpClass}
+    ipv6 = {PacketClass.IPV6 + c: (c.name.lower(), "6") for c in IpClass}
+    return link | ipv4 | ipv6
+
+
+CLASSES = _classes()
+"""packet class -> (protocol, IP version; "" for what is not IP)"""
+
+DIRECTIONS = {direction.value: direction.name.lower() for direction in Direction}
+UNPARSED = {r.value: r.name.lower() for r in Unparsed if r is not Unparsed.NOTHING}
+SIZE_GROUPS = {group.value: group.name.lower() for group in SizeGroup}
+
+
+def size_group(packet_class: int) -> SizeGroup:
+    """The size group of a packet class, as in packet.bpf.c."""
+    protocol, version = CLASSES[packet_class]
+    return SizeGroup.__members__.get(protocol.upper() if version else "", SizeGroup.OTHER)
+
+
+def endpoints(key: Any) -> tuple[str, str]:
+    """Source and destination of a flow key (FLOW_KEY); "" where the packet has no addresses.
+
+    `address` where the key has no ports, else `address:port`, and `[address]:port` for IPv6.
+    """
+    packet_class = int(key["packet_class"])
+    has_addresses = packet_class >= PacketClass.IPV4 or packet_class == LinkClass.ARP
+    if not has_addresses:
+        return "", ""
+    ipv6 = packet_class >= PacketClass.IPV6
+    has_ports = bool(key["sport"] or key["dport"])
+    return (
+        _endpoint(bytes(key["saddr"]), int(key["sport"]), ipv6, has_ports),
+        _endpoint(bytes(key["daddr"]), int(key["dport"]), ipv6, has_ports),
+    )
+
+
+def _endpoint(address: bytes, port: int, ipv6: bool, has_port: bool) -> str:
+    family, size = (socket.AF_INET6, 16) if ipv6 else (socket.AF_INET, 4)
+    text = socket.inet_ntop(family, address[:size])
+    if not has_port:
+        return text
+    return f"[{text}]:{port}" if ipv6 else f"{text}:{port}"

@@ -1,0 +1,107 @@
+"""Prometheus families about the exporter itself: events, losses of its own, memory, BPF run time.
+
+Beside metrics.py, which is about the traffic; both go into one registry (service.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from pktexp.flows import FlowTable
+from pktexp.interfaces import Interfaces
+from pktexp.kernel.datapath import Datapath
+from pktexp.reader import Reader
+
+STATISTICS = Path("/proc/sys/kernel/bpf_stats_enabled")
+
+# name, help, attribute of a Reader
+RING_COUNTERS = (
+    ("pktexp_events", "Records read from a ring buffer.", "events"),
+    ("pktexp_event_batches", "Batches in which those records were merged.", "batches"),
+    ("pktexp_event_merge_seconds", "Time spent merging batches.", "merge_seconds"),
+    ("pktexp_event_merge_failures", "Batches counted whole as other.", "merge_failures"),
+    ("pktexp_ring_wakeups", "Times the kernel woke a reader.", "wakeups"),
+)
+RING_GAUGES = (
+    ("pktexp_event_largest_batch", "Records in the largest batch so far.", "largest_batch"),
+    ("pktexp_ring_unread_bytes", "Bytes that wait in a ring buffer.", "unread"),
+)
+INTERFACE_COUNTERS = (
+    ("pktexp_interface_attach_failures", "Interfaces that no hook could be had on.", "attach_failures"),
+    ("pktexp_interface_follow_failures", "Errors while following interfaces.", "follow_failures"),
+    ("pktexp_netlink_overruns", "Times netlink told more than its queue could hold.", "overruns"),
+)
+
+
+@dataclass(eq=False)  # a registry keeps its collectors in a dict
+class SelfCollector(Collector):
+    """Collects afresh for each scrape, in the caller's thread."""
+
+    version: str
+    libbpf_version: str
+    datapath: Datapath
+    interfaces: Interfaces
+    flows: FlowTable | None
+    readers: Sequence[Reader]
+
+    def describe(self) -> Iterable[Metric]:
+        """Nothing, so that registering does not collect."""
+        return ()
+
+    def collect(self) -> Iterator[Metric]:
+        """All families."""
+        info = GaugeMetricFamily(
+            "pktexp_build_info", "Versions, as labels.", labels=("version", "libbpf")
+        )
+        info.add_metric((self.version, self.libbpf_version), 1)
+        yield info
+        for name, text, attribute in RING_COUNTERS:
+            yield self._by_ring(CounterMetricFamily(name, text, labels=("ring",)), attribute)
+        for name, text, attribute in RING_GAUGES:
+            yield self._by_ring(GaugeMetricFamily(name, text, labels=("ring",)), attribute)
+        for name, text, attribute in INTERFACE_COUNTERS:
+            yield CounterMetricFamily(name, text, value=getattr(self.interfaces, attribute))
+        yield from self._limits()
+        yield from self._run_time()
+
+    def _by_ring(
+        self, family: CounterMetricFamily | GaugeMetricFamily, attribute: str
+    ) -> CounterMetricFamily | GaugeMetricFamily:
+        for number, reader in enumerate(self.readers):
+            family.add_metric((str(number),), getattr(reader, attribute))
+        return family
+
+    def _limits(self) -> Iterator[Metric]:
+        options = self.datapath.options
+        values = {
+            "pktexp_interface_limit": ("Interfaces that can be counted.", options.slots),
+            "pktexp_counter_memory_bytes": (
+                "Kernel memory of the interface counters.",
+                self.datapath.counter_bytes,
+            ),
+            "pktexp_ring_memory_bytes": (
+                "Kernel memory of the ring buffers.",
+                options.ring_size * len(self.readers),
+            ),
+            "pktexp_flow_series_limit": (
+                "Flows that can be shown one by one.",
+                self.flows.limit if self.flows else 0,
+            ),
+        }
+        for name, (text, value) in values.items():
+            yield GaugeMetricFamily(name, text, value=value)
+
+    def _run_time(self) -> Iterator[Metric]:
+        """What the program costs, where the kernel measures it (sysctl kernel.bpf_stats_enabled)."""
+        if not STATISTICS.exists() or STATISTICS.read_text().strip() != "1":
+            return
+        fields = self.datapath.program_info()
+        seconds = int(fields["run_time_ns"]) / 1e9
+        runs = int(fields["run_cnt"])
+        yield CounterMetricFamily("pktexp_bpf_run_seconds", "Time in the BPF program.", value=seconds)
+        yield CounterMetricFamily("pktexp_bpf_runs", "Runs of the BPF program.", value=runs)

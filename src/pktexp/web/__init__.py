@@ -1,0 +1,1 @@
+"""The HTTP side: what is served (app.py) and on which socket (listen.py)."""

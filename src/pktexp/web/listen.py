@@ -1,0 +1,61 @@
+"""The listening socket, with errors that say what to change; service.py opens it before it attaches."""
+
+from __future__ import annotations
+
+import errno
+import socket
+
+from pktexp.errors import PktexpError
+
+BACKLOG = 128
+
+
+def listen(address: str, port: int) -> socket.socket:
+    """A listening TCP socket; "" is every address, IPv6 and IPv4, and port 0 any free port.
+
+    PktexpError if the address is bad or the port taken.
+    """
+    try:
+        return _listen_everywhere(port) if not address else _listen_at(address, port)
+    except socket.gaierror as error:
+        message = f"cannot listen on '{address}': {error.strerror}"
+        raise PktexpError(message, "--listen takes an IP address of this machine") from error
+    except OSError as error:
+        message = f"cannot listen on {address or '*'}, port {port}: {error.strerror}"
+        raise PktexpError(message, _hint(error.errno, port)) from error
+
+
+def url(listening: socket.socket) -> str:
+    """Where a person finds the service."""
+    host, port = listening.getsockname()[:2]
+    if host in ("::", "0.0.0.0"):
+        host = "localhost"
+    return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
+
+
+def _listen_everywhere(port: int) -> socket.socket:
+    try:
+        return socket.create_server(
+            ("", port), family=socket.AF_INET6, backlog=BACKLOG, dualstack_ipv6=True
+        )
+    except (OSError, ValueError) as error:
+        if getattr(error, "errno", None) == errno.EADDRINUSE:
+            raise
+        return socket.create_server(("", port), backlog=BACKLOG)  # IPv6 is off
+
+
+def _listen_at(address: str, port: int) -> socket.socket:
+    family, _, _, _, sockaddr = socket.getaddrinfo(
+        address, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )[0]
+    return socket.create_server(sockaddr[:2], family=family, backlog=BACKLOG)
+
+
+def _hint(code: int | None, port: int) -> str:
+    if code == errno.EADDRINUSE:
+        return f"another process has it ('ss -ltnp sport = :{port}' shows which): choose with --port"
+    if code == errno.EADDRNOTAVAIL:
+        return "this machine does not have that address: 'ip address' lists those it has"
+    if code == errno.EACCES:
+        return "ports below 1024 need root or CAP_NET_BIND_SERVICE"
+    return "choose with --listen and --port"
