@@ -63,10 +63,10 @@ struct {
 	__uint(max_entries, 1);
 	__uint(key_size, sizeof(__u32));
 	__array(
-		values, struct {
-			__uint(type, BPF_MAP_TYPE_RINGBUF);
-			__uint(max_entries, 4096);
-		});
+	    values, struct {
+		    __uint(type, BPF_MAP_TYPE_RINGBUF);
+		    __uint(max_entries, 4096);
+	    });
 } rings SEC(".maps");
 
 /* One ring_wakeup a ring. */
@@ -80,7 +80,7 @@ struct {
 
 static __always_inline struct interface_entry *find_interface(__u32 ifindex)
 {
-	__u32 key = ifindex & config.bucket_mask;
+	__u32 key = ifindex & (config.slots - 1);
 	struct interface_bucket *bucket = bpf_map_lookup_elem(&interfaces, &key);
 
 	if (!bucket)
@@ -146,7 +146,7 @@ static __always_inline void count(struct interface_counters *to, const struct pa
 	__u32 packet_class = info->packet_class;
 	__u32 bucket = size_group(packet_class) * SIZE_BUCKETS + size_bucket(info->bytes);
 
-	/* Both bounds always hold. The compiler knows, and would leave out what the verifier asks for. */
+	/* Both bounds always hold. The compiler knows; the verifier has to be shown. */
 	barrier_var(packet_class);
 	barrier_var(bucket);
 	if (packet_class < CLASS_COUNT)
@@ -158,8 +158,8 @@ static __always_inline void count(struct interface_counters *to, const struct pa
 }
 
 /*
- * Waking a reader costs its waker microseconds, so it is done once for each time that the reader
- * has gone to sleep, when enough has gathered. What gathers more slowly waits for the reader's timer.
+ * Waking a reader costs its waker microseconds: so it is done once for each time that the reader
+ * went to sleep, and when enough has gathered. What gathers more slowly waits for its timer.
  */
 static __always_inline __u64 wakeup_flags(void *ring, __u32 index)
 {

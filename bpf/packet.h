@@ -107,12 +107,11 @@ enum limit {
 
 /* Chosen by user space before loading; constants to the verifier. */
 struct config {
-	__u32 counter_rows;   /* rows in the counters map: one a CPU, the last one shared */
-	__u32 slots;	      /* interface slots a row; a power of two */
-	__u32 bucket_mask;    /* buckets in the interface table, less one */
-	__u32 rings;	      /* ring buffers; CPUs are dealt out over them */
-	__u32 wakeup_bytes;   /* unread bytes in a ring that are worth waking its reader */
-	__u8 events;	      /* send packet_info records */
+	__u32 counter_rows; /* rows in the counters map: one a CPU, the last one shared */
+	__u32 slots;	    /* interface slots a row, buckets in the table; a power of two */
+	__u32 rings;	    /* ring buffers; CPUs are dealt out over them */
+	__u32 wakeup_bytes; /* unread bytes in a ring that are worth waking its reader */
+	__u8 events;	    /* send packet_info records */
 	__u8 _pad[3];
 };
 

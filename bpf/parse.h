@@ -60,14 +60,14 @@ struct ports {
 };
 
 static const __u8 ip_class_of[256] = {
-	[IPPROTO_TCP] = IP_CLASS_TCP,	    [IPPROTO_UDP] = IP_CLASS_UDP,
-	[IPPROTO_ICMP] = IP_CLASS_ICMP,	    [IPPROTO_ICMPV6] = IP_CLASS_ICMPV6,
-	[IPPROTO_SCTP] = IP_CLASS_SCTP,	    [IPPROTO_IGMP] = IP_CLASS_IGMP,
-	[IPPROTO_GRE] = IP_CLASS_GRE,	    [IPPROTO_ESP] = IP_CLASS_ESP,
-	[IPPROTO_AH] = IP_CLASS_AH,	    [IPPROTO_IPIP] = IP_CLASS_IPIP,
-	[IPPROTO_IPV6] = IP_CLASS_IPV6,	    [PROTO_OSPF] = IP_CLASS_OSPF,
-	[IPPROTO_PIM] = IP_CLASS_PIM,	    [PROTO_VRRP] = IP_CLASS_VRRP,
-	[IPPROTO_DCCP] = IP_CLASS_DCCP,
+    [IPPROTO_TCP] = IP_CLASS_TCP,   [IPPROTO_UDP] = IP_CLASS_UDP,
+    [IPPROTO_ICMP] = IP_CLASS_ICMP, [IPPROTO_ICMPV6] = IP_CLASS_ICMPV6,
+    [IPPROTO_SCTP] = IP_CLASS_SCTP, [IPPROTO_IGMP] = IP_CLASS_IGMP,
+    [IPPROTO_GRE] = IP_CLASS_GRE,   [IPPROTO_ESP] = IP_CLASS_ESP,
+    [IPPROTO_AH] = IP_CLASS_AH,	    [IPPROTO_IPIP] = IP_CLASS_IPIP,
+    [IPPROTO_IPV6] = IP_CLASS_IPV6, [PROTO_OSPF] = IP_CLASS_OSPF,
+    [IPPROTO_PIM] = IP_CLASS_PIM,   [PROTO_VRRP] = IP_CLASS_VRRP,
+    [IPPROTO_DCCP] = IP_CLASS_DCCP,
 };
 
 /* The next `size` bytes, and the cursor behind them; NULL, and the cursor unmoved, if cut short. */
@@ -117,7 +117,7 @@ static __always_inline enum unparsed parse_ipv4(struct cursor *c, struct packet_
 	return parse_ports(c, info, ip_class);
 }
 
-/* Bytes of an extension header: RFC 8200 counts in 8, less the first; AH (RFC 4302) in 4, less 2. */
+/* In bytes. RFC 8200 counts units of 8 without the first; AH (RFC 4302) units of 4 without two. */
 static __always_inline __u32 extension_size(__u8 protocol, __u8 length)
 {
 	if (protocol == IPPROTO_AH)

@@ -1,4 +1,4 @@
-"""The command line: flags and environment become Settings (settings.py); nothing else reads them."""
+"""The command line: flags and environment become Settings (settings.py), here and nowhere else."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import asyncio
 import logging
 import mmap
 import sys
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import click
 import uvloop
@@ -20,8 +21,10 @@ from pktexp.settings import Settings
 
 log = logging.getLogger(__name__)
 
+F = TypeVar("F", bound=Callable[..., Any])
 
-class PowerOfTwo(click.ParamType):
+
+class PowerOfTwo(click.ParamType[int]):
     """A power of two within bounds, as the kernel wants a ring's size."""
 
     name = "bytes"
@@ -37,11 +40,13 @@ class PowerOfTwo(click.ParamType):
         except ValueError:
             self.fail(f"'{value}' is not a number", param, ctx)
         if not self.least <= number <= self.most or number & (number - 1):
-            self.fail(f"{number} is not a power of two from {self.least} to {self.most}", param, ctx)
+            self.fail(
+                f"{number} is not a power of two from {self.least} to {self.most}", param, ctx
+            )
         return number
 
 
-def option(flag: str, *old_names: str, **settings: Any) -> Any:
+def option(flag: str, *old_names: str, **settings: Any) -> Callable[[F], F]:
     """An option with its PKTEXP_ variable, and the original tool's names after it."""
     name = "PKTEXP_" + flag.lstrip("-").replace("-", "_").upper()
     return click.option(
@@ -56,9 +61,13 @@ def cli() -> None:
 
 
 @cli.command()
-@option("--port", "PE_PORT", type=click.IntRange(0, 65535), default=8080, help="TCP port; 0 picks one.")
+@option(
+    "--port", "PE_PORT", type=click.IntRange(0, 65535), default=8080, help="TCP port; 0 picks one."
+)
 @option("--listen", default="", metavar="ADDR", help="Address to listen on; all if not given.")
-@option("--interfaces", multiple=True, metavar="GLOB", help="Interfaces to count; all if not given.")
+@option(
+    "--interfaces", multiple=True, metavar="GLOB", help="Interfaces to count; all if not given."
+)
 @option("--exclude-interfaces", multiple=True, metavar="GLOB", help="Interfaces not to count.")
 @option(
     "--max-interfaces",
@@ -72,7 +81,9 @@ def cli() -> None:
     default=FlowMode.HOSTS.value,
     help="What tells one flow from another.",
 )
-@option("--max-flows", type=click.IntRange(1, 100_000), default=1000, help="Flows shown one by one.")
+@option(
+    "--max-flows", type=click.IntRange(1, 100_000), default=1000, help="Flows shown one by one."
+)
 @option("--workers", "PE_WORKERS", type=click.IntRange(1, 256), default=1, help="Ring buffers.")
 @option(
     "--ring-size",
@@ -96,7 +107,11 @@ def main() -> None:
         error.show()
         sys.exit(error.exit_code)
     except click.ClickException as error:
-        command = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "pktexp"
+        command = (
+            error.ctx.command_path
+            if isinstance(error, click.UsageError) and error.ctx
+            else "pktexp"
+        )
         _fail(error.format_message(), f"see '{command} --help'", error.exit_code)
     except PktexpError as error:
         _fail(str(error), error.hint)
@@ -109,6 +124,6 @@ def main() -> None:
 
 def _fail(message: str, hint: str, status: int = 1) -> None:
     """One line, and the traceback at debug level; ends the process."""
-    log.debug("traceback", exc_info=True)
+    log.debug("traceback", exc_info=sys.exc_info())
     click.echo(f"pktexp: error: {' '.join(message.split())} ({hint})", err=True)
     sys.exit(status)

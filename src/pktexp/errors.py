@@ -1,4 +1,4 @@
-"""Errors that an operator can act on; cli.py turns them into one line, kernel/ and web/ raise them."""
+"""Errors that an operator can act on: raised by kernel/ and web/, made one line by cli.py."""
 
 from __future__ import annotations
 

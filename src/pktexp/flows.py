@@ -37,7 +37,11 @@ KEY_AT = RING_RECORD.fields["info"][1] // 8 if RING_RECORD.fields else 0
 FLOW = np.dtype(
     [
         ("hash", "u8"),
-        ("key", FLOW_KEY),
+        (
+            "key",
+            "u8",
+            KEY_WORDS,
+        ),  # a FLOW_KEY as words: as a struct, copying takes four times as long
         ("packets", "u8"),
         ("bytes", "u8"),
         ("weight", "f8"),
@@ -75,9 +79,14 @@ Others = dict[tuple[int, int], Tally]
 
 @dataclass(frozen=True)
 class FlowSnapshot:
-    """`shown`: an array of FLOW; `others`: the rest, so that both together are all records."""
+    """`keys[i]` (FLOW_KEY) had `packets[i]` and `bytes[i]` since it is shown; `others`: the rest.
 
-    shown: Records
+    Both together are all records.
+    """
+
+    keys: Records
+    packets: U64
+    bytes: U64
     others: Others
 
 
@@ -120,7 +129,8 @@ class FlowTable:
             self._forget_all_but(ids)
             self._rank(time.monotonic())
             others = {pair: Tally(t.packets, t.bytes) for pair, t in self._others.items()}
-            return FlowSnapshot(self._flows[self._flows["shown"]], others)
+            shown = self._flows[self._flows["shown"]]
+            return FlowSnapshot(_keys(shown), shown["packets"], shown["bytes"], others)
 
     def _group(self, batch: Records) -> Records:
         """One FLOW (not shown) for each key in the batch, in the order of their hashes."""
@@ -132,7 +142,7 @@ class FlowTable:
         starts = np.flatnonzero(np.concatenate(([True], hashes[1:] != hashes[:-1])))
         groups = np.zeros(len(starts), FLOW)
         groups["hash"] = hashes[starts]
-        groups["key"] = keys[order[starts]].view(FLOW_KEY)[:, 0]
+        groups["key"] = keys[order[starts]]
         for field in ("packets", "bytes"):
             values = batch["info"][field][order].astype(np.uint64, copy=False)
             groups[field] = np.add.reduceat(values, starts)
@@ -154,7 +164,7 @@ class FlowTable:
         self._flows["weight"][at] += groups["weight"]
         self._flows["packets"][at[shown]] += groups["packets"][shown]
         self._flows["bytes"][at[shown]] += groups["bytes"][shown]
-        self._add_others(groups["key"][~shown], groups[~shown])
+        self._add_others(_keys(groups[~shown]), groups[~shown])
 
     def _insert(self, new: Records) -> None:
         if not len(new):
@@ -163,7 +173,7 @@ class FlowTable:
         heaviest = np.argsort(-new["weight"])[: self._capacity]
         new["shown"][heaviest[:room]] = True
         hidden = ~new["shown"]
-        self._add_others(new["key"][hidden], new[hidden])
+        self._add_others(_keys(new[hidden]), new[hidden])
         new["packets"][hidden] = new["bytes"][hidden] = 0
         self._flows = np.concatenate((self._flows, new[heaviest]))
         self._shrink()
@@ -193,12 +203,12 @@ class FlowTable:
         self._hide(lightest[:swaps])
 
     def _hide(self, at: Indices) -> None:
-        self._add_others(self._flows["key"][at], self._flows[at])
+        self._add_others(_keys(self._flows[at]), self._flows[at])
         for field, nothing in (("shown", False), ("packets", 0), ("bytes", 0)):
             self._flows[field][at] = nothing
 
     def _forget_all_but(self, ids: Collection[int]) -> None:
-        keep = np.isin(self._flows["key"]["interface"], np.fromiter(ids, np.uint32, len(ids)))
+        keep = np.isin(_keys(self._flows)["interface"], np.fromiter(ids, np.uint32, len(ids)))
         self._flows = self._flows[keep]
         for pair in [pair for pair in self._others if pair[0] not in ids]:
             del self._others[pair]
@@ -214,11 +224,18 @@ class FlowTable:
             self._others[pair >> 8, pair & 0xFF].add(packets, bytes_)
 
 
+def _keys(flows: Records) -> Records:
+    """The keys of an array of FLOW, as an array of FLOW_KEY."""
+    keys: Records = np.ascontiguousarray(flows["key"]).view(FLOW_KEY)[:, 0]
+    return keys
+
+
 def _key_mask(mode: FlowMode) -> U64:
     """Ones where a record's words belong to a flow's key."""
     mask = np.zeros((), FLOW_KEY)
     for field in FLOW_KEY.names or ():
-        mask[field] = np.iinfo(FLOW_KEY[field].base).max
+        if field != "_rest":
+            mask[field] = np.iinfo(FLOW_KEY[field].base).max
     if mode is FlowMode.HOSTS:
         mask["sport"] = mask["dport"] = 0
     return np.frombuffer(mask.tobytes(), np.uint64)

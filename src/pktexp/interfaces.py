@@ -42,6 +42,7 @@ class NameFilter:
         self.exclude = tuple(exclude)
 
     def __call__(self, name: str) -> bool:
+        """Whether an interface of this name is wanted."""
         wanted = not self.include or _any_match(name, self.include)
         return wanted and not _any_match(name, self.exclude)
 
@@ -56,7 +57,7 @@ def _any_match(name: str, globs: Sequence[str]) -> bool:
 
 @dataclass
 class Lease:
-    """A slot of counters let to a name; `gone_since` (monotonic seconds) while nobody has the name."""
+    """A slot of counters let to a name; since when (monotonic seconds) nobody has had the name."""
 
     name: str
     id: int

@@ -27,7 +27,6 @@ from pktexp.kernel.records import (
     Direction,
     LinkClass,
     Records,
-    SizeGroup,
 )
 
 INGRESS = labels.DIRECTIONS[Direction.INGRESS]
@@ -125,7 +124,7 @@ def lost_events(snapshot: Snapshot) -> Iterator[Metric]:
 
 
 def attached(snapshot: Snapshot) -> Metric:
-    """1 for the hook that an interface is counted at; 0 with hook="none" where none could be had."""
+    """1 for the hook an interface is counted at; 0 and hook="none" where none could be had."""
     family = GaugeMetricFamily(
         "pktexp_interface_attached",
         "Whether an interface that should be counted is, and at which hook.",
@@ -147,7 +146,7 @@ def total_packets(snapshot: Snapshot) -> Metric:
 
 
 def total_throughput(snapshot: Snapshot) -> Metric:
-    """Under packet-exporter's name: sizes of packets received, by group of protocols."""
+    """Under packet-exporter's name: sizes of packets received, by those groups that were seen."""
     family = HistogramMetricFamily(
         "total_throughput",
         "Size in bytes of packets received on an interface.",
@@ -155,7 +154,7 @@ def total_throughput(snapshot: Snapshot) -> Metric:
     )
     for lease, totals in zip(snapshot.leases, snapshot.totals, strict=True):
         sizes = totals["sizes"].reshape(-1, SIZE_BUCKETS)
-        for group in SizeGroup:
+        for group in np.flatnonzero(sizes.any(axis=1)).tolist():
             sum_ = totals["classes"]["bytes"][GROUP_OF_CLASS == group].sum()
             _add_histogram(family, (lease.name, labels.SIZE_GROUPS[group]), sizes[group], sum_)
     return family
@@ -164,17 +163,19 @@ def total_throughput(snapshot: Snapshot) -> Metric:
 def flow_families(flows: FlowSnapshot, snapshot: Snapshot) -> Iterator[Metric]:
     """The heaviest flows one by one, and for each interface all else, lost events included."""
     packets = CounterMetricFamily(
-        "pktexp_flow_packets", "Packets of the heaviest flows; the rest as other.", labels=FLOW_LABELS
+        "pktexp_flow_packets",
+        "Packets of the heaviest flows; the rest as other.",
+        labels=FLOW_LABELS,
     )
     bytes_ = CounterMetricFamily(
         "pktexp_flow_bytes", "Bytes of the heaviest flows; the rest as other.", labels=FLOW_LABELS
     )
     names = {lease.id: lease.name for lease in snapshot.leases}
-    for flow in flows.shown:
-        if (interface := names.get(int(flow["key"]["interface"]))) is not None:
-            name = (interface, *_flow_labels(flow["key"]))
-            packets.add_metric(name, int(flow["packets"]))
-            bytes_.add_metric(name, int(flow["bytes"]))
+    for key, *amounts in zip(flows.keys, flows.packets, flows.bytes, strict=True):
+        if (interface := names.get(int(key["interface"]))) is not None:
+            name = (interface, *_flow_labels(key))
+            packets.add_metric(name, int(amounts[0]))
+            bytes_.add_metric(name, int(amounts[1]))
     for lease, totals in zip(snapshot.leases, snapshot.totals, strict=True):
         rest = flows.others.get((lease.id, Direction.INGRESS), Tally())
         name = (lease.name, INGRESS, labels.OTHER, labels.OTHER, labels.OTHER)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pktexp.errors import PktexpError
 
-# include/uapi/linux/capability.h (5.8)
+# From include/uapi/linux/capability.h (5.8).
 CAP_NET_ADMIN = 12
 CAP_SYS_ADMIN = 21
 CAP_BPF = 39

@@ -32,7 +32,11 @@ RING_GAUGES = (
     ("pktexp_ring_unread_bytes", "Bytes that wait in a ring buffer.", "unread"),
 )
 INTERFACE_COUNTERS = (
-    ("pktexp_interface_attach_failures", "Interfaces that no hook could be had on.", "attach_failures"),
+    (
+        "pktexp_interface_attach_failures",
+        "Interfaces that no hook could be had on.",
+        "attach_failures",
+    ),
     ("pktexp_interface_follow_failures", "Errors while following interfaces.", "follow_failures"),
     ("pktexp_netlink_overruns", "Times netlink told more than its queue could hold.", "overruns"),
 )
@@ -80,7 +84,7 @@ class SelfCollector(Collector):
         options = self.datapath.options
         values = {
             "pktexp_interface_limit": ("Interfaces that can be counted.", options.slots),
-            "pktexp_counter_memory_bytes": (
+            "pktexp_interface_memory_bytes": (
                 "Kernel memory of the interface counters.",
                 self.datapath.counter_bytes,
             ),
@@ -97,11 +101,13 @@ class SelfCollector(Collector):
             yield GaugeMetricFamily(name, text, value=value)
 
     def _run_time(self) -> Iterator[Metric]:
-        """What the program costs, where the kernel measures it (sysctl kernel.bpf_stats_enabled)."""
+        """What the program costs, where the kernel measures it (kernel.bpf_stats_enabled)."""
         if not STATISTICS.exists() or STATISTICS.read_text().strip() != "1":
             return
         fields = self.datapath.program_info()
         seconds = int(fields["run_time_ns"]) / 1e9
         runs = int(fields["run_cnt"])
-        yield CounterMetricFamily("pktexp_bpf_run_seconds", "Time in the BPF program.", value=seconds)
+        yield CounterMetricFamily(
+            "pktexp_bpf_run_seconds", "Time in the BPF program.", value=seconds
+        )
         yield CounterMetricFamily("pktexp_bpf_runs", "Runs of the BPF program.", value=runs)

@@ -1,4 +1,4 @@
-"""Waiting for a file descriptor's wake-ups on the event loop, once each; for reader.py and interfaces.py.
+"""Waiting on the event loop for a file descriptor's wake-ups; for reader.py and interfaces.py.
 
 The loop's readers are level-triggered: while data waits in a ring that a thread is still merging,
 they would spin. An edge-triggered epoll around the descriptor is readable once for each wake-up

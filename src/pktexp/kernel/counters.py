@@ -20,7 +20,7 @@ class InterfaceTable:
     """Which interface is counted where: ifindex -> (id, link type)."""
 
     def __init__(self, buckets: Records) -> None:
-        """`buckets`: the mapped table, an array of INTERFACE_BUCKET whose length is a power of two."""
+        """`buckets`: the mapped table, an array of INTERFACE_BUCKET; a power of two of them."""
         self._ways = buckets["ways"]
 
     def set(self, ifindex: int, lease: int, link_type: LinkType) -> bool:
@@ -57,5 +57,6 @@ class Counters:
 
     def read(self, slots: npt.NDArray[np.intp]) -> Records:
         """Totals of the named slots: an array of INTERFACE_COUNTERS of the same length."""
-        totals = self._rows[:, slots].sum(axis=0) - self._since[slots]
-        return totals.view(INTERFACE_COUNTERS).reshape(len(slots))
+        words = self._rows[:, slots].sum(axis=0) - self._since[slots]
+        totals: Records = words.view(INTERFACE_COUNTERS).reshape(len(slots))
+        return totals

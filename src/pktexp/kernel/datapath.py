@@ -33,7 +33,7 @@ OBJECT = Path(str(files("pktexp") / "packet.bpf.o"))
 PROGRAM = "count_ingress"
 LOG_SIZE = 16 << 20  # bytes; the kernel refuses to load when its verifier's log does not fit
 
-# include/uapi/linux/bpf.h and if_link.h (6.1)
+# From include/uapi/linux/bpf.h and if_link.h (6.1).
 PROG_TYPE_XDP = 6
 MAP_TYPE_RINGBUF = 27
 ATTACH_XDP = 37
@@ -126,8 +126,8 @@ class Datapath:
 
     def program_info(self) -> dict[str, str]:
         """What the kernel tells of the loaded program in its fdinfo (kernel/bpf/syscall.c, 5.1)."""
-        text = Path(f"/proc/self/fdinfo/{self.program_fd}").read_text()
-        return {key: value.strip() for key, _, value in (l.partition(":") for l in text.splitlines())}
+        lines = Path(f"/proc/self/fdinfo/{self.program_fd}").read_text().splitlines()
+        return {key: value.strip() for key, _, value in (line.partition(":") for line in lines)}
 
     @property
     def counter_bytes(self) -> int:
@@ -172,7 +172,6 @@ class Datapath:
         config = np.zeros((), records.CONFIG)
         config["counter_rows"] = self._rows
         config["slots"] = options.slots
-        config["bucket_mask"] = options.slots - 1
         config["rings"] = options.rings
         config["wakeup_bytes"] = options.ring_size // 8
         config["events"] = options.events
@@ -195,7 +194,9 @@ class Datapath:
 
     def _load(self) -> None:
         if not self._has_multi_buffer():
-            log.info("this kernel has no multi-buffer XDP (Linux 5.18): jumbo frames need generic XDP")
+            log.info(
+                "this kernel has no multi-buffer XDP (Linux 5.18): jumbo frames need generic XDP"
+            )
             self._lib("leave multi-buffer out", "bpf_program__set_flags", self._program(), 0)
         verifier_log = mmap.mmap(-1, LOG_SIZE)  # untouched, and so no memory, unless it is written
         address = c.addressof(c.c_char.from_buffer(verifier_log))

@@ -161,7 +161,7 @@ def find() -> Libbpf:
 
 
 def _print_message(level: int, template: bytes, arguments: int) -> int:
-    """libbpf's print callback. An exception here would be lost and a garbage int returned."""
+    """Log a message of libbpf's. An exception here would be lost and a garbage int returned."""
     try:
         buffer = c.create_string_buffer(MESSAGE_SIZE)
         c.CDLL(None).vsnprintf(

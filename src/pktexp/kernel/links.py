@@ -30,7 +30,15 @@ TIMEOUT = 10  # seconds to wait for the kernel's first list
 
 # include/uapi/linux/if_arp.h (6.1): hardware types and what their frames begin with.
 ETHERNET_TYPES = {1, 772}  # ARPHRD_ETHER, ARPHRD_LOOPBACK
-IP_TYPES = {519, 768, 769, 776, 778, 823, 0xFFFE}  # RAWIP, TUNNEL, TUNNEL6, SIT, IPGRE, IP6GRE, NONE
+IP_TYPES = {
+    519,
+    768,
+    769,
+    776,
+    778,
+    823,
+    0xFFFE,
+}  # RAWIP, TUNNEL, TUNNEL6, SIT, IPGRE, IP6GRE, NONE
 
 
 @dataclass(frozen=True)
@@ -52,7 +60,7 @@ class Link:
 
 
 class LinkMonitor:
-    """Follows the interfaces of this network namespace: `links` is what is there now, by ifindex."""
+    """Follows the interfaces of this network namespace; `links`: what is there now, by ifindex."""
 
     def __init__(self) -> None:
         """Subscribe, and wait for the first whole list; PktexpError if netlink refuses."""
@@ -67,7 +75,9 @@ class LinkMonitor:
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, QUEUE)
             self._socket.bind((0, RTMGRP_LINK))
         except OSError as error:
-            hint = "pktexp needs a netlink route socket: allow AF_NETLINK (RestrictAddressFamilies=)"
+            hint = (
+                "pktexp needs a netlink route socket: allow AF_NETLINK (RestrictAddressFamilies=)"
+            )
             raise PktexpError(f"cannot follow the network interfaces: {error}", hint) from error
         self._socket.setblocking(False)
         self._request()

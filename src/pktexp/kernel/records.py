@@ -5,6 +5,7 @@ A field that is added to packet.h and forgotten here is an error at start that n
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import IntEnum
 from typing import Any
 
@@ -105,7 +106,6 @@ CONFIG = np.dtype(
     [
         ("counter_rows", "u4"),
         ("slots", "u4"),
-        ("bucket_mask", "u4"),
         ("rings", "u4"),
         ("wakeup_bytes", "u4"),
         ("events", "u1"),
@@ -139,16 +139,18 @@ PACKET_INFO = np.dtype(
 )
 RING_WAKEUP = np.dtype([("armed", "u4"), ("_pad", "u4", 15)])
 
-# The fields by which flows are told apart: the first words of packet_info, whose `packets` is no
-# part of them though it shares the last word.
-FLOW_KEY_FIELDS = ("saddr", "daddr", "interface", "sport", "dport", "packet_class", "direction")
+# The first words of packet_info, by which flows are told apart; `_rest` is no part of the key.
 FLOW_KEY = np.dtype(
-    {
-        "names": list(FLOW_KEY_FIELDS),
-        "formats": [PACKET_INFO[name] for name in FLOW_KEY_FIELDS],
-        "offsets": [PACKET_INFO.fields[name][1] for name in FLOW_KEY_FIELDS],  # type: ignore[index]
-        "itemsize": 48,
-    }
+    [
+        ("saddr", "u1", 16),
+        ("daddr", "u1", 16),
+        ("interface", "u4"),
+        ("sport", "u2"),
+        ("dport", "u2"),
+        ("packet_class", "u1"),
+        ("direction", "u1"),
+        ("_rest", "u1", 6),
+    ]
 )
 
 # A record as it lies in a ring: the kernel's header (kernel/bpf/ringbuf.c, 5.8), then ours.
@@ -207,11 +209,15 @@ def check(btf: Btf) -> None:
 
 
 def _layout(dtype: np.dtype[Any]) -> dict[str, Field]:
-    fields = dtype.fields or {}
-    return {name: Field(name, fields[name][1], fields[name][0].itemsize) for name in fields}
+    fields: Mapping[str, Any] = dtype.fields or {}
+    return {name: Field(name, at[1], at[0].itemsize) for name, at in fields.items()}
 
 
 def _differences(what: str, here: dict[str, Any], there: dict[str, Any]) -> list[str]:
     names = sorted(here.keys() | there.keys())
     pairs = [(name, here.get(name), there.get(name)) for name in names]
-    return [f"{what}.{n}: {theirs} in the object, {ours} here" for n, ours, theirs in pairs if ours != theirs]
+    return [
+        f"{what}.{n}: {theirs} in the object, {ours} here"
+        for n, ours, theirs in pairs
+        if ours != theirs
+    ]

@@ -1,4 +1,4 @@
-"""The listening socket, with errors that say what to change; service.py opens it before it attaches."""
+"""The listening socket, opened by service.py first of all, with errors that say what to change."""
 
 from __future__ import annotations
 
@@ -53,7 +53,9 @@ def _listen_at(address: str, port: int) -> socket.socket:
 
 def _hint(code: int | None, port: int) -> str:
     if code == errno.EADDRINUSE:
-        return f"another process has it ('ss -ltnp sport = :{port}' shows which): choose with --port"
+        return (
+            f"another process has it ('ss -ltnp sport = :{port}' shows which): choose with --port"
+        )
     if code == errno.EADDRNOTAVAIL:
         return "this machine does not have that address: 'ip address' lists those it has"
     if code == errno.EACCES:

@@ -1,0 +1,46 @@
+"""Fixtures of all tests; kernel and system tests run wherever root may load BPF programs."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from pktexp import privileges
+from support.netns import Namespace, connect
+
+HERE = Path(__file__).parent
+HOW = "run them as root: sudo ./dev/test"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    lacking = privileges.missing(privileges.effective())
+    if not lacking:
+        return
+    skip = pytest.mark.skip(reason=f"{' and '.join(lacking)} missing; {HOW}")
+    for item in items:
+        if item.path.relative_to(HERE).parts[0] in ("kernel", "system"):
+            item.add_marker(skip)
+
+
+@pytest.fixture
+def namespaces() -> Iterator[Callable[[], Namespace]]:
+    """Makes namespaces; removes them at the end."""
+    with contextlib.ExitStack() as stack:
+
+        def make() -> Namespace:
+            namespace = Namespace()
+            stack.callback(namespace.remove)
+            return namespace
+
+        yield make
+
+
+@pytest.fixture
+def pair(namespaces: Callable[[], Namespace]) -> tuple[Namespace, Namespace]:
+    """Two namespaces, `va` of the first joined to `vb` of the second; both take 9,000 bytes."""
+    a, b = namespaces(), namespaces()
+    connect(a, b, "va", "vb", mtu=9000)
+    return a, b

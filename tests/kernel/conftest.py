@@ -1,0 +1,37 @@
+"""A loaded datapath whose program is run by BPF_PROG_TEST_RUN, as if `lo` had received the frame."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from pktexp.kernel import libbpf
+from pktexp.kernel.counters import Counters, InterfaceTable
+from pktexp.kernel.datapath import Datapath, DatapathOptions
+from pktexp.kernel.libbpf import Libbpf
+from pktexp.kernel.records import LinkType
+from support.datapath import LOOPBACK, SLOT, Bench
+
+
+@pytest.fixture(scope="session", params=list(libbpf.candidates()))
+def lib(request: pytest.FixtureRequest) -> Libbpf:
+    """Each libbpf there is: the wheel's and the system's."""
+    return Libbpf(request.param)
+
+
+@pytest.fixture
+def bench(lib: Libbpf) -> Iterator[Callable[..., Bench]]:
+    """Loads datapaths with given options; closes them at the end."""
+    loaded: list[Datapath] = []
+
+    def load(link_type: LinkType = LinkType.ETHERNET, **options: int) -> Bench:
+        datapath = Datapath(lib, DatapathOptions(**options))  # type: ignore[arg-type]
+        loaded.append(datapath)
+        table = InterfaceTable(datapath.interfaces)
+        assert table.set(LOOPBACK, SLOT, link_type)
+        return Bench(datapath, table, Counters(datapath.counters))
+
+    yield load
+    for datapath in loaded:
+        datapath.close()

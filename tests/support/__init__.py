@@ -1,0 +1,1 @@
+"""What tests share: namespaces, packets, a running service, and a reading of its page."""

@@ -1,0 +1,88 @@
+"""Network namespaces that a test makes and removes, by iproute2."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import os
+import socket
+import subprocess
+from collections.abc import Iterator
+from typing import Any
+
+import pyroute2.netns
+
+_numbers = itertools.count()
+
+
+def run(*command: str) -> str:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{' '.join(command)}: {done.stderr}"
+    return done.stdout
+
+
+class Namespace:
+    """A network namespace without IPv6 autoconfiguration, so that nothing is sent unasked."""
+
+    def __init__(self) -> None:
+        self.name = f"pktexp-test-{os.getpid()}-{next(_numbers)}"
+        run("ip", "netns", "add", self.name)
+        for scope in ("all", "default"):
+            self.run("sysctl", "-qw", f"net.ipv6.conf.{scope}.disable_ipv6=1")
+        self.ip("link", "set", "lo", "up")
+
+    def command(self, *command: str) -> list[str]:
+        return ["ip", "netns", "exec", self.name, *command]
+
+    def run(self, *command: str) -> str:
+        return run(*self.command(*command))
+
+    def ip(self, *arguments: str) -> str:
+        return run("ip", "-n", self.name, *arguments)
+
+    @contextlib.contextmanager
+    def entered(self) -> Iterator[None]:
+        """Run the body with this thread inside the namespace."""
+        home = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
+        try:
+            pyroute2.netns.setns(self.name)
+            yield
+        finally:
+            pyroute2.netns.setns(home)
+            os.close(home)
+
+    def packet_socket(self, interface: str) -> socket.socket:
+        """A raw socket that sends and receives whole frames on an interface."""
+        with self.entered():
+            everything = socket.htons(3)  # ETH_P_ALL
+            raw = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, everything)
+        raw.bind((interface, 0x0003))
+        return raw
+
+    def send(self, interface: str, frames: list[bytes]) -> None:
+        with self.packet_socket(interface) as raw:
+            for frame in frames:
+                raw.send(frame)
+
+    def statistics(self, interface: str) -> tuple[int, int]:
+        """The kernel's own count of received packets and bytes."""
+        folder = f"/sys/class/net/{interface}/statistics"
+        packets, bytes_ = self.run("cat", f"{folder}/rx_packets", f"{folder}/rx_bytes").split()
+        return int(packets), int(bytes_)
+
+    def link(self, interface: str) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self.ip("-j", "link", "show", interface))[0]
+        return found
+
+    def remove(self) -> None:
+        run("ip", "netns", "delete", self.name)
+
+
+def connect(a: Namespace, b: Namespace, name_a: str, name_b: str, mtu: int = 1500) -> None:
+    """A veth pair between two namespaces, both ends up."""
+    m = str(mtu)
+    a.ip("link", "add", name_a, "mtu", m, "type", "veth", "peer", name_b, "mtu", m)
+    a.ip("link", "set", name_b, "netns", b.name)
+    a.ip("link", "set", name_a, "up")
+    b.ip("link", "set", name_b, "up")
