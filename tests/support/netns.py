@@ -13,6 +13,8 @@ from typing import Any
 
 import pyroute2.netns
 
+SO_RCVBUFFORCE = 33
+
 _numbers = itertools.count()
 
 
@@ -57,6 +59,7 @@ class Namespace:
         with self.entered():
             everything = socket.htons(3)  # ETH_P_ALL
             raw = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, everything)
+        raw.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 64 << 20)
         raw.bind((interface, 0x0003))
         return raw
 

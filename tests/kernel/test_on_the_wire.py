@@ -1,0 +1,253 @@
+"""A running service between two namespaces: what it says against what was sent and received."""
+
+from __future__ import annotations
+
+import select as io_select
+import socket
+import subprocess
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from support.netns import Namespace, run
+from support.packets import (
+    ETHER,
+    V4,
+    all_cases,
+    expected_flows,
+    expected_traffic,
+    expected_unparsed,
+)
+from support.service import Page, Service, select, serving, total, traffic, wait_for
+
+Pair = tuple[Namespace, Namespace]
+CASES = all_cases()
+FLOOD = Path(__file__).parent.parent / "support" / "flood.c"
+COUNT = 200_000
+
+
+@pytest.fixture(scope="session")
+def flood(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The sender, built by the compiler that also builds the BPF object."""
+    program = tmp_path_factory.mktemp("flood") / "flood"
+    run("clang", "-O2", "-o", str(program), str(FLOOD))
+    return str(program)
+
+
+def flows(page: Page, interface: str) -> dict[tuple[str, str, str], tuple[int, int]]:
+    found = {}
+    for key, packets in select(page, "pktexp_flow_packets_total", interface=interface).items():
+        labels = dict(key)
+        if packets:
+            name = (labels["protocol"], labels["source"], labels["dest"])
+            found[name] = (int(packets), int(page["pktexp_flow_bytes_total", key]))
+    return found
+
+
+def packets_of(page: Page, interface: str) -> int:
+    return total(page, "pktexp_packets_total", interface=interface)
+
+
+def all_flows(page: Page, field: str, interface: str) -> int:
+    return total(page, f"pktexp_flow_{field}_total", interface=interface)
+
+
+@pytest.mark.parametrize("mode", ["hosts", "sockets"])
+def test_every_packet_is_counted_packet_for_packet_and_byte_for_byte(pair: Pair, mode: str) -> None:
+    a, b = pair
+    with serving(b, "--interfaces", "vb", "--flows", mode) as service:
+        assert service.wait_until_attached("vb") == "xdp-native"
+        a.send("va", [case.frame for case in CASES])
+        page = wait_for(lambda: (p := service.page()) and packets_of(p, "vb") >= len(CASES) and p)
+    assert traffic(page, "vb") == expected_traffic(CASES)
+    assert flows(page, "vb") == expected_flows(CASES, sockets=mode == "sockets")
+    unparsed = {
+        dict(key)["reason"]: value
+        for key, value in select(page, "pktexp_unparsed_packets_total", interface="vb").items()
+    }
+    assert unparsed == expected_unparsed(CASES)
+    check_original_metrics(page)
+    check_sizes(page)
+
+
+def check_original_metrics(page: Page) -> None:
+    """packet-exporter's two metrics."""
+    assert total(page, "total_packets", interface="vb") == len(CASES)
+    groups: Counter[str] = Counter()
+    sums: Counter[str] = Counter()
+    for case in CASES:
+        known = case.protocol in ("tcp", "udp", "icmp", "icmpv6") and case.ip_version
+        groups[case.protocol if known else "other"] += 1
+        sums[case.protocol if known else "other"] += len(case.frame)
+    for group, count in groups.items():
+        labels = {"interface": "vb", "protocol": group}
+        assert total(page, "total_throughput_count", **labels) == count
+        assert total(page, "total_throughput_sum", **labels) == sums[group]
+
+
+def check_sizes(page: Page) -> None:
+    name = "pktexp_packet_size_bytes"
+    lengths = [len(case.frame) for case in CASES]
+    assert total(page, f"{name}_sum", interface="vb") == sum(lengths)
+    for key, count in select(page, f"{name}_bucket", interface="vb").items():
+        bound = float(dict(key)["le"])
+        assert count == sum(length <= bound for length in lengths), bound
+
+
+def kernel_and_pktexp_agree(b: Namespace, service: Service, before: tuple[int, int]) -> Page:
+    """The page, once traffic has ended, checked against the kernel's own statistics."""
+    wait_for(lambda: b.statistics("vb") == b.statistics("vb"))
+    packets, bytes_ = (now - then for now, then in zip(b.statistics("vb"), before, strict=True))
+    page = wait_for(
+        lambda: (p := service.page())
+        and all_flows(p, "packets", "vb") == packets_of(p, "vb") >= packets
+        and p
+    )
+    assert packets_of(page, "vb") == packets
+    # Under native XDP a veth counts frames after their Ethernet header was pulled (6.18,
+    # drivers/net/veth.c: veth_forward_skb calls eth_type_trans before veth_xdp_rcv_skb counts).
+    wire_bytes = bytes_ + 14 * packets
+    assert total(page, "pktexp_bytes_total", interface="vb") == wire_bytes
+    assert all_flows(page, "bytes", "vb") == wire_bytes
+    return page
+
+
+def test_a_flood_is_counted_exactly_and_every_packet_has_a_flow(pair: Pair, flood: str) -> None:
+    a, b = pair
+    connect_ip(pair)
+    with serving(b, "--interfaces", "vb", "--flows", "sockets") as service:
+        service.wait_until_attached("vb")
+        before = b.statistics("vb")
+        a.run(flood, "10.99.0.2", str(COUNT), "18", "50")
+        page = kernel_and_pktexp_agree(b, service, before)
+    udp = total(page, "pktexp_packets_total", interface="vb", protocol="udp")
+    assert udp == b.statistics("vb")[0] - before[0]  # all that the wire did not drop
+    lost = total(page, "pktexp_event_lost_packets_total", interface="vb")
+    events = total(page, "pktexp_events_total")
+    assert events + lost == packets_of(page, "vb")
+
+
+def test_a_ring_that_overflows_loses_flows_but_no_sum(pair: Pair, flood: str) -> None:
+    a, b = pair
+    connect_ip(pair)
+    arguments = ("--interfaces", "vb", "--flows", "sockets", "--ring-size", "4096")
+    with serving(b, *arguments) as service:
+        service.wait_until_attached("vb")
+        before = b.statistics("vb")
+        a.run(flood, "10.99.0.2", str(COUNT), "18", "50")
+        page = kernel_and_pktexp_agree(b, service, before)
+    lost = total(page, "pktexp_event_lost_packets_total", interface="vb")
+    assert lost > 0
+    other = total(page, "pktexp_flow_packets_total", interface="vb", source="other")
+    named = all_flows(page, "packets", "vb") - other
+    assert named + (other - lost) + lost == packets_of(page, "vb")
+    assert other == lost  # 50 flows: nothing but lost events is other
+    assert total(page, "pktexp_events_total") + lost == packets_of(page, "vb")
+
+
+def test_more_flows_than_the_limit_fold_into_other(pair: Pair, flood: str) -> None:
+    a, b = pair
+    connect_ip(pair)
+    arguments = ("--interfaces", "vb", "--flows", "sockets", "--max-flows", "10")
+    with serving(b, *arguments) as service:
+        service.wait_until_attached("vb")
+        before = b.statistics("vb")
+        a.run(flood, "10.99.0.2", "20000", "18", "500")
+        page = kernel_and_pktexp_agree(b, service, before)
+    named = [key for key in flows(page, "vb") if key[1] != "other"]
+    assert len(named) == 10
+    assert total(page, "pktexp_flow_packets_total", interface="vb", source="other") > 0
+
+
+def test_with_flows_off_totals_are_exact_and_no_flow_is_shown(pair: Pair, flood: str) -> None:
+    a, b = pair
+    connect_ip(pair)
+    with serving(b, "--interfaces", "vb", "--flows", "off") as service:
+        service.wait_until_attached("vb")
+        before = b.statistics("vb")
+        a.run(flood, "10.99.0.2", "5000", "18", "5")
+        page = service.page()
+    assert packets_of(page, "vb") == b.statistics("vb")[0] - before[0]
+    assert not select(page, "pktexp_flow_packets_total")
+
+
+def test_two_workers_share_the_flood_and_miss_nothing(pair: Pair, flood: str) -> None:
+    a, b = pair
+    connect_ip(pair)
+    arguments = ("--interfaces", "vb", "--flows", "sockets", "--workers", "2")
+    with serving(b, *arguments) as service:
+        service.wait_until_attached("vb")
+        before = b.statistics("vb")
+        senders = [
+            subprocess.Popen(
+                a.command("taskset", "-c", str(cpu), flood, "10.99.0.2", "50000", "18", "50")
+            )
+            for cpu in (0, 1)
+        ]
+        assert [sender.wait() for sender in senders] == [0, 0]
+        page = kernel_and_pktexp_agree(b, service, before)
+    assert len(select(page, "pktexp_events_total")) == 2
+
+
+def connect_ip(pair: Pair) -> None:
+    """Addresses, and the neighbour known beforehand, so that only the flood is on the wire."""
+    a, b = pair
+    a.ip("address", "add", "10.99.0.1/24", "dev", "va")
+    b.ip("address", "add", "10.99.0.2/24", "dev", "vb")
+    a.ip("neigh", "add", "10.99.0.2", "lladdr", b.link("vb")["address"], "dev", "va")
+    b.ip("neigh", "add", "10.99.0.1", "lladdr", a.link("va")["address"], "dev", "vb")
+
+
+def received(b: Namespace, a: Namespace, frames: list[bytes]) -> list[bytes]:
+    """What reaches a packet socket behind the interface when these frames are sent."""
+    with b.packet_socket("vb") as raw:
+        a.send("va", frames)
+        got = []
+        while io_select.select([raw], [], [], 0.5)[0]:
+            frame, address = raw.recvfrom(65536)
+            if address[2] != socket.PACKET_OUTGOING:  # what the namespace answers
+                got.append(frame)
+    return got
+
+
+def test_what_passes_through_the_interface_is_the_same_with_and_without_pktexp(pair: Pair) -> None:
+    a, b = pair
+    frames = [case.frame for case in CASES]
+    for case in CASES:
+        frames += [case.frame[:length] for length in range(14, min(len(case.frame), 80), 7)]
+    without = received(b, a, frames)
+    with serving(b, "--interfaces", "vb") as service:
+        service.wait_until_attached("vb")
+        with_pktexp = received(b, a, frames)
+    assert len(without) > 0.95 * len(frames)  # the kernel drops some that are cut inside a tag
+    assert with_pktexp == without
+
+
+def test_a_killed_process_leaves_nothing_attached(pair: Pair) -> None:
+    _, b = pair
+    service = Service(b, "--interfaces", "vb")
+    service.wait_until_attached("vb")
+    assert "vb(" in b.run("bpftool", "net")
+    assert service.stop(9) == -9
+    wait_for(lambda: "vb(" not in b.run("bpftool", "net"))
+    assert "xdp" not in b.link("vb")
+
+
+def test_a_stopped_process_leaves_nothing_attached_and_ends_well(pair: Pair) -> None:
+    _, b = pair
+    service = Service(b, "--interfaces", "vb")
+    service.wait_until_attached("vb")
+    assert service.stop(2) == 0
+    assert "xdp" not in b.link("vb")
+    assert service.messages("ERROR", "WARNING") == []
+
+
+def test_frames_larger_than_a_page_count_whole(pair: Pair) -> None:
+    a, b = pair
+    frame = bytes(ETHER / V4) + bytes(8900)
+    with serving(b, "--interfaces", "vb") as service:
+        assert service.wait_until_attached("vb") == "xdp-native"
+        a.send("va", [frame] * 10)
+        page = wait_for(lambda: (p := service.page()) and packets_of(p, "vb") >= 10 and p)
+    assert total(page, "pktexp_bytes_total", interface="vb") == 10 * len(frame)
