@@ -95,7 +95,6 @@ class FlowTable:
 
     def __init__(self, mode: FlowMode, limit: int) -> None:
         self.limit = limit
-        self.merges = 0
         self._mask = _key_mask(mode)
         # Unknown to whoever sends the packets, so that nobody can aim flows at one hash.
         self._seed = np.array([secrets.randbits(64) | 1 for _ in range(KEY_WORDS)], np.uint64)
@@ -105,13 +104,17 @@ class FlowTable:
         self._ranked = time.monotonic()
         self._lock = threading.Lock()
 
+    @property
+    def watched(self) -> int:
+        """Flows that are known, shown or not."""
+        return len(self._flows)
+
     def merge(self, batch: Records) -> None:
         """Add a batch, an array of RING_RECORD. Safe to call from several threads."""
         if not len(batch):
             return
         groups = self._group(batch)
         with self._lock:
-            self.merges += 1
             at = np.searchsorted(self._flows["hash"], groups["hash"])
             known = at < len(self._flows)
             known[known] = self._flows["hash"][at[known]] == groups["hash"][known]

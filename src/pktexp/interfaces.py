@@ -10,6 +10,7 @@ last values stay readable, and an interface that comes back under the name goes 
 from __future__ import annotations
 
 import asyncio
+import errno
 import fnmatch
 import logging
 import threading
@@ -257,7 +258,7 @@ class Interfaces:
 
 
 def _attach_hint(error: OSError) -> str:
-    if error.errno == 16:  # EBUSY
+    if error.errno == errno.EBUSY:
         return " (another XDP program is there: see 'ip link show')"
     return ""
 

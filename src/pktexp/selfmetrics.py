@@ -96,6 +96,10 @@ class SelfCollector(Collector):
                 "Flows that can be shown one by one.",
                 self.flows.limit if self.flows else 0,
             ),
+            "pktexp_flows_watched": (
+                "Flows that are known, shown or not.",
+                self.flows.watched if self.flows else 0,
+            ),
         }
         for name, (text, value) in values.items():
             yield GaugeMetricFamily(name, text, value=value)

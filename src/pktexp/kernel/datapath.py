@@ -40,6 +40,8 @@ ATTACH_XDP = 37
 HELPER_XDP_GET_BUFF_LEN = 188
 XDP_FLAGS_SKB_MODE = 1 << 1
 XDP_FLAGS_DRV_MODE = 1 << 2
+# The device is gone, we may not, another native XDP program is there: no generic hook either.
+NO_OTHER_HOOK = (errno.ENODEV, errno.EPERM, errno.EBUSY)
 HOOKS = {"xdp-native": XDP_FLAGS_DRV_MODE, "xdp-generic": XDP_FLAGS_SKB_MODE}
 
 
@@ -95,7 +97,7 @@ class Datapath:
             try:
                 self._links[ifindex] = self._link(ifindex, hook, flags)
             except BpfError as error:
-                if hook == "xdp-generic" or error.errno in (errno.ENODEV, errno.EPERM):
+                if hook == "xdp-generic" or error.errno in NO_OTHER_HOOK:
                     raise
                 fallback = str(error)
             else:

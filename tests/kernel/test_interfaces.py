@@ -1,0 +1,287 @@
+"""Interfaces that come, go, change name, move away or refuse: followed live by a running service."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import signal
+import struct
+from collections.abc import Callable
+from pathlib import Path
+
+from scapy.layers.l2 import Ether
+
+from support.netns import Namespace, connect, run
+from support.packets import ETHER, V4, V6
+from support.service import Page, Service, select, serving, total, traffic, wait_for
+
+Pair = tuple[Namespace, Namespace]
+Make = Callable[[], Namespace]
+FRAME = bytes(ETHER / V4)
+
+
+def bpf_ids(kind: str) -> set[int]:
+    return {entry["id"] for entry in json.loads(run("bpftool", "-j", kind, "list"))}
+
+
+def shown(page: Page) -> set[str]:
+    return {dict(key)["interface"] for key in select(page, "pktexp_interface_attached")}
+
+
+def hook_of(page: Page, interface: str) -> str:
+    (key,) = select(page, "pktexp_interface_attached", interface=interface)
+    return dict(key)["hook"]
+
+
+def wait_for_packets(service: Service, interface: str, count: int) -> Page:
+    def enough() -> Page | None:
+        page = service.page()
+        return page if total(page, "total_packets", interface=interface) >= count else None
+
+    found = wait_for(enough)
+    assert found
+    return found
+
+
+def test_two_hundred_interfaces_come_and_go_without_a_leak(pair: Pair) -> None:
+    a, b = pair
+    with serving(b) as service:
+        service.wait_until_attached("vb")
+        service.page()
+        programs, maps, files = bpf_ids("prog"), bpf_ids("map"), service.open_files()
+        for number in range(200):
+            b.ip("link", "add", f"x{number}", "type", "veth", "peer", f"y{number}")
+            b.ip("link", "delete", f"x{number}")
+        connect(a, b, "last", "tail")
+        service.wait_until_attached("tail")
+        a.send("last", [FRAME] * 25)
+        page = wait_for_packets(service, "tail", 25)
+        assert traffic(page, "tail") == {("other", "4"): (25, 25 * len(FRAME))}
+        wait_for(lambda: shown(service.page()) == {"lo", "vb", "tail"})
+        assert bpf_ids("prog") == programs
+        assert bpf_ids("map") == maps
+        assert service.open_files() <= files + 1  # the link of "tail"
+        assert service.messages("ERROR") == []
+        assert total(service.page(), "pktexp_interface_follow_failures_total") == 0
+
+
+def test_an_interface_with_an_ifindex_above_70000_is_counted(pair: Pair) -> None:
+    a, b = pair
+    b.ip("link", "add", "big", "index", "70001", "type", "veth", "peer", "small")
+    b.ip("link", "set", "small", "netns", a.name)
+    b.ip("link", "set", "big", "up")
+    a.ip("link", "set", "small", "up")
+    with serving(b, "--interfaces", "big") as service:
+        service.wait_until_attached("big")
+        a.send("small", [FRAME] * 7)
+        page = wait_for_packets(service, "big", 7)
+    assert traffic(page, "big") == {("other", "4"): (7, 7 * len(FRAME))}
+
+
+def test_an_interface_that_comes_back_under_its_name_goes_on_counting(pair: Pair) -> None:
+    a, b = pair
+    with serving(b) as service:
+        service.wait_until_attached("vb")
+        a.send("va", [FRAME] * 3)
+        wait_for_packets(service, "vb", 3)
+        b.ip("link", "delete", "vb")
+        page = wait_for(lambda: (p := service.page()) and "vb" not in shown(p) and p)
+        assert total(page, "total_packets", interface="vb") == 3  # kept at its last value
+        connect(a, b, "va", "vb")
+        service.wait_until_attached("vb")
+        a.send("va", [FRAME] * 4)
+        page = wait_for_packets(service, "vb", 7)
+    assert total(page, "pktexp_flow_packets_total", interface="vb") == 7
+
+
+def test_a_renamed_interface_counts_on_under_its_new_name(pair: Pair) -> None:
+    a, b = pair
+    with serving(b) as service:
+        service.wait_until_attached("vb")
+        a.send("va", [FRAME] * 3)
+        wait_for_packets(service, "vb", 3)
+        b.ip("link", "set", "vb", "down")
+        b.ip("link", "set", "vb", "name", "wan")
+        b.ip("link", "set", "wan", "up")
+        service.wait_until_attached("wan")
+        a.send("va", [FRAME] * 4)
+        page = wait_for_packets(service, "wan", 4)
+    assert total(page, "total_packets", interface="wan") == 4
+    assert total(page, "total_packets", interface="vb") == 3
+    assert total(page, "pktexp_flow_packets_total", interface="wan") == 4
+    assert total(page, "pktexp_flow_packets_total", interface="vb") == 3
+
+
+def test_interfaces_that_swap_names_keep_each_name_with_its_traffic(pair: Pair) -> None:
+    a, b = pair
+    connect(a, b, "vc", "vd")
+    with serving(b) as service:
+        service.wait_until_attached("vd")
+        a.send("va", [FRAME] * 3)
+        wait_for_packets(service, "vb", 3)
+        for old, new in (("vb", "tmp"), ("vd", "vb"), ("tmp", "vd")):
+            b.ip("link", "set", old, "down")
+            b.ip("link", "set", old, "name", new)
+            b.ip("link", "set", new, "up")
+        names = {b.link("vb")["ifindex"], b.link("vd")["ifindex"]}
+        assert len(names) == 2
+        wait_for(lambda: shown(service.page()) == {"lo", "vb", "vd"})
+        wait_for(lambda: any("now named vd" in message for message in service.messages()))
+        a.send("vc", [FRAME] * 5)  # arrives at what is now vb
+        page = wait_for_packets(service, "vb", 8)
+    assert total(page, "total_packets", interface="vd") == 0
+
+
+def test_an_interface_that_moves_to_another_namespace_is_let_go(pair: Pair, namespaces: Make) -> None:
+    _, b = pair
+    other = namespaces()
+    with serving(b) as service:
+        service.wait_until_attached("vb")
+        b.ip("link", "set", "vb", "netns", other.name)
+        wait_for(lambda: shown(service.page()) == {"lo"})
+        assert "xdp" not in other.link("vb")
+        other.ip("link", "set", "vb", "netns", b.name)
+        service.wait_until_attached("vb")
+
+
+def test_an_interface_that_flaps_stays_attached_and_exact(pair: Pair) -> None:
+    a, b = pair
+    with serving(b) as service:
+        service.wait_until_attached("vb")
+        for _ in range(10):
+            b.ip("link", "set", "vb", "down")
+            b.ip("link", "set", "vb", "up")
+            wait_for(lambda: a.link("va")["operstate"] == "UP")
+            a.send("va", [FRAME])
+        page = wait_for_packets(service, "vb", 10)
+        assert total(page, "total_packets", interface="vb") == 10
+        assert [m for m in service.messages() if m.startswith("vb: counting")] == [
+            "vb: counting at xdp-native"
+        ]
+
+
+def test_globs_choose_the_interfaces_and_an_idle_one_is_warned_of(pair: Pair) -> None:
+    a, b = pair
+    connect(a, b, "vc", "vd")
+    arguments = ("--interfaces", "v*", "--interfaces", "wlan*", "--exclude-interfaces", "*d")
+    with serving(b, *arguments) as service:
+        service.wait_until_attached("vb")
+        assert shown(service.page()) == {"vb"}
+        (warning,) = service.messages("WARNING")
+        assert "wlan*" in warning
+        connect(a, b, "ve", "wlan0")
+        service.wait_until_attached("wlan0")
+
+
+def test_a_glob_that_matches_nothing_is_a_warning_and_the_interface_may_come(pair: Pair) -> None:
+    a, b = pair
+    with serving(b, "--interfaces", "later") as service:
+        assert service.get("readyz").status == 200
+        connect(a, b, "vc", "later")
+        service.wait_until_attached("later")
+
+
+def test_a_device_without_native_xdp_is_counted_by_generic_xdp_with_one_line_why(pair: Pair) -> None:
+    a, b = pair
+    b.ip("link", "add", "br0", "type", "bridge")
+    b.ip("link", "set", "vb", "master", "br0")
+    b.ip("link", "set", "br0", "up")
+    frame = bytes(Ether(dst=b.link("br0")["address"]) / V4)
+    with serving(b, "--interfaces", "br0") as service:
+        assert service.wait_until_attached("br0") == "xdp-generic"
+        (line,) = [m for m in service.messages() if m.startswith("br0:")]
+        assert "Operation not supported" in line
+        a.send("va", [frame] * 6)
+        page = wait_for_packets(service, "br0", 6)
+    assert b.statistics("br0")[0] == 6
+    assert traffic(page, "br0") == {("other", "4"): (6, 6 * len(frame))}
+
+
+def test_another_xdp_program_is_left_alone_and_the_interface_reported(pair: Pair) -> None:
+    a, b = pair
+    with serving(b, "--interfaces", "vb") as first:
+        first.wait_until_attached("vb")
+        with serving(b) as second:
+            second.wait_until_attached("lo")
+            page = second.page()
+            assert hook_of(page, "vb") == "none"
+            assert total(page, "pktexp_interface_attach_failures_total") == 1
+            (warning,) = second.messages("WARNING")
+            assert warning.startswith("vb: not counted:")
+            assert "another XDP program" in warning
+        a.send("va", [FRAME] * 3)
+        wait_for_packets(first, "vb", 3)
+
+
+def tun(namespace: Namespace, name: str) -> int:
+    """A tun device without packet information; what is written to it is what it receives."""
+    with namespace.entered():
+        fd = os.open("/dev/net/tun", os.O_RDWR)
+        iff_tun, iff_no_pi, tunsetiff = 0x0001, 0x1000, 0x400454CA
+        fcntl.ioctl(fd, tunsetiff, struct.pack("16sH22x", name.encode(), iff_tun | iff_no_pi))
+    namespace.ip("link", "set", name, "up")
+    return fd
+
+
+def test_a_tun_device_is_parsed_from_the_ip_header_on(namespaces: Make) -> None:
+    b = namespaces()
+    b.run("sysctl", "-qw", "net.ipv6.conf.all.disable_ipv6=0")
+    if not Path("/dev/net/tun").exists():
+        os.makedirs("/dev/net", exist_ok=True)
+        os.mknod("/dev/net/tun", 0o20666, os.makedev(10, 200))
+    fd = tun(b, "tun7")
+    try:
+        with serving(b, "--interfaces", "tun7") as service:
+            service.wait_until_attached("tun7")
+            for packet in (bytes(V4), bytes(V6), bytes(V4)):
+                os.write(fd, packet)
+            page = wait_for_packets(service, "tun7", 3)
+        assert traffic(page, "tun7") == {("other", "4"): (2, 40), ("other", "6"): (1, 40)}
+        assert not select(page, "pktexp_unparsed_packets_total")
+    finally:
+        os.close(fd)
+
+
+def test_after_a_netlink_overrun_every_interface_is_known_again(pair: Pair) -> None:
+    a, b = pair
+    with serving(b) as service:
+        service.wait_until_attached("vb")
+        os.kill(service.pid, signal.SIGSTOP)  # nothing reads the socket
+        try:
+            batch = "\n".join(
+                f"link set vb alias {number}" if number % 2 else f"link set vb mtu {1400 + number % 50}"
+                for number in range(20_000)
+            )
+            run_batch(b, batch)
+            connect(a, b, "vc", "vd")
+        finally:
+            os.kill(service.pid, signal.SIGCONT)
+        service.wait_until_attached("vd")
+        page = service.page()
+        assert total(page, "pktexp_netlink_overruns_total") > 0
+        assert shown(page) == {"lo", "vb", "vd"}
+        assert service.messages("ERROR") == []
+
+
+def run_batch(namespace: Namespace, lines: str) -> None:
+    path = Path(f"/tmp/{namespace.name}.batch")
+    path.write_text(lines)
+    try:
+        namespace.ip("-batch", str(path))
+    finally:
+        path.unlink()
+
+
+def test_a_port_that_leaves_its_bridge_stays_attached(pair: Pair) -> None:
+    a, b = pair
+    b.ip("link", "add", "br0", "type", "bridge")
+    with serving(b, "--interfaces", "vb") as service:
+        service.wait_until_attached("vb")
+        b.ip("link", "set", "vb", "master", "br0")
+        b.ip("link", "set", "vb", "nomaster")
+        b.ip("link", "set", "vb", "alias", "told-after-that")
+        connect(a, b, "vc", "vd")
+        a.send("va", [FRAME] * 2)
+        wait_for_packets(service, "vb", 2)
+        assert "vb: gone" not in service.messages()

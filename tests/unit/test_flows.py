@@ -1,0 +1,193 @@
+"""Merging batches into flows, against a plain dictionary of every record."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pktexp.flows import HALF_LIFE, FlowMode, FlowSnapshot, FlowTable
+from pktexp.kernel.records import RING_RECORD, Records
+
+Record = tuple[int, int, int, int, int]  # interface, address, port, class, bytes
+
+records = st.tuples(
+    st.sampled_from([7, 1 << 20 | 7]),
+    st.integers(0, 30),
+    st.integers(0, 3),
+    st.sampled_from([9, 10]),
+    st.integers(1, 9000),
+)
+
+
+def batch(rows: list[Record]) -> Records:
+    made = np.zeros(len(rows), RING_RECORD)
+    info = made["info"]
+    for i, (interface, address, port, packet_class, size) in enumerate(rows):
+        info[i]["interface"], info[i]["packet_class"] = interface, packet_class
+        info[i]["saddr"][:4] = list(address.to_bytes(4, "big"))
+        info[i]["sport"], info[i]["packets"], info[i]["bytes"] = port, 1, size
+        info[i]["_pad"] = 0xAB  # what isn't part of a key must not split flows
+    return made
+
+
+def key_of(key: Any) -> tuple[int, int, int, int]:
+    address = int.from_bytes(bytes(key["saddr"][:4]), "big")
+    return int(key["interface"]), address, int(key["sport"]), int(key["packet_class"])
+
+
+def shown(snapshot: FlowSnapshot) -> dict[tuple[int, int, int, int], tuple[int, int]]:
+    rows = zip(snapshot.keys, snapshot.packets.tolist(), snapshot.bytes.tolist(), strict=True)
+    return {key_of(key): (packets, bytes_) for key, packets, bytes_ in rows}
+
+
+def sums(snapshot: FlowSnapshot) -> Counter[tuple[int, str]]:
+    """(interface, unit) -> shown and other together."""
+    found: Counter[tuple[int, str]] = Counter()
+    for (interface, *_), (packets, bytes_) in shown(snapshot).items():
+        found[interface, "packets"] += packets
+        found[interface, "bytes"] += bytes_
+    for (interface, _), tally in snapshot.others.items():
+        found[interface, "packets"] += tally.packets
+        found[interface, "bytes"] += tally.bytes
+    return found
+
+
+def true_sums(rows: list[Record]) -> Counter[tuple[int, str]]:
+    found: Counter[tuple[int, str]] = Counter()
+    for interface, _, _, _, size in rows:
+        found[interface, "packets"] += 1
+        found[interface, "bytes"] += size
+    return found
+
+
+IDS = [7, 1 << 20 | 7]
+
+
+@pytest.mark.parametrize("mode", [FlowMode.HOSTS, FlowMode.SOCKETS])
+@given(st.lists(st.lists(records, max_size=40), max_size=6))
+def test_with_room_for_all_every_flow_equals_a_plain_dictionary(
+    mode: FlowMode, batches: list[list[Record]]
+) -> None:
+    table = FlowTable(mode, 1000)
+    expected: dict[tuple[int, int, int, int], tuple[int, int]] = {}
+    for rows in batches:
+        table.merge(batch(rows))
+        for interface, address, port, packet_class, size in rows:
+            key = (interface, address, port if mode is FlowMode.SOCKETS else 0, packet_class)
+            packets, bytes_ = expected.get(key, (0, 0))
+            expected[key] = packets + 1, bytes_ + size
+    assert shown(table.snapshot(IDS)) == expected
+    assert all(t.packets == 0 for t in table.snapshot(IDS).others.values())
+
+
+@settings(deadline=None)
+@given(st.lists(st.lists(records, max_size=60), max_size=8), st.integers(1, 5))
+def test_shown_flows_and_other_always_sum_to_all_records_and_only_grow(
+    batches: list[list[Record]], limit: int
+) -> None:
+    table = FlowTable(FlowMode.SOCKETS, limit)
+    rows_so_far: list[Record] = []
+    before: FlowSnapshot | None = None
+    for rows in batches:
+        table.merge(batch(rows))
+        rows_so_far += rows
+        snapshot = table.snapshot(IDS)
+        assert sums(snapshot) == true_sums(rows_so_far)
+        assert len(snapshot.keys) <= limit
+        if before:
+            for pair, tally in before.others.items():
+                assert snapshot.others[pair].packets >= tally.packets
+            now = shown(snapshot)
+            assert all(now[key] >= then for key, then in shown(before).items() if key in now)
+        before = snapshot
+
+
+def test_what_is_shown_is_within_a_factor_of_two_of_the_heaviest() -> None:
+    table = FlowTable(FlowMode.HOSTS, 10)
+    rows = [(7, address, 0, 9, 100 * (address + 1)) for address in range(100)]
+    for row in rows:  # lightest first: the first ten take the places
+        table.merge(batch([row]))
+    found = {address for _, address, _, _ in shown(table.snapshot(IDS))}
+    lightest_shown = min(100 * (address + 1) for address in found)
+    assert len(found) == 10
+    assert lightest_shown * 2 >= 100 * 90
+    assert 99 in found
+
+
+def test_in_one_batch_the_heaviest_are_the_ones_shown() -> None:
+    table = FlowTable(FlowMode.HOSTS, 10)
+    table.merge(batch([(7, address, 0, 9, 100 * (address + 1)) for address in range(100)]))
+    assert {address for _, address, _, _ in shown(table.snapshot(IDS))} == set(range(90, 100))
+
+
+def test_a_flow_that_loses_its_place_folds_its_total_into_other() -> None:
+    table = FlowTable(FlowMode.HOSTS, 1)
+    table.merge(batch([(7, 1, 0, 9, 100)]))
+    assert shown(table.snapshot(IDS)) == {(7, 1, 0, 9): (1, 100)}
+    table.merge(batch([(7, 2, 0, 9, 201)]))
+    first = table.snapshot(IDS)
+    assert shown(first) == {(7, 2, 0, 9): (0, 0)}  # what it did before is in other for good
+    assert (first.others[7, 0].packets, first.others[7, 0].bytes) == (2, 301)
+    table.merge(batch([(7, 2, 0, 9, 50)]))
+    assert shown(table.snapshot(IDS)) == {(7, 2, 0, 9): (1, 50)}
+
+
+def test_a_flow_as_heavy_as_a_shown_one_does_not_oust_it() -> None:
+    table = FlowTable(FlowMode.HOSTS, 1)
+    table.merge(batch([(7, 1, 0, 9, 100)]))
+    table.merge(batch([(7, 2, 0, 9, 190)]))
+    assert list(shown(table.snapshot(IDS))) == [(7, 1, 0, 9)]
+
+
+def test_a_flow_that_was_heavy_long_ago_gives_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr("pktexp.flows.time.monotonic", lambda: now[0])
+    table = FlowTable(FlowMode.HOSTS, 1)
+    table.merge(batch([(7, 1, 0, 9, 1000)]))
+    table.snapshot(IDS)
+    now[0] = 5 * HALF_LIFE  # a thirty-second part is left
+    table.snapshot(IDS)
+    table.merge(batch([(7, 2, 0, 9, 100)]))
+    assert list(shown(table.snapshot(IDS))) == [(7, 2, 0, 9)]
+
+
+def test_flows_of_an_interface_that_has_ended_are_forgotten() -> None:
+    table = FlowTable(FlowMode.HOSTS, 1)
+    table.merge(batch([(7, 1, 0, 9, 10), (8, 1, 0, 9, 10), (8, 2, 0, 9, 10)]))
+    snapshot = table.snapshot([8])
+    assert {interface for interface, *_ in shown(snapshot)} == {8}
+    assert set(snapshot.others) <= {(8, 0)}
+    assert sums(snapshot)[8, "packets"] == 2
+
+
+def test_a_batch_that_is_folded_counts_as_other() -> None:
+    table = FlowTable(FlowMode.HOSTS, 5)
+    table.fold(batch([(7, 1, 0, 9, 10), (7, 2, 0, 9, 20)]))
+    snapshot = table.snapshot(IDS)
+    assert len(snapshot.keys) == 0
+    assert (snapshot.others[7, 0].packets, snapshot.others[7, 0].bytes) == (2, 30)
+
+
+def test_a_flood_of_random_sources_stays_within_the_capacity() -> None:
+    table = FlowTable(FlowMode.HOSTS, 100)
+    heavy = np.zeros(1, RING_RECORD)
+    heavy["info"]["interface"], heavy["info"]["packets"], heavy["info"]["bytes"] = 7, 1, 10**9
+    table.merge(heavy)
+    rng = np.random.default_rng(1)
+    sent = 0
+    for _ in range(20):
+        flood = np.zeros(20_000, RING_RECORD)
+        flood["info"]["saddr"][:, :4] = rng.integers(1, 256, (20_000, 4))
+        flood["info"]["interface"], flood["info"]["packets"], flood["info"]["bytes"] = 7, 1, 60
+        table.merge(flood)
+        sent += len(flood)
+    snapshot = table.snapshot(IDS)
+    assert len(snapshot.keys) == 100
+    assert table.watched <= 4 * 100 + 4096
+    assert sums(snapshot)[7, "packets"] == sent + 1
+    assert (1, 10**9) in shown(snapshot).values()
