@@ -1,4 +1,4 @@
-"""A loaded datapath whose program is run by BPF_PROG_TEST_RUN, as if `lo` had received the frame."""
+"""A loaded datapath, to be run by BPF_PROG_TEST_RUN as if `lo` had received the frame."""
 
 from __future__ import annotations
 

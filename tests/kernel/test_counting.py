@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -41,7 +42,7 @@ def test_each_size_falls_into_the_bucket_whose_bound_it_does_not_exceed(
     by_group = b.totals()[0]["sizes"].reshape(-1, SIZE_BUCKETS)
     lengths = [len(case.frame) for case in sizes()]
     bounds = [0, 64, 128, 256, 512, 1024, 1518, 4096, 9216, 16384, 65535, 1 << 40]
-    expected = [sum(low < n <= high for n in lengths) for low, high in zip(bounds, bounds[1:])]
+    expected = [sum(low < n <= high for n in lengths) for low, high in pairwise(bounds)]
     assert by_group[2].tolist() == expected  # the group of UDP
     assert by_group.sum() == len(lengths)
 
@@ -91,7 +92,9 @@ def test_every_ring_gets_the_events_of_its_cpus(bench: Callable[..., Bench]) -> 
     assert found == expected
 
 
-def test_an_interface_that_is_not_in_the_table_passes_uncounted(bench: Callable[..., Bench]) -> None:
+def test_an_interface_that_is_not_in_the_table_passes_uncounted(
+    bench: Callable[..., Bench],
+) -> None:
     b = bench()
     b.table.remove(LOOPBACK)
     assert b.datapath.test_run(FRAME) == 2
@@ -111,7 +114,9 @@ def test_interfaces_that_share_a_bucket_are_told_apart(bench: Callable[..., Benc
     assert int(others["classes"]["packets"].sum()) == 0
 
 
-def test_a_frame_of_several_buffers_counts_with_its_whole_length(bench: Callable[..., Bench]) -> None:
+def test_a_frame_of_several_buffers_counts_with_its_whole_length(
+    bench: Callable[..., Bench],
+) -> None:
     b = bench()
     frame = FRAME + bytes(30_000)
     b.datapath.test_run(frame)

@@ -1,4 +1,4 @@
-"""Interfaces that come, go, change name, move away or refuse: followed live by a running service."""
+"""Interfaces that come, go, change name, move away or refuse, followed live by a service."""
 
 from __future__ import annotations
 
@@ -35,13 +35,9 @@ def hook_of(page: Page, interface: str) -> str:
 
 
 def wait_for_packets(service: Service, interface: str, count: int) -> Page:
-    def enough() -> Page | None:
-        page = service.page()
-        return page if total(page, "total_packets", interface=interface) >= count else None
-
-    found = wait_for(enough)
-    assert found
-    return found
+    return service.page_when(
+        lambda page: total(page, "total_packets", interface=interface) >= count
+    )
 
 
 def test_two_hundred_interfaces_come_and_go_without_a_leak(pair: Pair) -> None:
@@ -86,7 +82,7 @@ def test_an_interface_that_comes_back_under_its_name_goes_on_counting(pair: Pair
         a.send("va", [FRAME] * 3)
         wait_for_packets(service, "vb", 3)
         b.ip("link", "delete", "vb")
-        page = wait_for(lambda: (p := service.page()) and "vb" not in shown(p) and p)
+        page = service.page_when(lambda page: "vb" not in shown(page))
         assert total(page, "total_packets", interface="vb") == 3  # kept at its last value
         connect(a, b, "va", "vb")
         service.wait_until_attached("vb")
@@ -133,7 +129,9 @@ def test_interfaces_that_swap_names_keep_each_name_with_its_traffic(pair: Pair) 
     assert total(page, "total_packets", interface="vd") == 0
 
 
-def test_an_interface_that_moves_to_another_namespace_is_let_go(pair: Pair, namespaces: Make) -> None:
+def test_an_interface_that_moves_to_another_namespace_is_let_go(
+    pair: Pair, namespaces: Make
+) -> None:
     _, b = pair
     other = namespaces()
     with serving(b) as service:
@@ -182,7 +180,9 @@ def test_a_glob_that_matches_nothing_is_a_warning_and_the_interface_may_come(pai
         service.wait_until_attached("later")
 
 
-def test_a_device_without_native_xdp_is_counted_by_generic_xdp_with_one_line_why(pair: Pair) -> None:
+def test_a_device_without_native_xdp_is_counted_by_generic_xdp_with_one_line_why(
+    pair: Pair,
+) -> None:
     a, b = pair
     b.ip("link", "add", "br0", "type", "bridge")
     b.ip("link", "set", "vb", "master", "br0")
@@ -228,7 +228,7 @@ def test_a_tun_device_is_parsed_from_the_ip_header_on(namespaces: Make) -> None:
     b = namespaces()
     b.run("sysctl", "-qw", "net.ipv6.conf.all.disable_ipv6=0")
     if not Path("/dev/net/tun").exists():
-        os.makedirs("/dev/net", exist_ok=True)
+        Path("/dev/net").mkdir(exist_ok=True)
         os.mknod("/dev/net/tun", 0o20666, os.makedev(10, 200))
     fd = tun(b, "tun7")
     try:
@@ -250,7 +250,9 @@ def test_after_a_netlink_overrun_every_interface_is_known_again(pair: Pair) -> N
         os.kill(service.pid, signal.SIGSTOP)  # nothing reads the socket
         try:
             batch = "\n".join(
-                f"link set vb alias {number}" if number % 2 else f"link set vb mtu {1400 + number % 50}"
+                f"link set vb alias {number}"
+                if number % 2
+                else f"link set vb mtu {1400 + number % 50}"
                 for number in range(20_000)
             )
             run_batch(b, batch)

@@ -59,7 +59,7 @@ def test_every_packet_is_counted_packet_for_packet_and_byte_for_byte(pair: Pair,
     with serving(b, "--interfaces", "vb", "--flows", mode) as service:
         assert service.wait_until_attached("vb") == "xdp-native"
         a.send("va", [case.frame for case in CASES])
-        page = wait_for(lambda: (p := service.page()) and packets_of(p, "vb") >= len(CASES) and p)
+        page = service.page_when(lambda page: packets_of(page, "vb") >= len(CASES))
     assert traffic(page, "vb") == expected_traffic(CASES)
     assert flows(page, "vb") == expected_flows(CASES, sockets=mode == "sockets")
     unparsed = {
@@ -99,10 +99,8 @@ def kernel_and_pktexp_agree(b: Namespace, service: Service, before: tuple[int, i
     """The page, once traffic has ended, checked against the kernel's own statistics."""
     wait_for(lambda: b.statistics("vb") == b.statistics("vb"))
     packets, bytes_ = (now - then for now, then in zip(b.statistics("vb"), before, strict=True))
-    page = wait_for(
-        lambda: (p := service.page())
-        and all_flows(p, "packets", "vb") == packets_of(p, "vb") >= packets
-        and p
+    page = service.page_when(
+        lambda page: all_flows(page, "packets", "vb") == packets_of(page, "vb") >= packets
     )
     assert packets_of(page, "vb") == packets
     # Under native XDP a veth counts frames after their Ethernet header was pulled (6.18,
@@ -249,5 +247,5 @@ def test_frames_larger_than_a_page_count_whole(pair: Pair) -> None:
     with serving(b, "--interfaces", "vb") as service:
         assert service.wait_until_attached("vb") == "xdp-native"
         a.send("va", [frame] * 10)
-        page = wait_for(lambda: (p := service.page()) and packets_of(p, "vb") >= 10 and p)
+        page = service.page_when(lambda page: packets_of(page, "vb") >= 10)
     assert total(page, "pktexp_bytes_total", interface="vb") == 10 * len(frame)

@@ -1,10 +1,11 @@
-"""Packets built by scapy, and what an exporter has to say of each, told from how they were built."""
+"""Packets built by scapy, and what an exporter has to say of each, by how they were built."""
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from scapy.contrib.lldp import LLDPDUChassisID, LLDPDUEndOfLLDPDU, LLDPDUPortID, LLDPDUTimeToLive
 from scapy.contrib.mpls import MPLS
@@ -27,7 +28,7 @@ from scapy.packet import Packet, Raw, bind_layers
 ETHER = Ether(src="02:00:00:00:00:01", dst="02:00:00:00:00:02")
 V4 = IP(src="192.0.2.1", dst="192.0.2.2")
 V6 = IPv6(src="2001:db8::1", dst="2001:db8::2")
-PORTS = {"sport": 1234, "dport": 53}
+PORTS: dict[str, Any] = {"sport": 1234, "dport": 53}
 ADDRESSES = {"4": ("192.0.2.1", "192.0.2.2"), "6": ("2001:db8::1", "2001:db8::2"), "": ("", "")}
 
 
@@ -86,7 +87,9 @@ def transports(name: str, network: Packet, version: str) -> list[Case]:
     return [
         case(f"{name}/tcp", network / TCP(**PORTS, flags="S"), "tcp", version, ports=both),
         case(f"{name}/udp", network / UDP(**PORTS) / Raw(b"x" * 50), "udp", version, ports=both),
-        case(f"{name}/sctp", network / SCTP(**PORTS) / SCTPChunkData(), "sctp", version, ports=both),
+        case(
+            f"{name}/sctp", network / SCTP(**PORTS) / SCTPChunkData(), "sctp", version, ports=both
+        ),
     ]
 
 
@@ -162,7 +165,9 @@ def other_protocols() -> list[Case]:
         case("icmpv6", ETHER / V6 / ICMPv6EchoRequest(), "icmpv6", "6"),
         case("gre", ETHER / V4 / GRE() / V4 / ICMP(), "gre", "4"),
         case("esp", ETHER / V4 / ESP(spi=1), "esp", "4"),
-        case("ah over ipv4", ETHER / V4 / AH(spi=1, nh=99, payloadlen=4) / Raw(b"x" * 40), "ah", "4"),
+        case(
+            "ah over ipv4", ETHER / V4 / AH(spi=1, nh=99, payloadlen=4) / Raw(b"x" * 40), "ah", "4"
+        ),
         case("ipip", ETHER / V4 / V4 / ICMP(), "ipip", "4"),
         case("6in4", ETHER / V4 / V6 / ICMPv6EchoRequest(), "ipv6", "4"),
         case("ospf", ETHER / V4 / OSPF_Hdr(), "ospf", "4"),
@@ -172,7 +177,16 @@ def other_protocols() -> list[Case]:
         case("stp", dot3 / LLC() / STP(), "llc"),
         case("an unknown ethertype", Ether(type=0x1234) / Raw(b"x" * 50), "other"),
     ]
-    named = {2: "igmp", 103: "pim", 112: "vrrp", 33: "dccp", 50: "esp", 47: "gre", 99: "other", 253: "other"}
+    named = {
+        2: "igmp",
+        103: "pim",
+        112: "vrrp",
+        33: "dccp",
+        50: "esp",
+        47: "gre",
+        99: "other",
+        253: "other",
+    }
     for number, protocol in named.items():
         for version, network in (("4", V4), ("6", V6)):
             packet = ETHER / network.copy() / Raw(b"\0" * 60)
@@ -183,7 +197,25 @@ def other_protocols() -> list[Case]:
 
 def sizes() -> list[Case]:
     """UDP frames of exactly these sizes, on both sides of every bucket's bound."""
-    wanted = [60, 64, 65, 128, 129, 256, 257, 512, 513, 1024, 1025, 1514, 1518, 1519, 4096, 4097, 9000]
+    wanted = [
+        60,
+        64,
+        65,
+        128,
+        129,
+        256,
+        257,
+        512,
+        513,
+        1024,
+        1025,
+        1514,
+        1518,
+        1519,
+        4096,
+        4097,
+        9000,
+    ]
     return [
         case(
             f"{size} bytes",
@@ -228,7 +260,11 @@ def malformed() -> list[Case]:
             cut=58,
         ),
         case(
-            "nine extensions", ETHER / V6 / _chain(9) / TCP(), "other", "6", unparsed="extension_depth"
+            "nine extensions",
+            ETHER / V6 / _chain(9) / TCP(),
+            "other",
+            "6",
+            unparsed="extension_depth",
         ),
         case("cut in arp", ETHER / ARP(), "arp", addresses=none4, unparsed=network, cut=30),
         Case("ipv4 of version 6", bytes(bad_version), "other", "4", "bad_header", None, none4),

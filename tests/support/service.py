@@ -71,6 +71,17 @@ class Service:
     def page(self) -> Page:
         return parse(self.text())
 
+    def page_when(self, condition: Callable[[Page], object]) -> Page:
+        """The first page of which the condition is true."""
+        found: list[Page] = []
+
+        def look() -> bool:
+            found[:] = [self.page()]
+            return bool(condition(found[0]))
+
+        wait_for(look)
+        return found[0]
+
     def wait_until_attached(self, interface: str) -> str:
         """The hook, as soon as the interface is counted."""
 

@@ -1,0 +1,288 @@
+"""The command line: order of sources, and errors of one line with a hint."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from pktexp import __version__, cli
+from pktexp.errors import PktexpError
+from pktexp.flows import FlowMode
+from pktexp.kernel.libbpf import BpfError, VerifierError
+from pktexp.settings import Settings
+
+DEBUG = "--log-level debug "
+
+
+def run_main(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+    monkeypatch.setattr(sys, "argv", ["pktexp", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    return int(ended.value.code or 0)
+
+
+@pytest.fixture(autouse=True)
+def logging_as_it_was() -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:], root.level = handlers, level
+    logging.captureWarnings(False)
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> list[Settings]:
+    """Settings that a service was started with; the service itself ends at once."""
+    seen: list[Settings] = []
+
+    async def service(settings: Settings) -> None:
+        seen.append(settings)
+
+    monkeypatch.setattr(cli, "run_service", service)
+    for name in list(os.environ):
+        if name.startswith(("PKTEXP_", "PE_")):
+            monkeypatch.delenv(name)
+    return seen
+
+
+@pytest.fixture
+def failing(monkeypatch: pytest.MonkeyPatch) -> Any:
+    def fail_with(error: BaseException) -> None:
+        async def service(_: Settings) -> None:
+            raise error
+
+        monkeypatch.setattr(cli, "run_service", service)
+
+    return fail_with
+
+
+def test_defaults(monkeypatch: pytest.MonkeyPatch, started: list[Settings]) -> None:
+    assert run_main(monkeypatch, "serve") == 0
+    assert started == [
+        Settings(
+            port=8080,
+            listen="",
+            interfaces=(),
+            exclude_interfaces=(),
+            max_interfaces=1024,
+            flows=FlowMode.HOSTS,
+            max_flows=1000,
+            workers=1,
+            ring_size=8 << 20,
+        )
+    ]
+
+
+@pytest.mark.parametrize(
+    ("flag", "environment", "expected"),
+    [
+        (None, {}, 8080),
+        (None, {"PE_PORT": "9001"}, 9001),
+        (None, {"PE_PORT": "9001", "PKTEXP_PORT": "9002"}, 9002),
+        ("9003", {"PE_PORT": "9001", "PKTEXP_PORT": "9002"}, 9003),
+    ],
+)
+def test_a_flag_goes_before_pktexp_before_pe_before_the_default(
+    monkeypatch: pytest.MonkeyPatch,
+    started: list[Settings],
+    flag: str | None,
+    environment: dict[str, str],
+    expected: int,
+) -> None:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    run_main(monkeypatch, "serve", *(["--port", flag] if flag else []))
+    assert started[0].port == expected
+
+
+def test_every_option_has_its_variable(
+    monkeypatch: pytest.MonkeyPatch, started: list[Settings]
+) -> None:
+    values = {
+        "PORT": "1",
+        "LISTEN": "127.0.0.1",
+        "INTERFACES": "eth* wlan*",
+        "EXCLUDE_INTERFACES": "veth*",
+        "MAX_INTERFACES": "64",
+        "FLOWS": "sockets",
+        "MAX_FLOWS": "7",
+        "WORKERS": "3",
+        "RING_SIZE": "65536",
+        "LOG_LEVEL": "error",
+        "LOG_FORMAT": "json",
+    }
+    for name, value in values.items():
+        monkeypatch.setenv(f"PKTEXP_{name}", value)
+    run_main(monkeypatch, "serve")
+    assert started == [
+        Settings(
+            port=1,
+            listen="127.0.0.1",
+            interfaces=("eth*", "wlan*"),
+            exclude_interfaces=("veth*",),
+            max_interfaces=64,
+            flows=FlowMode.SOCKETS,
+            max_flows=7,
+            workers=3,
+            ring_size=65536,
+        )
+    ]
+    options = {p.name.upper() for p in cli.serve.params if p.name}
+    assert options == values.keys()
+
+
+def test_pe_workers_works(monkeypatch: pytest.MonkeyPatch, started: list[Settings]) -> None:
+    monkeypatch.setenv("PE_WORKERS", "5")
+    run_main(monkeypatch, "serve")
+    assert started[0].workers == 5
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--port", "x"),
+        ("--port", "70000"),
+        ("--port", "-1"),
+        ("--workers", "0"),
+        ("--max-flows", "0"),
+        ("--max-flows", "1e6"),
+        ("--ring-size", "5000"),
+        ("--ring-size", "1024"),
+        ("--ring-size", "big"),
+        ("--max-interfaces", "1000"),
+        ("--flows", "everything"),
+        ("--log-level", "loud"),
+        ("--no-such-option",),
+    ],
+)
+def test_bad_values_get_one_line_that_names_the_option(
+    monkeypatch: pytest.MonkeyPatch,
+    started: list[Settings],
+    capsys: pytest.CaptureFixture[str],
+    arguments: tuple[str, ...],
+) -> None:
+    assert run_main(monkeypatch, "serve", *arguments) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("pktexp: error: ")
+    assert arguments[0] in line
+    assert line.endswith("(see 'pktexp serve --help')")
+    assert not started
+
+
+def test_a_bad_number_in_the_environment_names_the_variable(
+    monkeypatch: pytest.MonkeyPatch, started: list[Settings], capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PE_PORT", "http")
+    assert run_main(monkeypatch, "serve") == 2
+    assert "PE_PORT" in capsys.readouterr().err
+    assert not started
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (PktexpError("it broke", "mend it"), "pktexp: error: it broke (mend it)"),
+        (
+            BpfError(1, "load the BPF programs"),
+            "pktexp: error: load the BPF programs: Operation not permitted ("
+            + DEBUG
+            + "shows where)",
+        ),
+        (
+            VerifierError(13, "load", "R1 invalid mem access"),
+            "pktexp: error: load: Permission denied (" + DEBUG + "shows the verifier's log)",
+        ),
+    ],
+)
+def test_a_foreseen_error_is_one_line_and_status_1(
+    monkeypatch: pytest.MonkeyPatch,
+    failing: Any,
+    capsys: pytest.CaptureFixture[str],
+    error: BaseException,
+    expected: str,
+) -> None:
+    failing(error)
+    assert run_main(monkeypatch, "serve") == 1
+    assert capsys.readouterr().err.splitlines() == [expected]
+
+
+def test_debug_shows_the_traceback_and_the_verifiers_log(
+    monkeypatch: pytest.MonkeyPatch, failing: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    failing(VerifierError(13, "load", "R1 invalid mem access"))
+    assert run_main(monkeypatch, "serve", "--log-level", "debug") == 1
+    err = capsys.readouterr().err
+    assert "R1 invalid mem access" in err
+    assert "Traceback" in err
+
+
+def test_json_log_lines_are_json(
+    monkeypatch: pytest.MonkeyPatch, started: list[Settings], capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_main(monkeypatch, "serve", "--log-format", "json")
+    logging.getLogger("pktexp.test").warning("hello %s", "there")
+    line = json.loads(capsys.readouterr().err)
+    assert line["message"] == "hello there"
+    assert line["level"] == "WARNING"
+    assert line["logger"] == "pktexp.test"
+    assert started
+
+
+def test_the_version_is_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_main(monkeypatch, "--version") == 0
+    assert capsys.readouterr().out == f"pktexp {__version__}\n"
+
+
+def module(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "pktexp", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False, **options)
+
+
+def test_python_m_pktexp_is_the_same_command() -> None:
+    assert module("--version").stdout == f"pktexp {__version__}\n"
+
+
+def test_without_privileges_the_missing_capabilities_are_named() -> None:
+    if os.geteuid() != 0:
+        done = module("serve", "--port", "0")
+    else:
+        command = ["setpriv", "--bounding-set=-all", "--inh-caps=-all", sys.executable]
+        command += ["-m", "pktexp", "serve", "--port", "0"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert "CAP_BPF and CAP_NET_ADMIN missing" in line
+    assert "run as root" in line
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to get as far; sudo ./dev/test")
+def test_a_taken_port_says_how_to_find_who_has_it() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = module(
+            "serve", "--listen", "127.0.0.1", "--port", str(port), "--interfaces", "none*"
+        )
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert f"port {port}: Address already in use" in line
+    assert f"ss -ltnp sport = :{port}" in line
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to get as far; sudo ./dev/test")
+@pytest.mark.parametrize("address", ["no.such.host.invalid", "300.1.1.1", "192.0.2.77"])
+def test_a_bad_address_is_one_line(address: str) -> None:
+    done = module("serve", "--listen", address, "--port", "0", "--interfaces", "none*")
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("pktexp: error: cannot listen on")
+    assert address in line

@@ -1,0 +1,102 @@
+"""Slots let to names, and the ids that tell one lease of a slot from the next."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from pktexp.interfaces import RETENTION, Leases, NameFilter
+from pktexp.kernel.counters import Counters, InterfaceTable
+from pktexp.kernel.records import INTERFACE_BUCKET, INTERFACE_COUNTERS, LinkType, Records
+
+
+@pytest.fixture
+def rows() -> Records:
+    """Two CPUs and the shared row, four slots."""
+    return np.zeros((3, 4), INTERFACE_COUNTERS)
+
+
+@pytest.fixture
+def leases(rows: Records) -> Leases:
+    return Leases(Counters(rows))
+
+
+def take(leases: Leases, name: str) -> tuple[int, int]:
+    lease = leases.take(name)
+    assert lease
+    return lease.id, lease.slot
+
+
+def test_a_name_keeps_its_lease(leases: Leases) -> None:
+    assert take(leases, "eth0") == take(leases, "eth0") != take(leases, "eth1")
+
+
+def test_an_ids_low_bits_are_its_slot_and_no_id_comes_twice(leases: Leases) -> None:
+    seen = set()
+    for number in range(50):
+        id_, slot = take(leases, f"x{number}")
+        assert id_ & 3 == slot
+        assert id_ > 0
+        seen.add(id_)
+        leases.mark(used=set(), now=float(number))
+    assert len(seen) == 50
+
+
+def test_with_every_slot_in_use_there_is_no_lease(leases: Leases) -> None:
+    names = {f"x{number}" for number in range(4)}
+    for name in names:
+        take(leases, name)
+    leases.mark(used=names, now=0)
+    assert leases.take("one more") is None
+
+
+def test_the_longest_gone_makes_room(leases: Leases) -> None:
+    for name in ("a", "b", "c", "d"):
+        take(leases, name)
+    leases.mark(used={"a", "c", "d"}, now=1)
+    leases.mark(used={"c", "d"}, now=2)
+    assert leases.take("e")
+    assert set(leases.by_name) == {"a", "c", "d", "e"}
+
+
+def test_a_lease_ends_an_hour_after_its_interface(leases: Leases) -> None:
+    take(leases, "a")
+    leases.mark(used=set(), now=0)
+    leases.mark(used=set(), now=RETENTION - 1)
+    assert "a" in leases.by_name
+    leases.mark(used=set(), now=RETENTION + 1)
+    assert "a" not in leases.by_name
+
+
+def test_a_name_that_comes_back_within_the_hour_goes_on(leases: Leases) -> None:
+    before = take(leases, "a")
+    leases.mark(used=set(), now=0)
+    leases.mark(used={"a"}, now=10)
+    leases.mark(used={"a"}, now=RETENTION * 2)
+    assert take(leases, "a") == before
+
+
+def test_a_slot_that_is_let_again_counts_from_zero(rows: Records) -> None:
+    counters = Counters(rows)
+    rows["classes"]["packets"][:, 2, 9] = [5, 7, 1]
+    assert counters.read(np.array([2]))["classes"]["packets"][0, 9] == 13
+    counters.restart(2)
+    rows["classes"]["packets"][1, 2, 9] += 4
+    assert counters.read(np.array([2]))["classes"]["packets"][0, 9] == 4
+
+
+def test_a_full_bucket_refuses_and_a_freed_way_is_used_again() -> None:
+    table = InterfaceTable(np.zeros(16, INTERFACE_BUCKET))
+    indexes = [3 + 16 * way for way in range(5)]
+    assert [table.set(i, i, LinkType.ETHERNET) for i in indexes] == [True] * 4 + [False]
+    table.remove(indexes[1])
+    assert table.set(indexes[4], 9, LinkType.IP)
+    assert table.set(indexes[4], 10, LinkType.IP)  # changed in place
+
+
+def test_globs_include_and_exclude() -> None:
+    wanted = NameFilter(["eth*", "wlan?"], ["eth9"])
+    names = ["eth0", "eth9", "wlan1", "wlan10", "lo"]
+    assert [wanted(name) for name in names] == [True, False, True, False, False]
+    assert NameFilter()("anything")
+    assert not NameFilter((), ["any*"])("anything")

@@ -1,0 +1,95 @@
+"""Finding libbpf, and what its errors and messages become."""
+
+from __future__ import annotations
+
+import ctypes.util
+import errno
+import importlib.util
+import logging
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pktexp.errors import PktexpError
+from pktexp.kernel import datapath, libbpf
+from pktexp.kernel.datapath import Datapath, DatapathOptions
+from pktexp.kernel.libbpf import BpfError, Libbpf
+
+
+def test_the_wheels_library_is_found_first_and_the_package_is_not_imported() -> None:
+    paths = list(libbpf.candidates())
+    assert paths[-1] == "libbpf.so.1"
+    if importlib.util.find_spec("pylibbpf"):
+        assert "pylibbpf" in paths[0]
+        assert libbpf.find().path == paths[0]
+    assert "pylibbpf" not in sys.modules
+    assert "llvmlite" not in sys.modules
+
+
+def test_without_the_wheel_the_systems_library_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+    assert list(libbpf.candidates()) == ["libbpf.so.1"]
+
+
+def test_without_any_libbpf_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    libc = str(Path(ctypes.util.find_library("c") or "libc.so.6"))
+    monkeypatch.setattr(libbpf, "candidates", lambda: iter(["/nowhere/libbpf.so.1", libc]))
+    with pytest.raises(PktexpError, match="no libbpf found") as caught:
+        libbpf.find()
+    assert "/nowhere/libbpf.so.1" in str(caught.value)
+    assert libc in str(caught.value)  # it is a library, but not libbpf
+    assert "apt install libbpf1" in caught.value.hint
+
+
+@pytest.mark.parametrize("path", list(libbpf.candidates()))
+def test_a_failed_call_is_an_oserror_that_says_what_was_attempted(path: str) -> None:
+    lib = Libbpf(path)
+    with pytest.raises(OSError, match="open the thing: No such file or directory") as caught:
+        lib("open the thing", "bpf_object__open_file", b"/nowhere.o", None)
+    assert isinstance(caught.value, BpfError)
+    assert caught.value.errno == errno.ENOENT
+    assert caught.value.attempted == "open the thing"
+
+
+@pytest.mark.parametrize("path", list(libbpf.candidates()))
+def test_libbpfs_messages_go_to_python_logging(path: str, caplog: pytest.LogCaptureFixture) -> None:
+    lib = Libbpf(path)
+    with caplog.at_level(logging.DEBUG, "pktexp.libbpf"), pytest.raises(BpfError):
+        lib("open the thing", "bpf_object__open_file", b"/nowhere.o", None)
+    assert "elf: failed to open /nowhere.o: No such file or directory" in caplog.text or (
+        "/nowhere.o" in caplog.text
+    )
+    assert {record.name for record in caplog.records} == {"pktexp.libbpf"}
+
+
+def test_a_missing_object_says_how_to_build_it(tmp_path: Path) -> None:
+    with pytest.raises(PktexpError, match=r"missing\.o: No such file") as caught:
+        Datapath(without_probes(), DatapathOptions(), tmp_path / "missing.o")
+    assert "make -C bpf" in caught.value.hint
+
+
+def test_a_broken_object_is_named(tmp_path: Path) -> None:
+    broken = tmp_path / "broken.o"
+    broken.write_bytes(b"\x7fELF" + bytes(100))
+    with pytest.raises(PktexpError, match=r"broken\.o"):
+        Datapath(without_probes(), DatapathOptions(), broken)
+
+
+def test_a_kernel_without_ring_buffers_is_told_of() -> None:
+    with pytest.raises(PktexpError, match="no BPF ring buffer") as caught:
+        Datapath(without_probes(ring_buffer=0), DatapathOptions(), datapath.OBJECT)
+    assert "Linux 5.8" in caught.value.hint
+
+
+def without_probes(ring_buffer: int = 1) -> Any:
+    """A real libbpf that does not ask the kernel, which takes root."""
+    lib = libbpf.find()
+
+    def call(attempted: str, name: str, *arguments: Any) -> Any:
+        if name == "libbpf_probe_bpf_map_type":
+            return ring_buffer
+        return lib(attempted, name, *arguments)
+
+    return call

@@ -1,0 +1,157 @@
+"""What netlink's messages become: link types, listings, overruns."""
+
+from __future__ import annotations
+
+import errno
+import socket
+import struct
+from typing import Any
+
+import pytest
+
+from pktexp.kernel.links import Link, LinkMonitor
+from pktexp.kernel.records import LinkType
+
+NEWLINK, DELLINK, DONE = 16, 17, 3
+INTERRUPTED = 0x10
+AF_BRIDGE = 7
+
+
+@pytest.mark.parametrize(
+    ("hardware_type", "expected"),
+    [
+        (1, LinkType.ETHERNET),  # every NIC, veth, bridge, vxlan, tap
+        (772, LinkType.ETHERNET),  # lo
+        (0xFFFE, LinkType.IP),  # tun, wireguard
+        (768, LinkType.IP),  # ipip
+        (769, LinkType.IP),  # ip6tnl
+        (776, LinkType.IP),  # sit
+        (778, LinkType.IP),  # gre
+        (823, LinkType.IP),  # ip6gre
+        (519, LinkType.IP),  # rmnet and other raw IP modems
+        (512, LinkType.OPAQUE),  # ppp: a two-byte protocol before the IP header
+        (32, LinkType.OPAQUE),  # InfiniBand
+        (280, LinkType.OPAQUE),  # CAN
+        (803, LinkType.OPAQUE),  # radiotap monitor
+    ],
+)
+def test_the_hardware_type_tells_what_frames_begin_with(
+    hardware_type: int, expected: LinkType
+) -> None:
+    assert Link(1, "x", hardware_type, up=True, mtu=1500).link_type is expected
+
+
+def message(kind: int, ifindex: int = 0, name: str = "", family: int = 0, flags: int = 0) -> bytes:
+    body = struct.pack("=BxHiII", family, 1, ifindex, 1, 0)
+    if name:
+        text = name.encode() + b"\0"
+        body += struct.pack("=HH", 4 + len(text), 3) + text + bytes(-len(text) % 4)
+    return struct.pack("=IHHII", 16 + len(body), kind, flags, 0, 0) + body
+
+
+class FakeSocket:
+    """A netlink socket that delivers prepared datagrams and errors."""
+
+    def __init__(self) -> None:
+        self.queue: list[bytes | OSError] = []
+        self.requests = 0
+
+    def send(self, _: bytes) -> None:
+        self.requests += 1
+
+    def recv(self, _: int) -> bytes:
+        if not self.queue:
+            raise BlockingIOError
+        item = self.queue.pop(0)
+        if isinstance(item, OSError):
+            raise item
+        return item
+
+    def __getattr__(self, _: str) -> Any:
+        return lambda *_: None
+
+
+@pytest.fixture
+def fake(monkeypatch: pytest.MonkeyPatch) -> FakeSocket:
+    made = FakeSocket()
+    monkeypatch.setattr("pktexp.kernel.links.socket.socket", lambda *_: made)
+    monkeypatch.setattr("pktexp.kernel.links.select.select", lambda *_: ([made], [], []))
+    return made
+
+
+def names(monitor: LinkMonitor) -> dict[int, str]:
+    return {index: link.name for index, link in monitor.links.items()}
+
+
+def started(fake: FakeSocket) -> LinkMonitor:
+    listing = message(NEWLINK, 1, "lo") + message(NEWLINK, 2, "eth0")
+    fake.queue = [listing, message(DONE)]
+    return LinkMonitor()
+
+
+def test_the_first_listing_is_waited_for(fake: FakeSocket) -> None:
+    assert names(started(fake)) == {1: "lo", 2: "eth0"}
+
+
+def test_what_goes_and_comes_back_between_two_looks_is_known_to_have_gone(fake: FakeSocket) -> None:
+    monitor = started(fake)
+    fake.queue = [message(DELLINK, 2, "eth0") + message(NEWLINK, 2, "eth0")]
+    monitor.receive()
+    assert names(monitor) == {1: "lo", 2: "eth0"}
+    assert monitor.take_gone() == {2}
+    assert monitor.take_gone() == set()
+
+
+def test_a_bridge_that_tells_of_its_ports_changes_nothing(fake: FakeSocket) -> None:
+    monitor = started(fake)
+    fake.queue = [message(DELLINK, 2, "eth0", family=AF_BRIDGE)]
+    monitor.receive()
+    assert names(monitor) == {1: "lo", 2: "eth0"}
+
+
+def test_after_an_overrun_what_is_not_listed_has_gone(fake: FakeSocket) -> None:
+    monitor = started(fake)
+    fake.queue = [OSError(errno.ENOBUFS, "overrun")]
+    monitor.receive()
+    assert (monitor.overruns, fake.requests) == (1, 2)
+    fake.queue = [message(NEWLINK, 1, "lo") + message(NEWLINK, 3, "eth1"), message(DONE)]
+    monitor.receive()
+    assert names(monitor) == {1: "lo", 3: "eth1"}
+    assert monitor.take_gone() == {2}
+
+
+def test_an_overrun_during_a_listing_asks_again_when_that_has_ended(fake: FakeSocket) -> None:
+    monitor = started(fake)
+    overrun = OSError(errno.ENOBUFS, "overrun")
+    fake.queue = [overrun, message(NEWLINK, 1, "lo"), overrun]
+    monitor.receive()
+    assert fake.requests == 2  # a second request now would be refused with EBUSY
+    fake.queue = [message(DONE)]
+    monitor.receive()
+    assert fake.requests == 3
+
+
+def test_an_interrupted_listing_is_asked_for_again(fake: FakeSocket) -> None:
+    monitor = started(fake)
+    fake.queue = [OSError(errno.ENOBUFS, "overrun")]
+    monitor.receive()
+    fake.queue = [message(NEWLINK, 1, "lo"), message(DONE, flags=INTERRUPTED)]
+    monitor.receive()
+    assert fake.requests == 3
+    assert names(monitor) == {1: "lo", 2: "eth0"}
+
+
+def test_other_socket_errors_are_not_swallowed(fake: FakeSocket) -> None:
+    monitor = started(fake)
+    fake.queue = [OSError(errno.EBADF, "closed")]
+    with pytest.raises(OSError, match="closed"):
+        monitor.receive()
+
+
+def test_the_kernels_own_interfaces_are_found() -> None:
+    monitor = LinkMonitor()
+    try:
+        expected = dict(socket.if_nameindex())
+        assert names(monitor) == expected
+    finally:
+        monitor.close()

@@ -1,0 +1,120 @@
+"""The HTTP side, on a registry of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+from collections.abc import AsyncIterator
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
+from prometheus_client import CollectorRegistry, Counter
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
+
+from pktexp.web.app import Source, make_app
+from pktexp.web.listen import listen, url
+
+Client = TestClient[web.Request, web.Application]
+
+
+class Backend:
+    """What a handler asks; changed by tests."""
+
+    flushes = 0
+    missing = ""
+
+    async def flush(self) -> None:
+        self.flushes += 1
+
+
+@pytest.fixture
+def backend() -> Backend:
+    return Backend()
+
+
+@pytest.fixture
+async def client(backend: Backend) -> AsyncIterator[Client]:
+    registry = CollectorRegistry()
+    Counter("things", "Things.", registry=registry).inc(3)
+    source = Source(registry, backend.flush, lambda: backend.missing)
+    headers = {"Accept-Encoding": "identity"}
+    async with TestClient(
+        TestServer(make_app(source)), auto_decompress=False, headers=headers
+    ) as made:
+        yield made
+
+
+async def test_metrics_are_text_by_default_and_events_are_flushed_first(
+    client: Client, backend: Backend
+) -> None:
+    answer = await client.get("/metrics")
+    assert answer.status == 200
+    assert answer.headers["Content-Type"].startswith("text/plain; version=0.0.4")
+    assert "things_total 3.0" in await answer.text()
+    assert backend.flushes == 1
+
+
+async def test_metrics_are_openmetrics_for_who_asks(client: Client) -> None:
+    accept = "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.2"
+    answer = await client.get("/metrics", headers={"Accept": accept})
+    assert answer.headers["Content-Type"].startswith("application/openmetrics-text; version=1.0.0")
+    text = await answer.text()
+    assert text.endswith("# EOF\n")
+    families = list(parse_openmetrics(text))  # type: ignore[no-untyped-call]  # it has no types
+    assert {family.name for family in families} >= {"things"}
+
+
+async def test_metrics_are_compressed_for_who_accepts_it(client: Client) -> None:
+    plain = await (await client.get("/metrics")).read()
+    answer = await client.get("/metrics", headers={"Accept-Encoding": "deflate, gzip;q=1.0"})
+    assert answer.headers["Content-Encoding"] == "gzip"
+    assert "Accept-Encoding" in answer.headers["Vary"]
+    assert b"things_total 3.0" in gzip.decompress(await answer.read())
+    assert b"things_total 3.0" in plain
+
+
+async def test_scrapes_at_the_same_time_are_all_answered(client: Client) -> None:
+    answers = await asyncio.gather(*(client.get("/metrics") for _ in range(20)))
+    assert {answer.status for answer in answers} == {200}
+
+
+async def test_scrape_durations_are_measured(client: Client) -> None:
+    await client.get("/metrics")
+    text = await (await client.get("/metrics")).text()
+    assert "pktexp_scrape_duration_seconds_count 1.0" in text
+
+
+async def test_healthz_says_that_the_process_is_alive(client: Client, backend: Backend) -> None:
+    backend.missing = "something"
+    assert (await client.get("/healthz")).status == 200
+
+
+async def test_readyz_says_what_is_missing(client: Client, backend: Backend) -> None:
+    assert (await client.get("/readyz")).status == 200
+    backend.missing = "a ring buffer is not being read"
+    answer = await client.get("/readyz")
+    assert answer.status == 503
+    assert await answer.text() == "a ring buffer is not being read\n"
+
+
+async def test_the_landing_page_links_to_what_there_is(client: Client) -> None:
+    answer = await client.get("/")
+    assert answer.content_type == "text/html"
+    text = await answer.text()
+    for path in ("metrics", "healthz", "readyz"):
+        assert f'href="{path}"' in text
+        assert (await client.get(f"/{path}")).status == 200
+
+
+async def test_what_is_not_there_is_a_404(client: Client) -> None:
+    assert (await client.get("/nothing")).status == 404
+
+
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [("127.0.0.1", "http://127.0.0.1:"), ("::1", "http://[::1]:"), ("", "http://localhost:")],
+)
+def test_port_0_picks_one_and_the_url_tells_it(address: str, expected: str) -> None:
+    with listen(address, 0) as listening:
+        assert url(listening) == f"{expected}{listening.getsockname()[1]}/"
