@@ -70,26 +70,24 @@ static const __u8 ip_class_of[256] = {
     [IPPROTO_DCCP] = IP_CLASS_DCCP,
 };
 
-/* The next `size` bytes, and the cursor behind them; NULL, and the cursor unmoved, if cut short. */
-static __always_inline void *pull(struct cursor *c, __u32 size)
+/* Moves the cursor over the next `size` bytes; false, and the cursor unmoved, if they are cut
+ * short. */
+static __always_inline bool advance(struct cursor *c, __u32 size)
 {
-	void *head = c->pos;
-
-	if (head + size > c->end)
-		return NULL;
-	c->pos = head + size;
-	return head;
+	if (c->pos + size > c->end)
+		return false;
+	c->pos += size;
+	return true;
 }
 
 static __always_inline enum unparsed parse_ports(struct cursor *c, struct packet_info *info,
 						 __u8 ip_class)
 {
-	struct ports *ports;
+	struct ports *ports = c->pos;
 
 	if (ip_class != IP_CLASS_TCP && ip_class != IP_CLASS_UDP && ip_class != IP_CLASS_SCTP)
 		return UNPARSED_NOTHING;
-	ports = pull(c, sizeof(*ports));
-	if (!ports)
+	if (!advance(c, sizeof(*ports)))
 		return UNPARSED_TRUNCATED_TRANSPORT;
 	info->sport = bpf_ntohs(ports->source);
 	info->dport = bpf_ntohs(ports->dest);
@@ -112,7 +110,7 @@ static __always_inline enum unparsed parse_ipv4(struct cursor *c, struct packet_
 	__builtin_memcpy(info->daddr, &ip->daddr, sizeof(ip->daddr));
 	if (ip->frag_off & bpf_htons(IP_FRAGMENT_OFFSET))
 		return UNPARSED_NOTHING; /* a later fragment: its ports went with the first */
-	if (!pull(c, ip->ihl * 4))
+	if (!advance(c, ip->ihl * 4))
 		return UNPARSED_TRUNCATED_NETWORK;
 	return parse_ports(c, info, ip_class);
 }
@@ -153,7 +151,7 @@ static __always_inline enum unparsed skip_extensions(struct cursor *c, __u8 *pro
 			*later = true;
 			return UNPARSED_NOTHING;
 		}
-		if (!pull(c, extension_size(current, length)))
+		if (!advance(c, extension_size(current, length)))
 			return UNPARSED_TRUNCATED_NETWORK;
 	}
 	return is_extension(*protocol) ? UNPARSED_EXTENSION_DEPTH : UNPARSED_NOTHING;
@@ -161,13 +159,13 @@ static __always_inline enum unparsed skip_extensions(struct cursor *c, __u8 *pro
 
 static __always_inline enum unparsed parse_ipv6(struct cursor *c, struct packet_info *info)
 {
-	struct ipv6hdr *ip = pull(c, sizeof(*ip));
+	struct ipv6hdr *ip = c->pos;
 	enum unparsed reason;
 	bool later = false;
 	__u8 protocol;
 
 	info->packet_class = CLASS_IPV6 + IP_CLASS_OTHER;
-	if (!ip)
+	if (!advance(c, sizeof(*ip)))
 		return UNPARSED_TRUNCATED_NETWORK;
 	if (ip->version != 6)
 		return UNPARSED_BAD_HEADER;
@@ -183,10 +181,10 @@ static __always_inline enum unparsed parse_ipv6(struct cursor *c, struct packet_
 
 static __always_inline enum unparsed parse_arp(struct cursor *c, struct packet_info *info)
 {
-	struct arp_header *arp = pull(c, sizeof(*arp));
+	struct arp_header *arp = c->pos;
 
 	info->packet_class = CLASS_LINK + LINK_CLASS_ARP;
-	if (!arp)
+	if (!advance(c, sizeof(*arp)))
 		return UNPARSED_TRUNCATED_NETWORK;
 	if (arp->ptype != bpf_htons(ETH_P_IP) || arp->hlen != 6 || arp->plen != 4)
 		return UNPARSED_NOTHING; /* another network's ARP: counted without addresses */
@@ -204,12 +202,11 @@ static __always_inline enum unparsed skip_vlans(struct cursor *c, __be16 *ethert
 {
 #pragma unroll
 	for (int i = 0; i < MAX_VLAN_TAGS; i++) {
-		struct vlan_header *vlan;
+		struct vlan_header *vlan = c->pos;
 
 		if (!is_vlan(*ethertype))
 			return UNPARSED_NOTHING;
-		vlan = pull(c, sizeof(*vlan));
-		if (!vlan)
+		if (!advance(c, sizeof(*vlan)))
 			return UNPARSED_TRUNCATED_LINK;
 		*ethertype = vlan->ethertype;
 	}
@@ -233,11 +230,11 @@ static __always_inline __u8 link_class_of(__u16 ethertype)
 
 static __always_inline enum unparsed parse_ethernet(struct cursor *c, struct packet_info *info)
 {
-	struct ethhdr *eth = pull(c, sizeof(*eth));
+	struct ethhdr *eth = c->pos;
 	enum unparsed reason;
 	__be16 ethertype;
 
-	if (!eth)
+	if (!advance(c, sizeof(*eth)))
 		return UNPARSED_TRUNCATED_LINK;
 	ethertype = eth->h_proto;
 	reason = skip_vlans(c, &ethertype);

@@ -19,7 +19,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     lacking = privileges.missing(privileges.effective())
     if not lacking:
         return
-    skip = pytest.mark.skip(reason=f"{' and '.join(lacking)} missing; {HOW}")
+    skip = pytest.mark.skip(reason=f"{', '.join(lacking)} missing; {HOW}")
     for item in items:
         if item.path.relative_to(HERE).parts[0] in ("kernel", "system"):
             item.add_marker(skip)

@@ -9,8 +9,11 @@ from pktexp.errors import PktexpError
 # From include/uapi/linux/capability.h (5.8).
 CAP_NET_ADMIN = 12
 CAP_SYS_ADMIN = 21
+CAP_PERFMON = 38
 CAP_BPF = 39
-NEEDED = {"CAP_BPF": CAP_BPF, "CAP_NET_ADMIN": CAP_NET_ADMIN}
+# CAP_PERFMON: without it the verifier allows no packet pointer a variable offset, which options and
+# extension headers need (kernel/bpf/verifier.c, 6.18, retrieve_ptr_limit).
+NEEDED = {"CAP_BPF": CAP_BPF, "CAP_NET_ADMIN": CAP_NET_ADMIN, "CAP_PERFMON": CAP_PERFMON}
 STATUS = Path("/proc/self/status")
 
 
@@ -23,9 +26,9 @@ def effective(status: Path = STATUS) -> int:
 
 
 def missing(mask: int) -> list[str]:
-    """Names of the capabilities that `mask` lacks; CAP_SYS_ADMIN stands in for CAP_BPF."""
+    """Names of the capabilities that `mask` lacks; CAP_SYS_ADMIN stands in for the newer ones."""
     if mask >> CAP_SYS_ADMIN & 1:
-        mask |= 1 << CAP_BPF
+        mask |= 1 << CAP_BPF | 1 << CAP_PERFMON
     return [name for name, bit in NEEDED.items() if not mask >> bit & 1]
 
 
@@ -33,6 +36,6 @@ def require(mask: int | None = None) -> None:
     """PktexpError that names what is missing, if anything is."""
     if lacking := missing(effective() if mask is None else mask):
         raise PktexpError(
-            f"not allowed to load BPF programs: {' and '.join(lacking)} missing",
+            f"not allowed to load BPF programs: {', '.join(lacking)} missing",
             "run as root, or grant them (systemd: AmbientCapabilities=; container: --cap-add)",
         )

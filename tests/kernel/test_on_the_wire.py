@@ -249,3 +249,16 @@ def test_frames_larger_than_a_page_count_whole(pair: Pair) -> None:
         a.send("va", [frame] * 10)
         page = service.page_when(lambda page: packets_of(page, "vb") >= 10)
     assert total(page, "pktexp_bytes_total", interface="vb") == 10 * len(frame)
+
+
+def test_three_capabilities_are_enough(pair: Pair) -> None:
+    a, b = pair
+    kept = "-all,+bpf,+net_admin,+perfmon"
+    prefix = ["setpriv", f"--bounding-set={kept}", f"--inh-caps={kept}"]
+    with serving(b, "--interfaces", "vb", prefix=prefix) as service:
+        service.wait_until_attached("vb")
+        status = Path(f"/proc/{service.pid}/status").read_text()
+        assert "CapEff:\t000000c000001000" in status
+        a.send("va", [case.frame for case in CASES])
+        page = service.page_when(lambda page: packets_of(page, "vb") >= len(CASES))
+    assert traffic(page, "vb") == expected_traffic(CASES)

@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -28,10 +28,16 @@ Page = dict[tuple[str, frozenset[tuple[str, str]]], float]
 class Service:
     """`pktexp serve` in a namespace; `lines` are its log lines so far."""
 
-    def __init__(self, namespace: Namespace, *arguments: str, python: str = sys.executable) -> None:
+    def __init__(
+        self,
+        namespace: Namespace,
+        *arguments: str,
+        python: str = sys.executable,
+        prefix: Sequence[str] = (),
+    ) -> None:
         self.namespace = namespace
         self.lines: list[dict[str, Any]] = []
-        command = (python, "-m", "pktexp", "serve", "--port", "0", "--log-format", "json")
+        command = (*prefix, python, "-m", "pktexp", "serve", "--port", "0", "--log-format", "json")
         self.process = subprocess.Popen(
             namespace.command(*command, *arguments), stderr=subprocess.PIPE, text=True
         )
@@ -107,7 +113,7 @@ class Service:
 
 
 @contextlib.contextmanager
-def serving(namespace: Namespace, *arguments: str, **options: str) -> Iterator[Service]:
+def serving(namespace: Namespace, *arguments: str, **options: Any) -> Iterator[Service]:
     """A service that is stopped at the end, and must then end well."""
     service = Service(namespace, *arguments, **options)
     try:

@@ -252,17 +252,40 @@ def test_python_m_pktexp_is_the_same_command() -> None:
     assert module("--version").stdout == f"pktexp {__version__}\n"
 
 
-def test_without_privileges_the_missing_capabilities_are_named() -> None:
+def with_capabilities(*names: str) -> list[str]:
+    """A prefix that leaves a command with these capabilities, of those that the caller has."""
     if os.geteuid() != 0:
-        done = module("serve", "--port", "0")
-    else:
-        command = ["setpriv", "--bounding-set=-all", "--inh-caps=-all", sys.executable]
-        command += ["-m", "pktexp", "serve", "--port", "0"]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        return []
+    kept = ",".join(["-all", *(f"+{name}" for name in names)])
+    return ["setpriv", f"--bounding-set={kept}", f"--inh-caps={kept}"]
+
+
+def serve_with(*names: str) -> subprocess.CompletedProcess[str]:
+    command = [*with_capabilities(*names), sys.executable, "-m", "pktexp", "serve"]
+    command += ["--port", "0", "--listen", "192.0.2.77"]  # ends there if not before
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_without_privileges_the_missing_capabilities_are_named() -> None:
+    done = serve_with()
     assert done.returncode == 1
     (line,) = done.stderr.splitlines()
-    assert "CAP_BPF and CAP_NET_ADMIN missing" in line
+    assert "CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON missing" in line
     assert "run as root" in line
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can lend capabilities; sudo ./dev/test")
+@pytest.mark.parametrize(
+    ("has", "lacks"),
+    [
+        (["bpf", "net_admin"], "CAP_PERFMON missing"),
+        (["bpf", "perfmon"], "CAP_NET_ADMIN missing"),
+        (["sys_admin", "net_admin"], "cannot listen on 192.0.2.77"),
+        (["bpf", "net_admin", "perfmon"], "cannot listen on 192.0.2.77"),
+    ],
+)
+def test_only_what_is_missing_is_named(has: list[str], lacks: str) -> None:
+    assert lacks in serve_with(*has).stderr
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root to get as far; sudo ./dev/test")
