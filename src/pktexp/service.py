@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import resource
 import signal
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -43,6 +44,7 @@ async def serve(settings: Settings) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with AsyncExitStack() as stack:
         privileges.require()
+        _allow_open_files()
         lib = libbpf.find()
         listening = stack.enter_context(listen(settings.listen, settings.port))
         datapath = Datapath(lib, _options(settings))
@@ -76,6 +78,12 @@ async def serve(settings: Settings) -> None:
         log.info("ready: %s", url(listening))
         await stop.wait()
         log.info("stopping")
+
+
+def _allow_open_files() -> None:
+    """Every interface takes a file descriptor, more than the usual soft limit of 1,024."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _options(settings: Settings) -> DatapathOptions:

@@ -62,6 +62,15 @@ def test_two_hundred_interfaces_come_and_go_without_a_leak(pair: Pair) -> None:
         assert total(service.page(), "pktexp_interface_follow_failures_total") == 0
 
 
+def test_more_interfaces_than_the_soft_limit_of_open_files_are_counted(pair: Pair) -> None:
+    _, b = pair
+    run_batch(b, "\n".join(f"link add x{n} type veth peer y{n}" for n in range(40)))
+    with serving(b, prefix=["prlimit", "--nofile=64:4096"]) as service:
+        page = service.page()
+        assert len(shown(page)) == 82
+        assert total(page, "pktexp_interface_attached") == 82
+
+
 def test_an_interface_with_an_ifindex_above_70000_is_counted(pair: Pair) -> None:
     a, b = pair
     b.ip("link", "add", "big", "index", "70001", "type", "veth", "peer", "small")
