@@ -15,13 +15,13 @@ check: build
     ruff check
     ruff format --check
     mypy
-    clang-format --dry-run -Werror bpf/*.[ch] tests/support/*.c
+    clang-format --dry-run -Werror bpf/*.[ch] bench/*.c tests/support/*.c
 
 # mend what the tools can mend
 format:
     ruff check --fix
     ruff format
-    clang-format -i bpf/*.[ch] tests/support/*.c
+    clang-format -i bpf/*.[ch] bench/*.c tests/support/*.c
 
 # all checks and tests, as root
 test *options:
@@ -30,6 +30,10 @@ test *options:
 # tests that need no root
 unit *options: build
     pytest tests/unit {{ options }}
+
+# what counting costs in two kinds of map, as root
+bench-counters:
+    python bench/counter_maps.py
 
 # the wheel, with the BPF object inside, in dist/
 wheel: build

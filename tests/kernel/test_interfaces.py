@@ -100,6 +100,28 @@ def test_an_interface_that_comes_back_under_its_name_goes_on_counting(pair: Pair
     assert total(page, "pktexp_flow_packets_total", interface="vb") == 7
 
 
+def test_an_interface_replaced_unseen_by_one_of_the_same_name_and_index_is_attached_anew(
+    pair: Pair,
+) -> None:
+    a, b = pair
+    with serving(b) as service:
+        service.wait_until_attached("vb")
+        index = str(b.link("vb")["ifindex"])
+        os.kill(service.pid, signal.SIGSTOP)
+        try:
+            b.ip("link", "delete", "vb")
+            peer = ("peer", "name", "va", "index", "99")  # else it might take that index
+            b.ip("link", "add", "vb", "index", index, "type", "veth", *peer)
+            b.ip("link", "set", "va", "netns", a.name)
+            b.ip("link", "set", "vb", "up")
+            a.ip("link", "set", "va", "up")
+        finally:
+            os.kill(service.pid, signal.SIGCONT)
+        wait_for(lambda: service.messages().count("vb: counting at xdp-native") == 2)
+        a.send("va", [FRAME] * 4)
+        wait_for_packets(service, "vb", 4)
+
+
 def test_a_renamed_interface_counts_on_under_its_new_name(pair: Pair) -> None:
     a, b = pair
     with serving(b) as service:
