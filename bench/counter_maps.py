@@ -61,9 +61,8 @@ def main() -> None:
         for name, fd in programs.items():
             times[name].append(nanoseconds(lib, fd))
     empty = statistics.median(times["empty"])
-    print(
-        f"{os.uname().release}, {os.cpu_count()} CPUs, {ROUNDS} rounds in turn, {REPEAT} runs each"
-    )
+    print(f"Linux {os.uname().release}, {os.cpu_count()} CPUs")
+    print(f"{ROUNDS} rounds in turn, {REPEAT} runs each")
     print(f"{'program':8} {'min':>5} {'median':>7} {'max':>5} {'over empty':>11}   ns a packet")
     for name, found in times.items():
         median = statistics.median(found)

@@ -62,6 +62,7 @@ def test_every_packet_is_counted_packet_for_packet_and_byte_for_byte(pair: Pair,
         page = service.page_when(lambda page: packets_of(page, "vb") >= len(CASES))
     assert traffic(page, "vb") == expected_traffic(CASES)
     assert flows(page, "vb") == expected_flows(CASES, sockets=mode == "sockets")
+    assert total(page, "pktexp_ring_wakeups_total") == 0  # too few to be worth waking anybody
     unparsed = {
         dict(key)["reason"]: value
         for key, value in select(page, "pktexp_unparsed_packets_total", interface="vb").items()
@@ -124,6 +125,7 @@ def test_a_flood_is_counted_exactly_and_every_packet_has_a_flow(pair: Pair, floo
     lost = total(page, "pktexp_event_lost_packets_total", interface="vb")
     events = total(page, "pktexp_events_total")
     assert events + lost == packets_of(page, "vb")
+    assert total(page, "pktexp_ring_wakeups_total") > 0  # more than the timer's four a second
 
 
 def test_a_ring_that_overflows_loses_flows_but_no_sum(pair: Pair, flood: str) -> None:
