@@ -14,7 +14,7 @@ import uvloop
 
 from pktexp import __version__, logs
 from pktexp.errors import PktexpError
-from pktexp.flows import FlowMode
+from pktexp.grouping import FlowMode
 from pktexp.kernel.libbpf import VerifierError
 from pktexp.service import serve as run_service
 from pktexp.settings import Settings

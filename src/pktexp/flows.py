@@ -1,7 +1,7 @@
-"""Flows: records merged by key, the heaviest kept one by one, everything else summed as `other`.
+"""The flow table: the heaviest flows kept one by one, everything else summed as `other`.
 
-Batches come from reader.py, in worker threads; metrics.py takes snapshots. All work over records is
-numpy's; nothing here loops over packets or flows in Python.
+Batches come from reader.py, in worker threads, and are grouped by grouping.py; metrics.py takes
+snapshots. All work over records is numpy's; nothing here loops over packets or flows in Python.
 
 Every counter only grows, and the sum over the shown flows and `other` is the sum over all records:
 a flow that loses its place folds its total into `other`, one that gains a place starts from zero.
@@ -11,51 +11,22 @@ must be FACTOR times heavier than the flow it ousts, so that series do not flap.
 
 from __future__ import annotations
 
-import secrets
 import threading
 import time
 from collections import defaultdict
 from collections.abc import Collection
 from dataclasses import dataclass
-from enum import StrEnum
 
 import numpy as np
 import numpy.typing as npt
 
-from pktexp.kernel.records import FLOW_KEY, RING_RECORD, Records
+from pktexp.grouping import FLOW, U64, FlowMode, Grouper, keys_of
+from pktexp.kernel.records import Records
 
-U64 = npt.NDArray[np.uint64]
 Indices = npt.NDArray[np.intp]
 
 HALF_LIFE = 600.0  # seconds
 FACTOR = 2.0
-KEY_WORDS = FLOW_KEY.itemsize // 8
-RECORD_WORDS = RING_RECORD.itemsize // 8
-KEY_AT = RING_RECORD.fields["info"][1] // 8 if RING_RECORD.fields else 0
-
-# What is known of a flow; kept sorted by hash. `packets` and `bytes` count since it was shown.
-FLOW = np.dtype(
-    [
-        ("hash", "u8"),
-        (
-            "key",
-            "u8",
-            KEY_WORDS,
-        ),  # a FLOW_KEY as words: as a struct, copying takes four times as long
-        ("packets", "u8"),
-        ("bytes", "u8"),
-        ("weight", "f8"),
-        ("shown", "?"),
-    ]
-)
-
-
-class FlowMode(StrEnum):
-    """What tells one flow from another."""
-
-    OFF = "off"
-    HOSTS = "hosts"
-    SOCKETS = "sockets"
 
 
 class Tally:
@@ -95,9 +66,7 @@ class FlowTable:
 
     def __init__(self, mode: FlowMode, limit: int) -> None:
         self.limit = limit
-        self._mask = _key_mask(mode)
-        # Unknown to whoever sends the packets, so that nobody can aim flows at one hash.
-        self._seed = np.array([secrets.randbits(64) | 1 for _ in range(KEY_WORDS)], np.uint64)
+        self._grouper = Grouper(mode)
         self._capacity = 4 * limit + 4096
         self._flows = np.zeros(0, FLOW)
         self._others: Others = defaultdict(Tally)
@@ -113,7 +82,7 @@ class FlowTable:
         """Add a batch, an array of RING_RECORD. Safe to call from several threads."""
         if not len(batch):
             return
-        groups = self._group(batch)
+        groups = self._grouper(batch)
         with self._lock:
             at = np.searchsorted(self._flows["hash"], groups["hash"])
             known = at < len(self._flows)
@@ -133,33 +102,7 @@ class FlowTable:
             self._rank(time.monotonic())
             others = {pair: Tally(t.packets, t.bytes) for pair, t in self._others.items()}
             shown = self._flows[self._flows["shown"]]
-            return FlowSnapshot(_keys(shown), shown["packets"], shown["bytes"], others)
-
-    def _group(self, batch: Records) -> Records:
-        """One FLOW (not shown) for each key in the batch, in the order of their hashes."""
-        words = batch.view(np.uint64).reshape(len(batch), RECORD_WORDS)
-        keys = words[:, KEY_AT : KEY_AT + KEY_WORDS] & self._mask
-        hashes = self._hash(keys)
-        order = np.argsort(hashes)
-        hashes = hashes[order]
-        starts = np.flatnonzero(np.concatenate(([True], hashes[1:] != hashes[:-1])))
-        groups = np.zeros(len(starts), FLOW)
-        groups["hash"] = hashes[starts]
-        groups["key"] = keys[order[starts]]
-        for field in ("packets", "bytes"):
-            values = batch["info"][field][order].astype(np.uint64, copy=False)
-            groups[field] = np.add.reduceat(values, starts)
-        groups["weight"] = groups["bytes"]
-        return groups
-
-    def _hash(self, keys: U64) -> U64:
-        """64 bits a key; each step is a bijection of the word that it takes in."""
-        state = np.zeros(len(keys), np.uint64)
-        for column, seed in zip(keys.T, self._seed, strict=True):
-            state ^= column
-            state *= seed
-            state ^= state >> np.uint64(32)
-        return state
+            return FlowSnapshot(keys_of(shown), shown["packets"], shown["bytes"], others)
 
     def _update(self, at: Indices, groups: Records) -> None:
         """Add to flows that are known; those not shown count as `other` meanwhile."""
@@ -167,7 +110,7 @@ class FlowTable:
         self._flows["weight"][at] += groups["weight"]
         self._flows["packets"][at[shown]] += groups["packets"][shown]
         self._flows["bytes"][at[shown]] += groups["bytes"][shown]
-        self._add_others(_keys(groups[~shown]), groups[~shown])
+        self._add_others(keys_of(groups[~shown]), groups[~shown])
 
     def _insert(self, new: Records) -> None:
         if not len(new):
@@ -176,7 +119,7 @@ class FlowTable:
         heaviest = np.argsort(-new["weight"])[: self._capacity]
         new["shown"][heaviest[:room]] = True
         hidden = ~new["shown"]
-        self._add_others(_keys(new[hidden]), new[hidden])
+        self._add_others(keys_of(new[hidden]), new[hidden])
         new["packets"][hidden] = new["bytes"][hidden] = 0
         self._flows = np.concatenate((self._flows, new[heaviest]))
         self._shrink()
@@ -206,12 +149,12 @@ class FlowTable:
         self._hide(lightest[:swaps])
 
     def _hide(self, at: Indices) -> None:
-        self._add_others(_keys(self._flows[at]), self._flows[at])
+        self._add_others(keys_of(self._flows[at]), self._flows[at])
         for field, nothing in (("shown", False), ("packets", 0), ("bytes", 0)):
             self._flows[field][at] = nothing
 
     def _forget_all_but(self, ids: Collection[int]) -> None:
-        keep = np.isin(_keys(self._flows)["interface"], np.fromiter(ids, np.uint32, len(ids)))
+        keep = np.isin(keys_of(self._flows)["interface"], np.fromiter(ids, np.uint32, len(ids)))
         self._flows = self._flows[keep]
         for pair in [pair for pair in self._others if pair[0] not in ids]:
             del self._others[pair]
@@ -225,20 +168,3 @@ class FlowTable:
         np.add.at(sums[1], where, amounts["bytes"])
         for pair, packets, bytes_ in zip(found.tolist(), *sums.tolist(), strict=True):
             self._others[pair >> 8, pair & 0xFF].add(packets, bytes_)
-
-
-def _keys(flows: Records) -> Records:
-    """The keys of an array of FLOW, as an array of FLOW_KEY."""
-    keys: Records = np.ascontiguousarray(flows["key"]).view(FLOW_KEY)[:, 0]
-    return keys
-
-
-def _key_mask(mode: FlowMode) -> U64:
-    """Ones where a record's words belong to a flow's key."""
-    mask = np.zeros((), FLOW_KEY)
-    for field in FLOW_KEY.names or ():
-        if field != "_rest":
-            mask[field] = np.iinfo(FLOW_KEY[field].base).max
-    if mode is FlowMode.HOSTS:
-        mask["sport"] = mask["dport"] = 0
-    return np.frombuffer(mask.tobytes(), np.uint64)

@@ -1,10 +1,7 @@
 """Keeps the programs on the interfaces that are wanted, and each name's counters with the name.
 
 Brings together what netlink tells (kernel/links.py), the programs (kernel/datapath.py) and the
-counters (kernel/counters.py); metrics.py reads its snapshots.
-
-A slot of counters is let to an interface's *name*. The lease outlasts the interface by an hour: its
-last values stay readable, and an interface that comes back under the name goes on from them.
+counters (kernel/counters.py), whose slots are let to names (leases.py); metrics.py reads snapshots.
 """
 
 from __future__ import annotations
@@ -15,8 +12,7 @@ import fnmatch
 import logging
 import threading
 import time
-from collections import deque
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,12 +21,12 @@ from pktexp.kernel.counters import Counters, InterfaceTable
 from pktexp.kernel.datapath import Datapath
 from pktexp.kernel.links import Link, LinkMonitor
 from pktexp.kernel.records import Records
+from pktexp.leases import Lease, Leases
 from pktexp.wakeup import Wakeup
 
 log = logging.getLogger(__name__)
 
-RETENTION = 3600.0  # seconds that the counters of an interface outlast it
-TIDY = 60.0  # seconds between looks at what has outlasted that
+TIDY = 60.0  # seconds between looks at leases that have run out
 NO_HOOK = "none"
 
 
@@ -54,60 +50,6 @@ class NameFilter:
 
 def _any_match(name: str, globs: Sequence[str]) -> bool:
     return any(fnmatch.fnmatchcase(name, glob) for glob in globs)
-
-
-@dataclass
-class Lease:
-    """A slot of counters let to a name; since when (monotonic seconds) nobody has had the name."""
-
-    name: str
-    id: int
-    slot: int
-    gone_since: float | None = None
-
-
-class Leases:
-    """Slots let to names: at most as many as there are slots, the longest gone making room."""
-
-    def __init__(self, counters: Counters) -> None:
-        self._counters = counters
-        self._free = deque(range(counters.slots))
-        self._let = np.zeros(counters.slots, np.uint32)
-        self.by_name: dict[str, Lease] = {}
-
-    def take(self, name: str) -> Lease | None:
-        """The name's lease, a new one if it has none; None if every slot is in use."""
-        if name in self.by_name:
-            return self.by_name[name]
-        if not self._free and not self._end_oldest():
-            return None
-        slot = self._free.popleft()
-        self._let[slot] += 1
-        self._counters.restart(slot)
-        # As in packet.h: the low bits are the slot; the rest tells this lease from earlier ones.
-        lease = Lease(name, (int(self._let[slot]) * self._counters.slots + slot) & 0xFFFFFFFF, slot)
-        self.by_name[name] = lease
-        return lease
-
-    def mark(self, used: set[str], now: float) -> None:
-        """Note which names are in use, and end the leases that have outlasted their interface."""
-        for lease in list(self.by_name.values()):
-            if lease.name in used:
-                lease.gone_since = None
-            elif lease.gone_since is None:
-                lease.gone_since = now
-            elif now - lease.gone_since > RETENTION:
-                self._end(lease)
-
-    def _end_oldest(self) -> bool:
-        gone = [lease for lease in self.by_name.values() if lease.gone_since is not None]
-        if gone:
-            self._end(min(gone, key=lambda lease: lease.gone_since or 0.0))
-        return bool(gone)
-
-    def _end(self, lease: Lease) -> None:
-        del self.by_name[lease.name]
-        self._free.append(lease.slot)
 
 
 @dataclass
@@ -166,11 +108,12 @@ class Interfaces:
         try:
             while True:
                 await wakeup.wait(TIDY)
-                await asyncio.to_thread(self._receive)
+                await _to_its_end(asyncio.to_thread(self.look))
         finally:
             wakeup.close()
 
-    def _receive(self) -> None:
+    def look(self) -> None:
+        """Take in what netlink tells, and act on it; failures are counted, never raised."""
         try:
             self._monitor.receive()
             self.reconcile()
@@ -255,6 +198,16 @@ class Interfaces:
             leases = list(self._leases.by_name.values())
             totals = self._counters.read(np.array([lease.slot for lease in leases], np.intp))
             return Snapshot(leases, totals, {a.link.name: a.hook for a in self._attached.values()})
+
+
+async def _to_its_end(work: Coroutine[None, None, None]) -> None:
+    """Await work that is not left halfway, as a thread can't be cancelled, before ending."""
+    task = asyncio.create_task(work)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await task
+        raise
 
 
 def _attach_hint(error: OSError) -> str:

@@ -19,7 +19,8 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry, ProcessCollector
 
 from pktexp import __version__, privileges
-from pktexp.flows import FlowMode, FlowTable
+from pktexp.flows import FlowTable
+from pktexp.grouping import FlowMode
 from pktexp.interfaces import Interfaces, NameFilter
 from pktexp.kernel import libbpf
 from pktexp.kernel.datapath import Datapath, DatapathOptions

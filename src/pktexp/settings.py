@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pktexp.flows import FlowMode
+from pktexp.grouping import FlowMode
 
 
 @dataclass(frozen=True)

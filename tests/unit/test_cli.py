@@ -15,7 +15,7 @@ import pytest
 
 from pktexp import __version__, cli
 from pktexp.errors import PktexpError
-from pktexp.flows import FlowMode
+from pktexp.grouping import FlowMode
 from pktexp.kernel.libbpf import BpfError, VerifierError
 from pktexp.settings import Settings
 

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pktexp.flows import HALF_LIFE, FlowMode, FlowSnapshot, FlowTable
+from pktexp.flows import HALF_LIFE, FlowSnapshot, FlowTable
+from pktexp.grouping import FlowMode
 from pktexp.kernel.records import RING_RECORD, Records
 
 Record = tuple[int, int, int, int, int]  # interface, address, port, class, bytes

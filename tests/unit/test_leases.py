@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pktexp.interfaces import RETENTION, Leases, NameFilter
+from pktexp.interfaces import NameFilter
 from pktexp.kernel.counters import Counters, InterfaceTable
 from pktexp.kernel.records import INTERFACE_BUCKET, INTERFACE_COUNTERS, LinkType, Records
+from pktexp.leases import RETENTION, Leases
 
 
 @pytest.fixture

@@ -80,7 +80,7 @@ def test_a_broken_object_is_named(tmp_path: Path) -> None:
 def test_a_kernel_without_ring_buffers_is_told_of() -> None:
     with pytest.raises(PktexpError, match="no BPF ring buffer") as caught:
         Datapath(without_probes(ring_buffer=0), DatapathOptions(), datapath.OBJECT)
-    assert "Linux 5.8" in caught.value.hint
+    assert "Linux 5.15" in caught.value.hint
 
 
 def without_probes(ring_buffer: int = 1) -> Any:

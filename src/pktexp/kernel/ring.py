@@ -24,10 +24,10 @@ class Ring:
 
     def __init__(self, fd: int, size: int, wakeup: Records) -> None:
         """Map the ring of `size` data bytes behind `fd`, and own `fd` from now on."""
+        self.fd = fd
         page = mmap.PAGESIZE
         consumer = mmap.mmap(fd, page)
         shared = mmap.mmap(fd, page + 2 * size, prot=mmap.PROT_READ, offset=page)
-        self.fd = fd
         self._mask = size - 1
         self._wakeup = wakeup
         self._consumed = np.frombuffer(consumer, "u8", 1)
