@@ -77,7 +77,7 @@ def cli() -> None:
 )
 @option(
     "--flows",
-    type=click.Choice([mode.value for mode in FlowMode]),
+    type=click.Choice([mode.value for mode in FlowMode], case_sensitive=False),
     default=FlowMode.HOSTS.value,
     help="What tells one flow from another.",
 )
@@ -91,8 +91,18 @@ def cli() -> None:
     default=8 << 20,
     help="Size of a ring buffer.",
 )
-@option("--log-level", type=click.Choice(logs.LEVELS), default="info", help="Least severe to show.")
-@option("--log-format", type=click.Choice(logs.FORMATS), default="text", help="Form of log lines.")
+@option(
+    "--log-level",
+    type=click.Choice(logs.LEVELS, case_sensitive=False),
+    default="info",
+    help="Least severe to show.",
+)
+@option(
+    "--log-format",
+    type=click.Choice(logs.FORMATS, case_sensitive=False),
+    default="text",
+    help="Form of log lines.",
+)
 def serve(log_level: str, log_format: str, flows: str, **values: Any) -> None:
     """Attach to the interfaces and serve /metrics until told to stop."""
     logs.configure(log_level, log_format)

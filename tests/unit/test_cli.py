@@ -112,11 +112,11 @@ def test_every_option_has_its_variable(
         "INTERFACES": "eth* wlan*",
         "EXCLUDE_INTERFACES": "veth*",
         "MAX_INTERFACES": "64",
-        "FLOWS": "sockets",
+        "FLOWS": "Sockets",
         "MAX_FLOWS": "7",
         "WORKERS": "3",
         "RING_SIZE": "65536",
-        "LOG_LEVEL": "error",
+        "LOG_LEVEL": "ERROR",
         "LOG_FORMAT": "json",
     }
     for name, value in values.items():
