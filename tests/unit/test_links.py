@@ -41,10 +41,12 @@ def test_the_hardware_type_tells_what_frames_begin_with(
     assert Link(1, "x", hardware_type, up=True, mtu=1500).link_type is expected
 
 
-def message(kind: int, ifindex: int = 0, name: str = "", family: int = 0, flags: int = 0) -> bytes:
+def message(
+    kind: int, ifindex: int = 0, name: str | bytes = b"", family: int = 0, flags: int = 0
+) -> bytes:
     body = struct.pack("=BxHiII", family, 1, ifindex, 1, 0)
     if name:
-        text = name.encode() + b"\0"
+        text = (name.encode() if isinstance(name, str) else name) + b"\0"
         body += struct.pack("=HH", 4 + len(text), 3) + text + bytes(-len(text) % 4)
     return struct.pack("=IHHII", 16 + len(body), kind, flags, 0, 0) + body
 
@@ -91,6 +93,13 @@ def started(fake: FakeSocket) -> LinkMonitor:
 
 def test_the_first_listing_is_waited_for(fake: FakeSocket) -> None:
     assert names(started(fake)) == {1: "lo", 2: "eth0"}
+
+
+def test_a_name_that_is_no_utf_8_becomes_text(fake: FakeSocket) -> None:
+    monitor = started(fake)
+    fake.queue = [message(NEWLINK, 3, b"x\xff") + message(NEWLINK, 4, "b\u00e9")]
+    monitor.receive()
+    assert names(monitor) == {1: "lo", 2: "eth0", 3: "x\\xff", 4: "b\u00e9"}
 
 
 def test_what_goes_and_comes_back_between_two_looks_is_known_to_have_gone(fake: FakeSocket) -> None:

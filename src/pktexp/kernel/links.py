@@ -167,8 +167,13 @@ def _parse(message: bytes) -> Link:
     parsed.decode()
     return Link(
         ifindex=parsed["index"],
-        name=parsed.get_attr("IFLA_IFNAME"),
+        name=_text(parsed.get_attr("IFLA_IFNAME")),
         hardware_type=parsed["ifi_type"],
         up=bool(parsed["flags"] & 1),
         mtu=parsed.get_attr("IFLA_MTU") or 0,
     )
+
+
+def _text(name: str | bytes) -> str:
+    """A name as text: the kernel takes any bytes, and the parser leaves those that are no UTF-8."""
+    return name if isinstance(name, str) else name.decode(errors="backslashreplace")
