@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import select as io_select
+import signal
 import socket
 import subprocess
 from collections import Counter
@@ -226,21 +227,22 @@ def test_what_passes_through_the_interface_is_the_same_with_and_without_pktexp(p
 
 def test_a_killed_process_leaves_nothing_attached(pair: Pair) -> None:
     _, b = pair
-    service = Service(b, "--interfaces", "vb")
-    service.wait_until_attached("vb")
-    assert "vb(" in b.run("bpftool", "net")
-    assert service.stop(9) == -9
-    wait_for(lambda: "vb(" not in b.run("bpftool", "net"))
-    assert "xdp" not in b.link("vb")
+    with serving(b, "--interfaces", "vb", status=-signal.SIGKILL) as service:
+        service.wait_until_attached("vb")
+        assert "vb(" in b.run("bpftool", "net")
+        service.stop(signal.SIGKILL)
+        wait_for(lambda: "vb(" not in b.run("bpftool", "net"))
+        assert "xdp" not in b.link("vb")
 
 
-def test_a_stopped_process_leaves_nothing_attached_and_ends_well(pair: Pair) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_stopped_process_leaves_nothing_attached_and_ends_well(pair: Pair, number: int) -> None:
     _, b = pair
-    service = Service(b, "--interfaces", "vb")
-    service.wait_until_attached("vb")
-    assert service.stop(2) == 0
-    assert "xdp" not in b.link("vb")
-    assert service.messages("ERROR", "WARNING") == []
+    with serving(b, "--interfaces", "vb") as service:
+        service.wait_until_attached("vb")
+        assert service.stop(number) == 0
+        assert "xdp" not in b.link("vb")
+        assert service.messages("ERROR", "WARNING") == []
 
 
 def test_frames_larger_than_a_page_count_whole(pair: Pair) -> None:

@@ -43,7 +43,11 @@ class Service:
         )
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
-        self.url = self.wait_for_line("ready: ").split()[1]
+        try:
+            self.url = self.wait_for_line("ready: ").split()[1]
+        except BaseException:
+            self.stop(signal.SIGKILL)
+            raise
 
     def _read(self) -> None:
         assert self.process.stderr
@@ -104,8 +108,8 @@ class Service:
             os.kill(self.pid, number)
         status = self.process.wait(PATIENCE)
         self._reader.join(PATIENCE)
-        assert self.process.stderr
-        self.process.stderr.close()
+        if self.process.stderr:
+            self.process.stderr.close()
         return status
 
     def open_files(self) -> int:
@@ -113,14 +117,16 @@ class Service:
 
 
 @contextlib.contextmanager
-def serving(namespace: Namespace, *arguments: str, **options: Any) -> Iterator[Service]:
-    """A service that is stopped at the end, and must then end well."""
+def serving(
+    namespace: Namespace, *arguments: str, status: int = 0, **options: Any
+) -> Iterator[Service]:
+    """A service that is stopped at the end, if the test has not, and must end with this status."""
     service = Service(namespace, *arguments, **options)
     try:
         yield service
     finally:
-        status = service.stop()
-    assert status == 0
+        ended = service.stop()
+    assert ended == status
 
 
 def wait_for(condition: Callable[[], T]) -> T:
