@@ -103,6 +103,8 @@ enum limit {
 	MAX_VLAN_TAGS = 4,
 	MAX_EXTENSION_HEADERS = 8,
 	INTERFACE_WAYS = 4,
+	FLOW_WAYS = 2,
+	FLOW_KEY_WORDS = 6, /* of 8 bytes; the last one is part key, part sums */
 };
 
 /* Chosen by user space before loading; constants to the verifier. */
@@ -111,8 +113,12 @@ struct config {
 	__u32 slots;	    /* interface slots a row, buckets in the table; a power of two */
 	__u32 rings;	    /* ring buffers; CPUs are dealt out over them */
 	__u32 wakeup_bytes; /* unread bytes in a ring that are worth waking its reader */
-	__u8 events;	    /* send packet_info records */
-	__u8 _pad[3];
+	__u32 flow_sets;    /* of the flow cache, a CPU and half; 0: each packet is an event */
+	__u8 events;	    /* send flow_record records */
+	__u8 ports;	    /* ports tell flows apart */
+	__u8 _pad[2];
+	__u64 hash_seed[FLOW_KEY_WORDS]; /* random, so that nobody can aim flows at one set */
+	__u64 hash_multiplier;		 /* random and odd */
 };
 
 /*
@@ -142,8 +148,11 @@ struct interface_counters {
 	struct tally lost; /* events that found no room in their ring */
 };
 
-/* One packet, as it goes to user space. IPv4 addresses take the first four bytes. */
-struct packet_info {
+/*
+ * Packets of one flow, as they go to user space. All that tells flows apart comes first, so that it
+ * can be compared as words. IPv4 addresses take the first four bytes.
+ */
+struct flow_record {
 	__u8 saddr[16];
 	__u8 daddr[16];
 	__u32 interface; /* interface_entry.id */
@@ -151,9 +160,21 @@ struct packet_info {
 	__u16 dport;
 	__u8 packet_class; /* enum packet_class */
 	__u8 direction;	   /* enum direction */
-	__u8 _pad[2];
-	__u32 packets;
+	__u8 tcp_flags;	   /* of all packets, OR-ed (RFC 9293, 3.1) */
+	__u8 _pad;
+	__u32 packets; /* 0: nothing here */
 	__u64 bytes;
+};
+
+/* A place in the flow cache: a cache line. */
+struct flow_slot {
+	struct flow_record flow;
+	__u64 _pad;
+};
+
+/* The places that a flow can be in. */
+struct flow_set {
+	struct flow_slot ways[FLOW_WAYS];
 };
 
 /* A reader sets `armed` and sleeps; the program that fills its ring far enough clears it. */

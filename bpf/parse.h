@@ -2,7 +2,7 @@
  *
  * From the first byte of a frame to the key of its flow: a cursor moves through the headers, each
  * parser takes what it knows and says why it stopped. Used by packet.bpf.c; fills packet.h's
- * packet_info, whose class is always as exact as the bytes that could be read allow.
+ * flow_record, whose class is always as exact as the bytes that could be read allow.
  */
 #ifndef PKTEXP_PARSE_H
 #define PKTEXP_PARSE_H
@@ -59,6 +59,14 @@ struct ports {
 	__be16 dest;
 };
 
+/* RFC 9293, 3.1, up to the control bits, without the ports. */
+struct tcp_middle {
+	__be32 sequence;
+	__be32 acknowledgment;
+	__u8 data_offset;
+	__u8 flags;
+};
+
 static const __u8 ip_class_of[256] = {
     [IPPROTO_TCP] = IP_CLASS_TCP,   [IPPROTO_UDP] = IP_CLASS_UDP,
     [IPPROTO_ICMP] = IP_CLASS_ICMP, [IPPROTO_ICMPV6] = IP_CLASS_ICMPV6,
@@ -80,7 +88,17 @@ static __always_inline bool advance(struct cursor *c, __u32 size)
 	return true;
 }
 
-static __always_inline enum unparsed parse_ports(struct cursor *c, struct packet_info *info,
+static __always_inline enum unparsed parse_tcp_flags(struct cursor *c, struct flow_record *flow)
+{
+	struct tcp_middle *tcp = c->pos;
+
+	if (!advance(c, sizeof(*tcp)))
+		return UNPARSED_TRUNCATED_TRANSPORT;
+	flow->tcp_flags = tcp->flags;
+	return UNPARSED_NOTHING;
+}
+
+static __always_inline enum unparsed parse_ports(struct cursor *c, struct flow_record *flow,
 						 __u8 ip_class)
 {
 	struct ports *ports = c->pos;
@@ -89,30 +107,30 @@ static __always_inline enum unparsed parse_ports(struct cursor *c, struct packet
 		return UNPARSED_NOTHING;
 	if (!advance(c, sizeof(*ports)))
 		return UNPARSED_TRUNCATED_TRANSPORT;
-	info->sport = bpf_ntohs(ports->source);
-	info->dport = bpf_ntohs(ports->dest);
-	return UNPARSED_NOTHING;
+	flow->sport = bpf_ntohs(ports->source);
+	flow->dport = bpf_ntohs(ports->dest);
+	return ip_class == IP_CLASS_TCP ? parse_tcp_flags(c, flow) : UNPARSED_NOTHING;
 }
 
-static __always_inline enum unparsed parse_ipv4(struct cursor *c, struct packet_info *info)
+static __always_inline enum unparsed parse_ipv4(struct cursor *c, struct flow_record *flow)
 {
 	struct iphdr *ip = c->pos;
 	__u8 ip_class;
 
-	info->packet_class = CLASS_IPV4 + IP_CLASS_OTHER;
+	flow->packet_class = CLASS_IPV4 + IP_CLASS_OTHER;
 	if ((void *)(ip + 1) > c->end)
 		return UNPARSED_TRUNCATED_NETWORK;
 	if (ip->version != 4 || ip->ihl < 5)
 		return UNPARSED_BAD_HEADER;
 	ip_class = ip_class_of[ip->protocol];
-	info->packet_class = CLASS_IPV4 + ip_class;
-	__builtin_memcpy(info->saddr, &ip->saddr, sizeof(ip->saddr));
-	__builtin_memcpy(info->daddr, &ip->daddr, sizeof(ip->daddr));
+	flow->packet_class = CLASS_IPV4 + ip_class;
+	__builtin_memcpy(flow->saddr, &ip->saddr, sizeof(ip->saddr));
+	__builtin_memcpy(flow->daddr, &ip->daddr, sizeof(ip->daddr));
 	if (ip->frag_off & bpf_htons(IP_FRAGMENT_OFFSET))
 		return UNPARSED_NOTHING; /* a later fragment: its ports went with the first */
 	if (!advance(c, ip->ihl * 4))
 		return UNPARSED_TRUNCATED_NETWORK;
-	return parse_ports(c, info, ip_class);
+	return parse_ports(c, flow, ip_class);
 }
 
 /* In bytes. RFC 8200 counts units of 8 without the first; AH (RFC 4302) units of 4 without two. */
@@ -157,39 +175,39 @@ static __always_inline enum unparsed skip_extensions(struct cursor *c, __u8 *pro
 	return is_extension(*protocol) ? UNPARSED_EXTENSION_DEPTH : UNPARSED_NOTHING;
 }
 
-static __always_inline enum unparsed parse_ipv6(struct cursor *c, struct packet_info *info)
+static __always_inline enum unparsed parse_ipv6(struct cursor *c, struct flow_record *flow)
 {
 	struct ipv6hdr *ip = c->pos;
 	enum unparsed reason;
 	bool later = false;
 	__u8 protocol;
 
-	info->packet_class = CLASS_IPV6 + IP_CLASS_OTHER;
+	flow->packet_class = CLASS_IPV6 + IP_CLASS_OTHER;
 	if (!advance(c, sizeof(*ip)))
 		return UNPARSED_TRUNCATED_NETWORK;
 	if (ip->version != 6)
 		return UNPARSED_BAD_HEADER;
-	__builtin_memcpy(info->saddr, &ip->saddr, sizeof(ip->saddr));
-	__builtin_memcpy(info->daddr, &ip->daddr, sizeof(ip->daddr));
+	__builtin_memcpy(flow->saddr, &ip->saddr, sizeof(ip->saddr));
+	__builtin_memcpy(flow->daddr, &ip->daddr, sizeof(ip->daddr));
 	protocol = ip->nexthdr;
 	reason = skip_extensions(c, &protocol, &later);
 	if (reason)
 		return reason;
-	info->packet_class = CLASS_IPV6 + ip_class_of[protocol];
-	return later ? UNPARSED_NOTHING : parse_ports(c, info, ip_class_of[protocol]);
+	flow->packet_class = CLASS_IPV6 + ip_class_of[protocol];
+	return later ? UNPARSED_NOTHING : parse_ports(c, flow, ip_class_of[protocol]);
 }
 
-static __always_inline enum unparsed parse_arp(struct cursor *c, struct packet_info *info)
+static __always_inline enum unparsed parse_arp(struct cursor *c, struct flow_record *flow)
 {
 	struct arp_header *arp = c->pos;
 
-	info->packet_class = CLASS_LINK + LINK_CLASS_ARP;
+	flow->packet_class = CLASS_LINK + LINK_CLASS_ARP;
 	if (!advance(c, sizeof(*arp)))
 		return UNPARSED_TRUNCATED_NETWORK;
 	if (arp->ptype != bpf_htons(ETH_P_IP) || arp->hlen != 6 || arp->plen != 4)
 		return UNPARSED_NOTHING; /* another network's ARP: counted without addresses */
-	__builtin_memcpy(info->saddr, arp->spa, sizeof(arp->spa));
-	__builtin_memcpy(info->daddr, arp->tpa, sizeof(arp->tpa));
+	__builtin_memcpy(flow->saddr, arp->spa, sizeof(arp->spa));
+	__builtin_memcpy(flow->daddr, arp->tpa, sizeof(arp->tpa));
 	return UNPARSED_NOTHING;
 }
 
@@ -228,7 +246,7 @@ static __always_inline __u8 link_class_of(__u16 ethertype)
 	return ethertype == ETH_P_MACSEC ? LINK_CLASS_MACSEC : LINK_CLASS_OTHER;
 }
 
-static __always_inline enum unparsed parse_ethernet(struct cursor *c, struct packet_info *info)
+static __always_inline enum unparsed parse_ethernet(struct cursor *c, struct flow_record *flow)
 {
 	struct ethhdr *eth = c->pos;
 	enum unparsed reason;
@@ -241,37 +259,37 @@ static __always_inline enum unparsed parse_ethernet(struct cursor *c, struct pac
 	if (reason)
 		return reason;
 	if (ethertype == bpf_htons(ETH_P_IP))
-		return parse_ipv4(c, info);
+		return parse_ipv4(c, flow);
 	if (ethertype == bpf_htons(ETH_P_IPV6))
-		return parse_ipv6(c, info);
+		return parse_ipv6(c, flow);
 	if (ethertype == bpf_htons(ETH_P_ARP))
-		return parse_arp(c, info);
-	info->packet_class = CLASS_LINK + link_class_of(bpf_ntohs(ethertype));
+		return parse_arp(c, flow);
+	flow->packet_class = CLASS_LINK + link_class_of(bpf_ntohs(ethertype));
 	return UNPARSED_NOTHING;
 }
 
 /* An interface without a link-layer header: the version stands in the first four bits. */
-static __always_inline enum unparsed parse_ip(struct cursor *c, struct packet_info *info)
+static __always_inline enum unparsed parse_ip(struct cursor *c, struct flow_record *flow)
 {
 	__u8 *first = c->pos;
 
 	if ((void *)(first + 1) > c->end)
 		return UNPARSED_TRUNCATED_NETWORK;
 	if (*first >> 4 == 4)
-		return parse_ipv4(c, info);
+		return parse_ipv4(c, flow);
 	if (*first >> 4 == 6)
-		return parse_ipv6(c, info);
+		return parse_ipv6(c, flow);
 	return UNPARSED_BAD_HEADER;
 }
 
-/* Fills the address, port and class fields of a zeroed *info. */
-static __always_inline enum unparsed parse(struct cursor *c, struct packet_info *info,
+/* Fills the address, port and class fields of a zeroed *flow. */
+static __always_inline enum unparsed parse(struct cursor *c, struct flow_record *flow,
 					   __u32 link_type)
 {
 	if (link_type == LINK_ETHERNET)
-		return parse_ethernet(c, info);
+		return parse_ethernet(c, flow);
 	if (link_type == LINK_IP)
-		return parse_ip(c, info);
+		return parse_ip(c, flow);
 	return UNPARSED_NOTHING;
 }
 

@@ -14,10 +14,9 @@ import uvloop
 
 from pktexp import __version__, logs
 from pktexp.errors import PktexpError
-from pktexp.grouping import FlowMode
 from pktexp.kernel.libbpf import VerifierError
 from pktexp.service import serve as run_service
-from pktexp.settings import Settings
+from pktexp.settings import EventMode, FlowMode, Settings
 
 log = logging.getLogger(__name__)
 
@@ -84,6 +83,18 @@ def cli() -> None:
 @option(
     "--max-flows", type=click.IntRange(1, 100_000), default=1000, help="Flows shown one by one."
 )
+@option(
+    "--events",
+    type=click.Choice([mode.value for mode in EventMode], case_sensitive=False),
+    default=EventMode.FLOW.value,
+    help="What a record from the kernel stands for.",
+)
+@option(
+    "--flow-cache",
+    type=PowerOfTwo(16, 1 << 20),
+    default=8192,
+    help="Flows that a CPU sums up before it sends a record.",
+)
 @option("--workers", "PE_WORKERS", type=click.IntRange(1, 256), default=1, help="Ring buffers.")
 @option(
     "--ring-size",
@@ -103,10 +114,10 @@ def cli() -> None:
     default="text",
     help="Form of log lines.",
 )
-def serve(log_level: str, log_format: str, flows: str, **values: Any) -> None:
+def serve(log_level: str, log_format: str, flows: str, events: str, **values: Any) -> None:
     """Attach to the interfaces and serve /metrics until told to stop."""
     logs.configure(log_level, log_format)
-    uvloop.run(run_service(Settings(flows=FlowMode(flows), **values)))
+    uvloop.run(run_service(Settings(flows=FlowMode(flows), events=EventMode(events), **values)))
 
 
 def main() -> None:

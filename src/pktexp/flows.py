@@ -1,6 +1,6 @@
 """The flow table: the heaviest flows kept one by one, everything else summed as `other`.
 
-Batches come from reader.py, in worker threads, and are grouped by grouping.py; metrics.py takes
+Batches come through intake.py, in worker threads, and are grouped by grouping.py; metrics.py takes
 snapshots. All work over records is numpy's; nothing here loops over packets or flows in Python.
 
 Every counter only grows, and the sum over the shown flows and `other` is the sum over all records:
@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from pktexp.grouping import FLOW, U64, FlowMode, Grouper, keys_of
+from pktexp.grouping import FLOW, U64, Grouper, keys_of
 from pktexp.kernel.records import Records
 
 Indices = npt.NDArray[np.intp]
@@ -64,9 +64,9 @@ class FlowSnapshot:
 class FlowTable:
     """At most `limit` flows shown, a few times as many watched, whatever the traffic."""
 
-    def __init__(self, mode: FlowMode, limit: int) -> None:
+    def __init__(self, limit: int) -> None:
         self.limit = limit
-        self._grouper = Grouper(mode)
+        self._grouper = Grouper()
         self._capacity = 4 * limit + 4096
         self._flows = np.zeros(0, FLOW)
         self._others: Others = defaultdict(Tally)
@@ -79,7 +79,7 @@ class FlowTable:
         return len(self._flows)
 
     def merge(self, batch: Records) -> None:
-        """Add a batch, an array of RING_RECORD. Safe to call from several threads."""
+        """Add a batch, an array of RING_RECORD or FLOW_SLOT. Safe to call from several threads."""
         if not len(batch):
             return
         groups = self._grouper(batch)
@@ -93,7 +93,7 @@ class FlowTable:
     def fold(self, batch: Records) -> None:
         """Add a batch to `other` alone: for one that could not be merged."""
         with self._lock:
-            self._add_others(batch["info"], batch["info"])
+            self._add_others(batch["flow"], batch["flow"])
 
     def snapshot(self, ids: Collection[int]) -> FlowSnapshot:
         """Decide which flows are shown, and return them; flows of interfaces not in `ids` end."""

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import secrets
-from enum import StrEnum
 
 import numpy as np
 import numpy.typing as npt
 
-from pktexp.kernel.records import FLOW_KEY, RING_RECORD, Records
+from pktexp.kernel.records import FLOW_KEY, Records
 
 U64 = npt.NDArray[np.uint64]
 
 KEY_WORDS = FLOW_KEY.itemsize // 8
-RECORD_WORDS = RING_RECORD.itemsize // 8
-KEY_AT = 1  # the word of a record at which its key begins, behind the ring's header
+# Ones in those bits of a record's words that tell flows apart; others are padding and sums.
+KEY_MASK = np.array([2**64 - 1] * (KEY_WORDS - 1) + [0xFFFF], np.uint64)
 
 # What is known of a flow; kept sorted by hash. `packets` and `bytes` count since it was shown.
 FLOW = np.dtype(
@@ -33,26 +32,18 @@ FLOW = np.dtype(
 )
 
 
-class FlowMode(StrEnum):
-    """What tells one flow from another."""
-
-    OFF = "off"
-    HOSTS = "hosts"
-    SOCKETS = "sockets"
-
-
 class Grouper:
-    """Groups batches by what the mode lets tell flows apart."""
+    """Groups batches by flow."""
 
-    def __init__(self, mode: FlowMode) -> None:
-        self._mask = _key_mask(mode)
+    def __init__(self) -> None:
         # Unknown to whoever sends the packets, so that nobody can aim flows at one hash.
         self._seed = np.array([secrets.randbits(64) | 1 for _ in range(KEY_WORDS)], np.uint64)
 
     def __call__(self, batch: Records) -> Records:
         """One FLOW (not shown) for each key in the batch, in the order of their hashes."""
-        words = batch.view(np.uint64).reshape(len(batch), RECORD_WORDS)
-        keys = words[:, KEY_AT : KEY_AT + KEY_WORDS] & self._mask
+        words = batch.view(np.uint64).reshape(len(batch), -1)
+        start = batch.dtype.fields["flow"][1] // 8  # type: ignore[index]  # has such a field
+        keys = words[:, start : start + KEY_WORDS] & KEY_MASK
         hashes = self._hash(keys)
         order = np.argsort(hashes)
         hashes = hashes[order]
@@ -61,7 +52,7 @@ class Grouper:
         groups["hash"] = hashes[starts]
         groups["key"] = keys[order[starts]]
         for field in ("packets", "bytes"):
-            values = batch["info"][field][order].astype(np.uint64, copy=False)
+            values = batch["flow"][field][order].astype(np.uint64, copy=False)
             groups[field] = np.add.reduceat(values, starts)
         groups["weight"] = groups["bytes"]
         return groups
@@ -80,14 +71,3 @@ def keys_of(flows: Records) -> Records:
     """The keys of an array of FLOW, as an array of FLOW_KEY."""
     keys: Records = np.ascontiguousarray(flows["key"]).view(FLOW_KEY)[:, 0]
     return keys
-
-
-def _key_mask(mode: FlowMode) -> U64:
-    """Ones where a record's words belong to a flow's key."""
-    mask = np.zeros((), FLOW_KEY)
-    for field in FLOW_KEY.names or ():
-        if field != "_rest":
-            mask[field] = np.iinfo(FLOW_KEY[field].base).max
-    if mode is FlowMode.HOSTS:
-        mask["sport"] = mask["dport"] = 0
-    return np.frombuffer(mask.tobytes(), np.uint64)

@@ -12,7 +12,7 @@ import fnmatch
 import logging
 import threading
 import time
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,6 +22,7 @@ from pktexp.kernel.datapath import Datapath
 from pktexp.kernel.links import Link, LinkMonitor
 from pktexp.kernel.records import Records
 from pktexp.leases import Lease, Leases
+from pktexp.tasks import to_its_end
 from pktexp.wakeup import Wakeup
 
 log = logging.getLogger(__name__)
@@ -108,7 +109,7 @@ class Interfaces:
         try:
             while True:
                 await wakeup.wait(TIDY)
-                await _to_its_end(asyncio.to_thread(self.look))
+                await to_its_end(asyncio.to_thread(self.look))
         finally:
             wakeup.close()
 
@@ -198,16 +199,6 @@ class Interfaces:
             leases = list(self._leases.by_name.values())
             totals = self._counters.read(np.array([lease.slot for lease in leases], np.intp))
             return Snapshot(leases, totals, {a.link.name: a.hook for a in self._attached.values()})
-
-
-async def _to_its_end(work: Coroutine[None, None, None]) -> None:
-    """Await work that is not left halfway, as a thread can't be cancelled, before ending."""
-    task = asyncio.create_task(work)
-    try:
-        await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await task
-        raise
 
 
 def _attach_hint(error: OSError) -> str:

@@ -7,29 +7,38 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from pktexp.flows import FlowTable
+from pktexp.attribution import Attribution
 from pktexp.interfaces import Interfaces
 from pktexp.kernel.datapath import Datapath
-from pktexp.reader import Reader
 
 STATISTICS = Path("/proc/sys/kernel/bpf_stats_enabled")
 
 # name, help, attribute of a Reader
 RING_COUNTERS = (
-    ("pktexp_events", "Records read from a ring buffer.", "events"),
-    ("pktexp_event_batches", "Batches in which those records were merged.", "batches"),
-    ("pktexp_event_merge_seconds", "Time spent merging batches.", "merge_seconds"),
-    ("pktexp_event_merge_failures", "Batches counted whole as other.", "merge_failures"),
+    ("pktexp_events", "Records read from a ring buffer.", "intake.records"),
+    ("pktexp_event_batches", "Batches in which those records were merged.", "intake.batches"),
+    ("pktexp_event_merge_seconds", "Time spent merging batches.", "intake.seconds"),
+    ("pktexp_event_merge_failures", "Batches counted whole as other.", "intake.failures"),
     ("pktexp_ring_wakeups", "Times the kernel woke a reader.", "wakeups"),
 )
 RING_GAUGES = (
-    ("pktexp_event_largest_batch", "Records in the largest batch so far.", "largest_batch"),
+    ("pktexp_event_largest_batch", "Records in the largest batch so far.", "intake.largest_batch"),
     ("pktexp_ring_unread_bytes", "Bytes that wait in a ring buffer.", "unread"),
+)
+# name, help, attribute of a Drainer
+CACHE_COUNTERS = (
+    ("pktexp_flow_cache_drains", "Times the flow cache was drained.", "drains"),
+    ("pktexp_flow_cache_drain_seconds", "Time spent draining, waiting included.", "seconds"),
+    ("pktexp_flow_cache_drain_failures", "Drains that left something behind.", "failures"),
+    ("pktexp_flow_cache_records", "Records taken from the flow cache.", "intake.records"),
+    ("pktexp_flow_cache_merge_seconds", "Time spent merging them.", "intake.seconds"),
+    ("pktexp_flow_cache_merge_failures", "Batches counted whole as other.", "intake.failures"),
 )
 INTERFACE_COUNTERS = (
     (
@@ -50,8 +59,7 @@ class SelfCollector(Collector):
     libbpf_version: str
     datapath: Datapath
     interfaces: Interfaces
-    flows: FlowTable | None
-    readers: Sequence[Reader]
+    attribution: Attribution | None
 
     def describe(self) -> Iterable[Metric]:
         """Nothing, so that registering does not collect."""
@@ -68,20 +76,22 @@ class SelfCollector(Collector):
             yield self._by_ring(CounterMetricFamily(name, text, labels=("ring",)), attribute)
         for name, text, attribute in RING_GAUGES:
             yield self._by_ring(GaugeMetricFamily(name, text, labels=("ring",)), attribute)
-        for name, text, attribute in INTERFACE_COUNTERS:
-            yield CounterMetricFamily(name, text, value=getattr(self.interfaces, attribute))
+        if self.attribution and self.attribution.drainer:
+            yield from _counters(CACHE_COUNTERS, self.attribution.drainer)
+        yield from _counters(INTERFACE_COUNTERS, self.interfaces)
         yield from self._limits()
         yield from self._run_time()
 
     def _by_ring(
         self, family: CounterMetricFamily | GaugeMetricFamily, attribute: str
     ) -> CounterMetricFamily | GaugeMetricFamily:
-        for number, reader in enumerate(self.readers):
-            family.add_metric((str(number),), getattr(reader, attribute))
+        for number, reader in enumerate(self.attribution.readers if self.attribution else ()):
+            family.add_metric((str(number),), attrgetter(attribute)(reader))
         return family
 
     def _limits(self) -> Iterator[Metric]:
-        options = self.datapath.options
+        options, cache = self.datapath.options, self.datapath.flow_cache
+        flows = self.attribution.flows if self.attribution else None
         values = {
             "pktexp_interface_limit": ("Interfaces that can be counted.", options.slots),
             "pktexp_interface_memory_bytes": (
@@ -90,15 +100,23 @@ class SelfCollector(Collector):
             ),
             "pktexp_ring_memory_bytes": (
                 "Kernel memory of the ring buffers.",
-                options.ring_size * len(self.readers),
+                self.datapath.ring_bytes,
+            ),
+            "pktexp_flow_cache_memory_bytes": (
+                "Kernel memory of the flow cache.",
+                cache.nbytes if cache else 0,
+            ),
+            "pktexp_flow_cache_limit": (
+                "Flows that the cache of a CPU has room for.",
+                cache.entries if cache else 0,
             ),
             "pktexp_flow_series_limit": (
                 "Flows that can be shown one by one.",
-                self.flows.limit if self.flows else 0,
+                flows.limit if flows else 0,
             ),
             "pktexp_flows_watched": (
                 "Flows that are known, shown or not.",
-                self.flows.watched if self.flows else 0,
+                flows.watched if flows else 0,
             ),
         }
         for name, (text, value) in values.items():
@@ -115,3 +133,8 @@ class SelfCollector(Collector):
             "pktexp_bpf_run_seconds", "Time in the BPF program.", value=seconds
         )
         yield CounterMetricFamily("pktexp_bpf_runs", "Runs of the BPF program.", value=runs)
+
+
+def _counters(table: Sequence[tuple[str, str, str]], owner: object) -> Iterator[Metric]:
+    for name, text, attribute in table:
+        yield CounterMetricFamily(name, text, value=attrgetter(attribute)(owner))

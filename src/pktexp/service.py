@@ -10,8 +10,7 @@ import asyncio
 import logging
 import resource
 import signal
-from collections.abc import AsyncIterator, Coroutine, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from socket import socket
 
@@ -19,16 +18,15 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry, ProcessCollector
 
 from pktexp import __version__, privileges
-from pktexp.flows import FlowTable
-from pktexp.grouping import FlowMode
+from pktexp.attribution import Attribution, attributing
 from pktexp.interfaces import Interfaces, NameFilter
 from pktexp.kernel import libbpf
 from pktexp.kernel.datapath import Datapath, DatapathOptions
 from pktexp.kernel.links import LinkMonitor
 from pktexp.metrics import TrafficCollector
-from pktexp.reader import Reader, flush
 from pktexp.selfmetrics import SelfCollector
-from pktexp.settings import Settings
+from pktexp.settings import EventMode, FlowMode, Settings
+from pktexp.tasks import background
 from pktexp.web.app import Source, make_app
 from pktexp.web.listen import listen, url
 
@@ -50,30 +48,23 @@ async def serve(settings: Settings) -> None:
         listening = stack.enter_context(listen(settings.listen, settings.port))
         datapath = Datapath(lib, _options(settings))
         stack.callback(datapath.close)
-        log.info(
-            "pktexp %s with libbpf %s (%s); counters %d KiB, rings %d KiB of kernel memory",
-            __version__,
-            lib.version,
-            lib.path,
-            datapath.counter_bytes >> 10,
-            len(datapath.rings) * settings.ring_size >> 10,
-        )
+        log.info("pktexp %s with libbpf %s (%s)", __version__, lib.version, lib.path)
+        _log_memory(datapath)
         monitor = LinkMonitor()
         stack.callback(monitor.close)
         interfaces = _attach(datapath, monitor, settings)
-        flows = _flow_table(settings)
-        readers = await stack.enter_async_context(_reading(datapath, flows))
-        await stack.enter_async_context(_background(interfaces.follow()))
+        attribution = await stack.enter_async_context(_attributing(datapath, settings))
+        await stack.enter_async_context(background(interfaces.follow()))
         registry = CollectorRegistry()
-        registry.register(TrafficCollector(interfaces, flows))
+        registry.register(TrafficCollector(interfaces, attribution.flows if attribution else None))
         registry.register(
-            SelfCollector(__version__, lib.version, datapath, interfaces, flows, readers)
+            SelfCollector(__version__, lib.version, datapath, interfaces, attribution)
         )
         ProcessCollector(registry=registry)
         source = Source(
             registry,
-            flush=lambda: flush(readers, FLUSH),
-            ready=lambda: _missing(interfaces, readers),
+            flush=lambda: _flush(attribution),
+            ready=lambda: _missing(interfaces, attribution),
         )
         await stack.enter_async_context(_answering(source, listening))
         log.info("ready: %s", url(listening))
@@ -93,6 +84,19 @@ def _options(settings: Settings) -> DatapathOptions:
         rings=settings.workers,
         ring_size=settings.ring_size,
         events=settings.flows is not FlowMode.OFF,
+        ports=settings.flows is FlowMode.SOCKETS,
+        flow_cache=settings.flow_cache if settings.events is EventMode.FLOW else 0,
+    )
+
+
+def _log_memory(datapath: Datapath) -> None:
+    cache = datapath.flow_cache
+    log.info(
+        "kernel memory: counters %d KiB, rings %d KiB, flow cache %d KiB (%s)",
+        datapath.counter_bytes >> 10,
+        datapath.ring_bytes >> 10,
+        cache.nbytes >> 10 if cache else 0,
+        f"{cache.entries} flows a CPU" if cache else "off",
     )
 
 
@@ -104,41 +108,25 @@ def _attach(datapath: Datapath, monitor: LinkMonitor, settings: Settings) -> Int
     return interfaces
 
 
-def _flow_table(settings: Settings) -> FlowTable | None:
+@asynccontextmanager
+async def _attributing(datapath: Datapath, settings: Settings) -> AsyncIterator[Attribution | None]:
+    """Nothing where flows are off."""
     if settings.flows is FlowMode.OFF:
-        return None
-    return FlowTable(settings.flows, settings.max_flows)
+        yield None
+        return
+    async with attributing(datapath, settings.max_flows) as attribution:
+        yield attribution
 
 
-def _missing(interfaces: Interfaces, readers: Sequence[Reader]) -> str:
-    if not all(reader.alive for reader in readers):
+async def _flush(attribution: Attribution | None) -> None:
+    if attribution:
+        await attribution.flush(FLUSH)
+
+
+def _missing(interfaces: Interfaces, attribution: Attribution | None) -> str:
+    if attribution and not attribution.alive:
         return "a ring buffer is not being read"
     return "" if interfaces.attached else "no interface could be attached to"
-
-
-@asynccontextmanager
-async def _reading(datapath: Datapath, flows: FlowTable | None) -> AsyncIterator[list[Reader]]:
-    """A reader for each ring, with a thread to merge in."""
-    if flows is None:
-        yield []
-        return
-    async with AsyncExitStack() as stack:
-        executor = stack.enter_context(ThreadPoolExecutor(len(datapath.rings), "merge"))
-        readers = [Reader(ring, flows, executor) for ring in datapath.rings]
-        for reader in readers:
-            await stack.enter_async_context(_background(reader.run()))
-        yield readers
-
-
-@asynccontextmanager
-async def _background(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
-    """Runs beside the body, and ends with it."""
-    task = asyncio.create_task(work)
-    try:
-        yield
-    finally:
-        task.cancel()
-        await asyncio.wait([task])
 
 
 @asynccontextmanager

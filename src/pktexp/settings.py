@@ -3,8 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 
-from pktexp.grouping import FlowMode
+
+class FlowMode(StrEnum):
+    """What tells one flow from another."""
+
+    OFF = "off"
+    HOSTS = "hosts"
+    SOCKETS = "sockets"
+
+
+class EventMode(StrEnum):
+    """What one record from the kernel stands for."""
+
+    PACKET = "packet"
+    FLOW = "flow"
 
 
 @dataclass(frozen=True)
@@ -18,5 +32,7 @@ class Settings:
     max_interfaces: int
     flows: FlowMode
     max_flows: int
+    events: EventMode
+    flow_cache: int
     workers: int
     ring_size: int

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
 from pktexp.kernel import libbpf
 from pktexp.kernel.counters import Counters, InterfaceTable
-from pktexp.kernel.datapath import Datapath, DatapathOptions
+from pktexp.kernel.datapath import OBJECT, Datapath, DatapathOptions
 from pktexp.kernel.libbpf import Libbpf
 from pktexp.kernel.records import LinkType
 from support.datapath import LOOPBACK, SLOT, Bench
@@ -25,8 +26,8 @@ def bench(lib: Libbpf) -> Iterator[Callable[..., Bench]]:
     """Loads datapaths with given options; closes them at the end."""
     loaded: list[Datapath] = []
 
-    def load(link_type: LinkType = LinkType.ETHERNET, **options: int) -> Bench:
-        datapath = Datapath(lib, DatapathOptions(**options))  # type: ignore[arg-type]
+    def load(link_type: LinkType = LinkType.ETHERNET, path: Path = OBJECT, **options: int) -> Bench:
+        datapath = Datapath(lib, DatapathOptions(**options), path)  # type: ignore[arg-type]
         loaded.append(datapath)
         table = InterfaceTable(datapath.interfaces)
         assert table.set(LOOPBACK, SLOT, link_type)

@@ -3,34 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import threading
-from collections.abc import AsyncIterator, Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 
 import pytest
 
+from pktexp.attribution import attributing
 from pktexp.flows import FlowTable
-from pktexp.grouping import FlowMode
 from pktexp.kernel.records import Records
-from pktexp.reader import Reader, flush
 from support.datapath import SLOT, Bench
 from support.packets import ETHER, V4
 
 FRAME = bytes(ETHER / V4)
-
-
-@contextlib.asynccontextmanager
-async def reading(bench: Bench, flows: FlowTable) -> AsyncIterator[Reader]:
-    with ThreadPoolExecutor(1) as executor:
-        reader = Reader(bench.datapath.rings[0], flows, executor)
-        task = asyncio.create_task(reader.run())
-        await asyncio.sleep(0)
-        try:
-            yield reader
-        finally:
-            task.cancel()
-            await asyncio.wait([task])
 
 
 def counted(flows: FlowTable) -> tuple[int, int]:
@@ -40,74 +24,76 @@ def counted(flows: FlowTable) -> tuple[int, int]:
 
 
 async def test_a_flush_brings_in_what_came_before_it(bench: Callable[..., Bench]) -> None:
-    b, flows = bench(), FlowTable(FlowMode.HOSTS, 10)
-    async with reading(b, flows) as reader:
-        assert reader.alive
+    b = bench()
+    async with attributing(b.datapath, 10) as attribution:
+        reader = attribution.readers[0]
+        await asyncio.sleep(0)
+        assert attribution.alive
         b.datapath.test_run(FRAME, 100)
-        await flush([reader], 10)
-        assert counted(flows) == (100, 0)
-        assert (reader.events, reader.unread) == (100, 0)
-    assert not reader.alive
+        await attribution.flush(10)
+        assert counted(attribution.flows) == (100, 0)
+        assert (reader.intake.records, reader.unread) == (100, 0)
+    assert not attribution.alive
 
 
 async def test_the_timer_brings_in_a_single_event(bench: Callable[..., Bench]) -> None:
-    b, flows = bench(), FlowTable(FlowMode.HOSTS, 10)
-    async with reading(b, flows) as reader:
+    b = bench()
+    async with attributing(b.datapath, 10) as attribution:
+        reader = attribution.readers[0]
         b.datapath.test_run(FRAME)
-        while not reader.events:  # noqa: ASYNC110  # it tells nobody when it has read
+        while not reader.intake.records:  # noqa: ASYNC110  # it tells nobody when it has read
             await asyncio.sleep(0.01)
         assert reader.wakeups == 0
-    assert counted(flows) == (1, 0)
+    assert counted(attribution.flows) == (1, 0)
 
 
 async def test_a_ring_is_read_around_its_end_many_times(bench: Callable[..., Bench]) -> None:
-    b, flows = bench(ring_size=4096), FlowTable(FlowMode.HOSTS, 10)
-    async with reading(b, flows) as reader:
+    b = bench(ring_size=4096)
+    async with attributing(b.datapath, 10) as attribution:
         for _ in range(50):
             b.datapath.test_run(FRAME, 37)
-            await flush([reader], 10)
-    assert counted(flows) == (50 * 37, 0)
+            await attribution.flush(10)
+    assert counted(attribution.flows) == (50 * 37, 0)
 
 
 async def test_a_batch_that_cannot_be_merged_counts_as_other_and_reading_goes_on(
     bench: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    b, flows = bench(), FlowTable(FlowMode.HOSTS, 10)
-
     def refuse(_: Records) -> None:
         raise MemoryError("no room")
 
-    async with reading(b, flows) as reader:
+    b = bench()
+    async with attributing(b.datapath, 10) as attribution:
         with monkeypatch.context() as patched:
-            patched.setattr(flows, "merge", refuse)
+            patched.setattr(attribution.flows, "merge", refuse)
             b.datapath.test_run(FRAME, 5)
-            await flush([reader], 10)
+            await attribution.flush(10)
         b.datapath.test_run(FRAME, 7)
-        await flush([reader], 10)
-        assert reader.merge_failures == 1
-        assert reader.alive
-    assert counted(flows) == (7, 5)
+        await attribution.flush(10)
+        assert attribution.readers[0].intake.failures == 1
+        assert attribution.alive
+    assert counted(attribution.flows) == (7, 5)
     assert "no room" in caplog.text
 
 
 async def test_a_flush_does_not_wait_for_a_merge_that_takes_long_and_nothing_counts_twice(
     bench: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    b, flows = bench(), FlowTable(FlowMode.HOSTS, 10)
-    merge, may_go_on = flows.merge, threading.Event()
+    b, may_go_on = bench(), threading.Event()
+    async with attributing(b.datapath, 10) as attribution:
+        merge = attribution.flows.merge
 
-    def wait_and_merge(batch: Records) -> None:
-        may_go_on.wait(30)
-        merge(batch)
+        def wait_and_merge(batch: Records) -> None:
+            may_go_on.wait(30)
+            merge(batch)
 
-    monkeypatch.setattr(flows, "merge", wait_and_merge)
-    async with reading(b, flows) as reader:
+        monkeypatch.setattr(attribution.flows, "merge", wait_and_merge)
         b.datapath.test_run(FRAME, 5)
-        await flush([reader], 0.01)
-        assert counted(flows) == (0, 0)  # it returned, and the merge still waits
+        await attribution.flush(0.01)
+        assert counted(attribution.flows) == (0, 0)  # it returned, and the merge still waits
         may_go_on.set()
-        await flush([reader], 10)
-        assert counted(flows) == (5, 0)
+        await attribution.flush(10)
+        assert counted(attribution.flows) == (5, 0)
 
 
 async def test_a_record_that_is_still_being_written_ends_the_batch(

@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import subprocess
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from pktexp import labels
 from pktexp.kernel.counters import Counters, InterfaceTable
 from pktexp.kernel.datapath import Datapath
-from pktexp.kernel.records import Records
+from pktexp.kernel.records import FLOW_RECORD, Records
 
 LOOPBACK = 1  # the ifindex under which BPF_PROG_TEST_RUN runs XDP programs
 SLOT = 5
+ROOT = Path(__file__).parents[2]
+
+
+def build(source: Path, folder: Path) -> Path:
+    """Another BPF object, by the project's own Makefile."""
+    built = folder / source.with_suffix(".o").name
+    command = ["make", "-s", "-C", str(ROOT / "bpf"), f"SRC={source}", f"OUT={built}"]
+    subprocess.run(command, check=True)
+    return built
 
 
 @dataclass
@@ -40,6 +51,12 @@ class Bench:
         batches = []
         for ring in self.datapath.rings:
             batch = ring.batch(ring.produced)
-            batches.append(batch["info"].copy())
+            batches.append(batch["flow"].copy())
             ring.release(batch)
         return np.concatenate(batches)
+
+    def cached(self) -> Records:
+        """Takes everything out of the flow cache."""
+        assert self.datapath.flow_cache
+        batches = [batch["flow"] for batch in self.datapath.flow_cache.drain()]
+        return np.concatenate([np.zeros(0, FLOW_RECORD), *batches])

@@ -15,9 +15,8 @@ import pytest
 
 from pktexp import __version__, cli
 from pktexp.errors import PktexpError
-from pktexp.grouping import FlowMode
 from pktexp.kernel.libbpf import BpfError, VerifierError
-from pktexp.settings import Settings
+from pktexp.settings import EventMode, FlowMode, Settings
 
 DEBUG = "--log-level debug "
 
@@ -75,6 +74,8 @@ def test_defaults(monkeypatch: pytest.MonkeyPatch, started: list[Settings]) -> N
             max_interfaces=1024,
             flows=FlowMode.HOSTS,
             max_flows=1000,
+            events=EventMode.FLOW,
+            flow_cache=8192,
             workers=1,
             ring_size=8 << 20,
         )
@@ -114,6 +115,8 @@ def test_every_option_has_its_variable(
         "MAX_INTERFACES": "64",
         "FLOWS": "Sockets",
         "MAX_FLOWS": "7",
+        "EVENTS": "Packet",
+        "FLOW_CACHE": "1024",
         "WORKERS": "3",
         "RING_SIZE": "65536",
         "LOG_LEVEL": "ERROR",
@@ -131,6 +134,8 @@ def test_every_option_has_its_variable(
             max_interfaces=64,
             flows=FlowMode.SOCKETS,
             max_flows=7,
+            events=EventMode.PACKET,
+            flow_cache=1024,
             workers=3,
             ring_size=65536,
         )

@@ -11,7 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pktexp.flows import HALF_LIFE, FlowSnapshot, FlowTable
-from pktexp.grouping import FlowMode
 from pktexp.kernel.records import RING_RECORD, Records
 
 Record = tuple[int, int, int, int, int]  # interface, address, port, class, bytes
@@ -27,7 +26,7 @@ records = st.tuples(
 
 def batch(rows: list[Record]) -> Records:
     made = np.zeros(len(rows), RING_RECORD)
-    info = made["info"]
+    info = made["flow"]
     for i, (interface, address, port, packet_class, size) in enumerate(rows):
         info[i]["interface"], info[i]["packet_class"] = interface, packet_class
         info[i]["saddr"][:4] = list(address.to_bytes(4, "big"))
@@ -69,17 +68,16 @@ def true_sums(rows: list[Record]) -> Counter[tuple[int, str]]:
 IDS = [7, 1 << 20 | 7]
 
 
-@pytest.mark.parametrize("mode", [FlowMode.HOSTS, FlowMode.SOCKETS])
 @given(st.lists(st.lists(records, max_size=40), max_size=6))
 def test_with_room_for_all_every_flow_equals_a_plain_dictionary(
-    mode: FlowMode, batches: list[list[Record]]
+    batches: list[list[Record]],
 ) -> None:
-    table = FlowTable(mode, 1000)
+    table = FlowTable(1000)
     expected: dict[tuple[int, int, int, int], tuple[int, int]] = {}
     for rows in batches:
         table.merge(batch(rows))
         for interface, address, port, packet_class, size in rows:
-            key = (interface, address, port if mode is FlowMode.SOCKETS else 0, packet_class)
+            key = (interface, address, port, packet_class)
             packets, bytes_ = expected.get(key, (0, 0))
             expected[key] = packets + 1, bytes_ + size
     assert shown(table.snapshot(IDS)) == expected
@@ -91,7 +89,7 @@ def test_with_room_for_all_every_flow_equals_a_plain_dictionary(
 def test_shown_flows_and_other_always_sum_to_all_records_and_only_grow(
     batches: list[list[Record]], limit: int
 ) -> None:
-    table = FlowTable(FlowMode.SOCKETS, limit)
+    table = FlowTable(limit)
     rows_so_far: list[Record] = []
     before: FlowSnapshot | None = None
     for rows in batches:
@@ -109,7 +107,7 @@ def test_shown_flows_and_other_always_sum_to_all_records_and_only_grow(
 
 
 def test_what_is_shown_is_within_a_factor_of_two_of_the_heaviest() -> None:
-    table = FlowTable(FlowMode.HOSTS, 10)
+    table = FlowTable(10)
     rows = [(7, address, 0, 9, 100 * (address + 1)) for address in range(100)]
     for row in rows:  # lightest first: the first ten take the places
         table.merge(batch([row]))
@@ -121,13 +119,13 @@ def test_what_is_shown_is_within_a_factor_of_two_of_the_heaviest() -> None:
 
 
 def test_in_one_batch_the_heaviest_are_the_ones_shown() -> None:
-    table = FlowTable(FlowMode.HOSTS, 10)
+    table = FlowTable(10)
     table.merge(batch([(7, address, 0, 9, 100 * (address + 1)) for address in range(100)]))
     assert {address for _, address, _, _ in shown(table.snapshot(IDS))} == set(range(90, 100))
 
 
 def test_a_flow_that_loses_its_place_folds_its_total_into_other() -> None:
-    table = FlowTable(FlowMode.HOSTS, 1)
+    table = FlowTable(1)
     table.merge(batch([(7, 1, 0, 9, 100)]))
     assert shown(table.snapshot(IDS)) == {(7, 1, 0, 9): (1, 100)}
     table.merge(batch([(7, 2, 0, 9, 201)]))
@@ -139,7 +137,7 @@ def test_a_flow_that_loses_its_place_folds_its_total_into_other() -> None:
 
 
 def test_a_flow_as_heavy_as_a_shown_one_does_not_oust_it() -> None:
-    table = FlowTable(FlowMode.HOSTS, 1)
+    table = FlowTable(1)
     table.merge(batch([(7, 1, 0, 9, 100)]))
     table.merge(batch([(7, 2, 0, 9, 190)]))
     assert list(shown(table.snapshot(IDS))) == [(7, 1, 0, 9)]
@@ -148,7 +146,7 @@ def test_a_flow_as_heavy_as_a_shown_one_does_not_oust_it() -> None:
 def test_a_flow_that_was_heavy_long_ago_gives_way(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
     monkeypatch.setattr("pktexp.flows.time.monotonic", lambda: now[0])
-    table = FlowTable(FlowMode.HOSTS, 1)
+    table = FlowTable(1)
     table.merge(batch([(7, 1, 0, 9, 1000)]))
     table.snapshot(IDS)
     now[0] = 5 * HALF_LIFE  # a thirty-second part is left
@@ -158,7 +156,7 @@ def test_a_flow_that_was_heavy_long_ago_gives_way(monkeypatch: pytest.MonkeyPatc
 
 
 def test_flows_of_an_interface_that_has_ended_are_forgotten() -> None:
-    table = FlowTable(FlowMode.HOSTS, 1)
+    table = FlowTable(1)
     table.merge(batch([(7, 1, 0, 9, 10), (8, 1, 0, 9, 10), (8, 2, 0, 9, 10)]))
     snapshot = table.snapshot([8])
     assert {interface for interface, *_ in shown(snapshot)} == {8}
@@ -167,7 +165,7 @@ def test_flows_of_an_interface_that_has_ended_are_forgotten() -> None:
 
 
 def test_a_batch_that_is_folded_counts_as_other() -> None:
-    table = FlowTable(FlowMode.HOSTS, 5)
+    table = FlowTable(5)
     table.fold(batch([(7, 1, 0, 9, 10), (7, 2, 0, 9, 20)]))
     snapshot = table.snapshot(IDS)
     assert len(snapshot.keys) == 0
@@ -175,16 +173,16 @@ def test_a_batch_that_is_folded_counts_as_other() -> None:
 
 
 def test_a_flood_of_random_sources_stays_within_the_capacity() -> None:
-    table = FlowTable(FlowMode.HOSTS, 100)
+    table = FlowTable(100)
     heavy = np.zeros(1, RING_RECORD)
-    heavy["info"]["interface"], heavy["info"]["packets"], heavy["info"]["bytes"] = 7, 1, 10**9
+    heavy["flow"]["interface"], heavy["flow"]["packets"], heavy["flow"]["bytes"] = 7, 1, 10**9
     table.merge(heavy)
     rng = np.random.default_rng(1)
     sent = 0
     for _ in range(20):
         flood = np.zeros(20_000, RING_RECORD)
-        flood["info"]["saddr"][:, :4] = rng.integers(1, 256, (20_000, 4))
-        flood["info"]["interface"], flood["info"]["packets"], flood["info"]["bytes"] = 7, 1, 60
+        flood["flow"]["saddr"][:, :4] = rng.integers(1, 256, (20_000, 4))
+        flood["flow"]["interface"], flood["flow"]["packets"], flood["flow"]["bytes"] = 7, 1, 60
         table.merge(flood)
         sent += len(flood)
     snapshot = table.snapshot(IDS)

@@ -49,10 +49,10 @@ def test_an_enumerator_that_changed_is_named(btf: Btf, monkeypatch: pytest.Monke
     assert "enum link_type.LINK_ETHERNET: 0 in the object, 7 here" in found
 
 
-def test_the_flow_key_is_the_beginning_of_packet_info() -> None:
+def test_the_flow_key_is_the_beginning_of_a_flow_record() -> None:
     for name in records.FLOW_KEY.names or ():
         if name != "_rest":
-            assert records.FLOW_KEY.fields[name][:2] == records.PACKET_INFO.fields[name][:2]  # type: ignore[index]
+            assert records.FLOW_KEY.fields[name][:2] == records.FLOW_RECORD.fields[name][:2]  # type: ignore[index]
 
 
 def test_a_record_of_the_ring_takes_64_bytes() -> None:

@@ -10,7 +10,9 @@ from __future__ import annotations
 import ctypes as c
 import errno
 import logging
+import math
 import os
+import secrets
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -20,6 +22,7 @@ import numpy as np
 from pktexp.errors import PktexpError
 from pktexp.kernel import records
 from pktexp.kernel.cpus import highest_online_cpu
+from pktexp.kernel.flowcache import HALVES, FlowCache
 from pktexp.kernel.libbpf import BpfError, Libbpf, LinkCreateOpts, TestRunOpts
 from pktexp.kernel.object import BpfObject
 from pktexp.kernel.records import Records
@@ -55,7 +58,12 @@ class DatapathOptions:
     ring_size: int = 8 << 20
     """bytes a ring; a power of two and a multiple of the page size"""
     events: bool = True
-    """send a record for every packet"""
+    """tell user space whose packets they were"""
+    ports: bool = True
+    """ports tell flows apart, not just addresses"""
+    flow_cache: int = 0
+    """flows that a CPU sums up before it sends a record, a multiple of FLOW_WAYS; 0: each packet
+    is a record"""
 
 
 class Datapath:
@@ -83,6 +91,7 @@ class Datapath:
             cells = self._object.view("counters", records.INTERFACE_COUNTERS, rows * options.slots)
             self.counters = cells.reshape(rows, options.slots)
             self.rings = self._make_rings() if options.events else []
+            self.flow_cache = self._view_flow_cache(rows) if self._flow_sets else None
         except BaseException:
             self._object.close()
             raise
@@ -129,6 +138,11 @@ class Datapath:
         """Kernel memory of the interface counters, in bytes."""
         return self.counters.nbytes
 
+    @property
+    def ring_bytes(self) -> int:
+        """Kernel memory of the ring buffers, in bytes."""
+        return len(self.rings) * self.options.ring_size
+
     def close(self) -> None:
         """Detach from every interface and let go of the programs and maps."""
         for ifindex in list(self._links):
@@ -148,6 +162,7 @@ class Datapath:
             "counters": rows * options.slots,
             "rings": options.rings,
             "wakeups": options.rings,
+            "flows": max((rows - 1) * HALVES * self._flow_sets, 1),
         }
         for name, entries in sizes.items():
             self._object.resize(name, entries)
@@ -156,7 +171,11 @@ class Datapath:
         config["slots"] = options.slots
         config["rings"] = options.rings
         config["wakeup_bytes"] = options.ring_size // WAKEUP_SHARE
+        config["flow_sets"] = self._flow_sets
         config["events"] = options.events
+        config["ports"] = options.ports
+        config["hash_seed"] = [secrets.randbits(64) for _ in range(records.FLOW_KEY_WORDS)]
+        config["hash_multiplier"] = secrets.randbits(64) | 1
         self._object.set_constants(".rodata.config", config.tobytes())
 
     def _load(self) -> None:
@@ -174,10 +193,32 @@ class Datapath:
         attempted = f"make a ring buffer of {size} bytes"
         arguments = (MAP_TYPE_RINGBUF, b"packet_events", 0, 0, size, None)
         ring = Ring(self._lib(attempted, "bpf_map_create", *arguments), size, wakeup)
-        key, value = c.c_uint32(index), c.c_uint32(ring.fd)
-        rings = self._object.map_fd("rings")
-        self._lib(attempted, "bpf_map_update_elem", rings, c.byref(key), c.byref(value), 0)
+        self._enter_ring(index, ring)
         return ring
+
+    def _enter_ring(self, index: int, ring: Ring) -> None:
+        key, value = c.c_uint32(index), c.c_uint32(ring.fd)
+        arguments = (self._object.map_fd("rings"), c.byref(key), c.byref(value), 0)
+        self._lib("enter a ring buffer", "bpf_map_update_elem", *arguments)
+
+    @property
+    def _flow_sets(self) -> int:
+        return self.options.flow_cache // records.FLOW_WAYS if self.options.events else 0
+
+    def _view_flow_cache(self, rows: int) -> FlowCache:
+        shape = (rows - 1, HALVES, self._flow_sets)
+        sets = self._object.view("flows", records.FLOW_SET, math.prod(shape)).reshape(shape)
+        return FlowCache(
+            self._object.view(".data.epoch", records.EPOCH, 1), sets, self._synchronize
+        )
+
+    def _synchronize(self) -> None:
+        """Wait until every program that runs now has ended.
+
+        Entering a ring anew, in its own place, does it: the kernel lets no update of a map of maps
+        return before a grace period has passed (kernel commit 1ae80cf31938, 4.20).
+        """
+        self._enter_ring(0, self.rings[0])
 
     def _link(self, ifindex: int, hook: str, flags: int) -> int:
         options = LinkCreateOpts(sz=c.sizeof(LinkCreateOpts), flags=flags)

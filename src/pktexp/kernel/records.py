@@ -101,6 +101,8 @@ class Unparsed(IntEnum):
 SIZE_BOUNDS = (64, 128, 256, 512, 1024, 1518, 4096, 9216, 16384, 65535)
 SIZE_BUCKETS = len(SIZE_BOUNDS) + 1
 INTERFACE_WAYS = 4
+FLOW_WAYS = 2
+FLOW_KEY_WORDS = 6
 
 CONFIG = np.dtype(
     [
@@ -108,10 +110,15 @@ CONFIG = np.dtype(
         ("slots", "u4"),
         ("rings", "u4"),
         ("wakeup_bytes", "u4"),
+        ("flow_sets", "u4"),
         ("events", "u1"),
-        ("_pad", "u1", 3),
+        ("ports", "u1"),
+        ("_pad", "u1", 2),
+        ("hash_seed", "u8", FLOW_KEY_WORDS),
+        ("hash_multiplier", "u8"),
     ]
 )
+EPOCH = np.dtype("u4")
 INTERFACE_ENTRY = np.dtype([("ifindex", "u4"), ("id", "u4"), ("link_type", "u4")])
 INTERFACE_BUCKET = np.dtype([("ways", INTERFACE_ENTRY, INTERFACE_WAYS)])
 TALLY = np.dtype([("packets", "u8"), ("bytes", "u8")])
@@ -123,7 +130,7 @@ INTERFACE_COUNTERS = np.dtype(
         ("lost", TALLY),
     ]
 )
-# What tells flows apart; the first 42 bytes of packet_info.
+# What tells flows apart; the first 42 bytes of flow_record.
 KEY_FIELDS: list[tuple[Any, ...]] = [
     ("saddr", "u1", 16),
     ("daddr", "u1", 16),
@@ -133,12 +140,15 @@ KEY_FIELDS: list[tuple[Any, ...]] = [
     ("packet_class", "u1"),
     ("direction", "u1"),
 ]
-PACKET_INFO = np.dtype([*KEY_FIELDS, ("_pad", "u1", 2), ("packets", "u4"), ("bytes", "u8")])
+SUM_FIELDS = [("tcp_flags", "u1"), ("_pad", "u1"), ("packets", "u4"), ("bytes", "u8")]
+FLOW_RECORD = np.dtype([*KEY_FIELDS, *SUM_FIELDS])
+FLOW_SLOT = np.dtype([("flow", FLOW_RECORD), ("_pad", "u8")])
+FLOW_SET = np.dtype([("ways", FLOW_SLOT, FLOW_WAYS)])
 FLOW_KEY = np.dtype([*KEY_FIELDS, ("_rest", "u1", 6)])  # to a whole number of words
 RING_WAKEUP = np.dtype([("armed", "u4"), ("_pad", "u4", 15)])
 
 # A record as it lies in a ring: the kernel's header (kernel/bpf/ringbuf.c, 5.8), then ours.
-RING_RECORD = np.dtype([("header", "u4"), ("page_offset", "u4"), ("info", PACKET_INFO)])
+RING_RECORD = np.dtype([("header", "u4"), ("page_offset", "u4"), ("flow", FLOW_RECORD)])
 
 STRUCTS = {
     "config": CONFIG,
@@ -146,7 +156,9 @@ STRUCTS = {
     "interface_bucket": INTERFACE_BUCKET,
     "tally": TALLY,
     "interface_counters": INTERFACE_COUNTERS,
-    "packet_info": PACKET_INFO,
+    "flow_record": FLOW_RECORD,
+    "flow_slot": FLOW_SLOT,
+    "flow_set": FLOW_SET,
     "ring_wakeup": RING_WAKEUP,
 }
 
@@ -165,7 +177,12 @@ ENUMS: dict[str, dict[str, int]] = {
     "size_bound": {f"SIZE_BOUND_{i}": bound for i, bound in enumerate(SIZE_BOUNDS)},
     "unparsed": _enumerators("UNPARSED", Unparsed) | {"UNPARSED_COUNT": len(Unparsed)},
 }
-LIMITS = {"SIZE_BUCKETS": SIZE_BUCKETS, "INTERFACE_WAYS": INTERFACE_WAYS}
+LIMITS = {
+    "SIZE_BUCKETS": SIZE_BUCKETS,
+    "INTERFACE_WAYS": INTERFACE_WAYS,
+    "FLOW_WAYS": FLOW_WAYS,
+    "FLOW_KEY_WORDS": FLOW_KEY_WORDS,
+}
 
 
 def mismatches(btf: Btf) -> list[str]:

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT
+ *
+ * Records on their way to user space: the ring buffers, and when their readers are woken. Used by
+ * flowcache.h and packet.bpf.c.
+ */
+#ifndef PKTEXP_SEND_H
+#define PKTEXP_SEND_H
+
+/* The ring buffers, made by user space: their size and number are known only there. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, 1);
+	__uint(key_size, sizeof(__u32));
+	__array(
+	    values, struct {
+		    __uint(type, BPF_MAP_TYPE_RINGBUF);
+		    __uint(max_entries, 4096);
+	    });
+} rings SEC(".maps");
+
+/* One ring_wakeup a ring. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct ring_wakeup);
+} wakeups SEC(".maps");
+
+/*
+ * Waking a reader costs its waker microseconds: so it is done once for each time that the reader
+ * went to sleep, and when enough has gathered. What gathers more slowly waits for its timer.
+ */
+static __always_inline __u64 wakeup_flags(void *ring, __u32 index)
+{
+	struct ring_wakeup *wakeup = bpf_map_lookup_elem(&wakeups, &index);
+
+	if (!wakeup || !wakeup->armed)
+		return BPF_RB_NO_WAKEUP;
+	if (bpf_ringbuf_query(ring, BPF_RB_AVAIL_DATA) < config.wakeup_bytes)
+		return BPF_RB_NO_WAKEUP;
+	wakeup->armed = 0;
+	return BPF_RB_FORCE_WAKEUP;
+}
+
+/* False if the ring is full. */
+static __always_inline bool send(const struct flow_record *flow)
+{
+	__u32 index = bpf_get_smp_processor_id() % config.rings;
+	void *ring = bpf_map_lookup_elem(&rings, &index);
+	struct flow_record *record;
+
+	if (!ring)
+		return false;
+	record = bpf_ringbuf_reserve(ring, sizeof(*record), 0);
+	if (!record)
+		return false;
+	*record = *flow;
+	bpf_ringbuf_submit(record, wakeup_flags(ring, index));
+	return true;
+}
+
+#endif

@@ -1,0 +1,61 @@
+"""Whose packets they were: the rings' readers and the cache's drainer, filling one flow table.
+
+Put together here for service.py; metrics.py and selfmetrics.py show what comes of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from pktexp.drainer import Drainer
+from pktexp.flows import FlowTable
+from pktexp.intake import Intake
+from pktexp.kernel.datapath import Datapath
+from pktexp.reader import Reader
+from pktexp.tasks import background
+
+
+class Attribution:
+    """One reader a ring; a drainer unless each packet is an event."""
+
+    def __init__(self, datapath: Datapath, flows: FlowTable, executor: Executor) -> None:
+        self.flows = flows
+        self.readers = [Reader(ring, Intake(flows), executor) for ring in datapath.rings]
+        self.drainer = (
+            Drainer(datapath.flow_cache, Intake(flows), executor) if datapath.flow_cache else None
+        )
+
+    @property
+    def _sources(self) -> Sequence[Reader | Drainer]:
+        return [*self.readers, self.drainer] if self.drainer else self.readers
+
+    @property
+    def alive(self) -> bool:
+        """Whether every reader reads."""
+        return all(reader.alive for reader in self.readers)
+
+    def runs(self) -> list[Coroutine[None, None, None]]:
+        """What is to run in the background."""
+        return [source.run() for source in self._sources]
+
+    async def flush(self, timeout: float) -> None:
+        """Wait until all that has been counted by now is merged, at most `timeout` seconds.
+
+        What isn't done by then goes on by itself: a merge cancelled halfway would count twice.
+        """
+        tasks = [asyncio.create_task(source.drain()) for source in self._sources]
+        await asyncio.wait(tasks, timeout=timeout)
+
+
+@asynccontextmanager
+async def attributing(datapath: Datapath, limit: int) -> AsyncIterator[Attribution]:
+    """Reads and drains beside the body; at most `limit` flows are shown one by one."""
+    async with AsyncExitStack() as stack:
+        executor = stack.enter_context(ThreadPoolExecutor(len(datapath.rings) + 1, "merge"))
+        attribution = Attribution(datapath, FlowTable(limit), executor)
+        for work in attribution.runs():
+            await stack.enter_async_context(background(work))
+        yield attribution

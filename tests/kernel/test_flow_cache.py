@@ -1,0 +1,256 @@
+"""The flow cache against a plain dictionary of the packets that were sent, while it is drained."""
+
+from __future__ import annotations
+
+import os
+import random
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from scapy.layers.inet import IP, TCP, UDP
+from scapy.layers.inet6 import IPv6
+
+from pktexp.kernel import datapath as datapath_module
+from pktexp.kernel.libbpf import BpfError
+from pktexp.kernel.records import FLOW_WAYS, Records
+from support.datapath import ROOT, SLOT, Bench, build
+from support.packets import ETHER
+
+Key = tuple[bytes, bytes, int, int, int]
+"""addresses, ports, class"""
+Sums = dict[Key, tuple[int, int, int]]
+"""packets, bytes, TCP flags"""
+
+SLOW = ROOT / "tests" / "support" / "slow.bpf.c"
+TCP4, UDP4, UDP6 = 8 + 1, 8 + 2, 24 + 2
+Packet = tuple[bytes, Key, int]
+"""frame, key, TCP flags"""
+
+
+def packet(rng: random.Random, hosts: int) -> Packet:
+    """One of a few kinds, from one of so many hosts, built by scapy."""
+    host, port, flags = rng.randrange(hosts), rng.choice([53, 443]), 0
+    kind = rng.choice([TCP4, UDP4, UDP6])
+    if kind == TCP4:
+        flags = rng.choice([0x02, 0x10, 0x18, 0x01, 0x04])
+        transport = TCP(sport=port, dport=9, flags=flags)
+    else:
+        transport = UDP(sport=port, dport=9)
+    if kind == UDP6:
+        source, dest = f"2001:db8::{host:x}", "2001:db8:1::1"
+        network = IPv6(src=source, dst=dest)
+    else:
+        source, dest = f"10.1.{host >> 8}.{host & 255}", "10.2.0.1"
+        network = IP(src=source, dst=dest)
+    frame = bytes(ETHER / network / transport / bytes(rng.randrange(100)))
+    start, size = (22, 16) if kind == UDP6 else (26, 4)
+    addresses = [frame[at : at + size].ljust(16, b"\0") for at in (start, start + size)]
+    return frame, (addresses[0], addresses[1], port, 9, kind), flags
+
+
+def add(sums: Sums, key: Key, packets: int, bytes_: int, flags: int) -> None:
+    old = sums.get(key, (0, 0, 0))
+    sums[key] = old[0] + packets, old[1] + bytes_, old[2] | flags
+
+
+def add_records(sums: Sums, records: Records) -> None:
+    for r in records:
+        assert (int(r["interface"]), int(r["direction"])) == (SLOT, 0)
+        ports = int(r["sport"]), int(r["dport"])
+        key = (r["saddr"].tobytes(), r["daddr"].tobytes(), *ports, int(r["packet_class"]))
+        add(sums, key, int(r["packets"]), int(r["bytes"]), int(r["tcp_flags"]))
+
+
+def send(cpu: int, b: Bench, packets: Iterable[tuple[Packet, int]]) -> None:
+    os.sched_setaffinity(0, {cpu})
+    for (frame, _, _), repeat in packets:
+        b.datapath.test_run(frame, repeat)
+
+
+def collect_while(threads: list[threading.Thread], b: Bench, rng: random.Random) -> Sums:
+    """Drains at random moments until the threads have ended, then what is left."""
+    found: Sums = {}
+    for thread in threads:
+        thread.start()
+    while any(thread.is_alive() for thread in threads):
+        add_records(found, b.cached())
+        add_records(found, b.events())
+        threads[0].join(rng.random() / 100)
+    add_records(found, b.cached())
+    add_records(found, b.events())
+    return found
+
+
+@pytest.mark.parametrize("entries", [FLOW_WAYS, 64, 8192])
+@pytest.mark.parametrize("seed", range(2))
+def test_flow_by_flow_the_sums_equal_a_plain_dictionary_whatever_is_drained_when(
+    bench: Callable[..., Bench], seed: int, entries: int
+) -> None:
+    rng = random.Random(seed)
+    packets = [packet(rng, hosts=rng.choice([3, 300])) for _ in range(200)]
+    b = bench(flow_cache=entries, rings=2)
+    expected: Sums = {}
+    threads = []
+    for cpu in sorted(os.sched_getaffinity(0)):
+        sequence = [(rng.choice(packets), rng.choice([1, 2, 5000])) for _ in range(150)]
+        threads.append(threading.Thread(target=send, args=(cpu, b, sequence)))
+        for (frame, key, flags), repeat in sequence:
+            add(expected, key, repeat, repeat * len(frame), flags)
+    assert collect_while(threads, b, rng) == expected
+    assert int(b.totals()[0]["lost"]["packets"]) == 0
+
+
+def test_a_drain_waits_for_programs_that_are_still_adding(
+    bench: Callable[..., Bench], tmp_path: Path
+) -> None:
+    rng = random.Random(3)
+    b = bench(flow_cache=64, path=build(SLOW, tmp_path))
+    frame, key, flags = the_packet = packet(rng, 1)
+    cpu = max(os.sched_getaffinity(0))
+    thread = threading.Thread(target=send, args=(cpu, b, [(the_packet, 1)] * 300))
+    assert collect_while([thread], b, rng) == {key: (300, 300 * len(frame), flags)}
+
+
+def test_what_a_full_ring_keeps_from_leaving_is_counted_as_lost_to_the_byte(
+    bench: Callable[..., Bench],
+) -> None:
+    rng = random.Random(1)
+    b = bench(flow_cache=16, ring_size=4096)
+    expected: Sums = {}
+    for _ in range(5000):
+        frame, key, flags = packet(rng, hosts=300)
+        b.datapath.test_run(frame)
+        add(expected, key, 1, len(frame), flags)
+    found: Sums = {}
+    add_records(found, b.cached())
+    add_records(found, b.events())
+    lost = b.totals()[0]["lost"]
+    assert lost["packets"] > 0
+    assert all(sums[:2] <= expected[key][:2] for key, sums in found.items())
+    for unit, amount in enumerate((int(lost["packets"]), int(lost["bytes"]))):
+        sums = [sum(values[unit] for values in of.values()) for of in (expected, found)]
+        assert sums[0] - sums[1] == amount
+
+
+@pytest.fixture
+def one_cpu() -> Iterator[None]:
+    """The test, and so its packets, on one CPU."""
+    cpus = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(cpus)})
+    yield
+    os.sched_setaffinity(0, cpus)
+
+
+def one(b: Bench, **ports: Any) -> None:
+    b.datapath.test_run(bytes(ETHER / IP(src="10.0.0.1", dst="10.0.0.2") / UDP(**ports)))
+
+
+@pytest.mark.usefixtures("one_cpu")
+def test_a_flow_that_stays_in_the_cache_sends_no_record(bench: Callable[..., Bench]) -> None:
+    b = bench(flow_cache=16)
+    for _ in range(100):
+        one(b)
+    assert len(b.events()) == 0
+    assert b.cached()["packets"].tolist() == [100]
+    assert len(b.cached()) == 0  # taken once
+    one(b)
+    assert b.cached()["packets"].tolist() == [1]
+
+
+@pytest.mark.usefixtures("one_cpu")
+def test_the_flow_with_the_fewest_packets_makes_room(bench: Callable[..., Bench]) -> None:
+    b = bench(flow_cache=FLOW_WAYS)
+    for port in range(FLOW_WAYS):
+        for _ in range(port + 1):
+            one(b, sport=port)
+    one(b, sport=1000)
+    sent = b.events()
+    assert (sent["sport"].tolist(), sent["packets"].tolist()) == ([0], [1])
+    assert sorted(b.cached()["sport"].tolist()) == [*range(1, FLOW_WAYS), 1000]
+
+
+@pytest.mark.usefixtures("one_cpu")
+def test_without_ports_the_packets_of_two_hosts_are_one_flow(bench: Callable[..., Bench]) -> None:
+    for entries in (0, 16):
+        b = bench(flow_cache=entries, ports=False)
+        for port in range(3):
+            one(b, sport=port, dport=port)
+        records = b.cached() if entries else b.events()
+        assert set(records["sport"]) == set(records["dport"]) == {0}
+        assert int(records["packets"].sum()) == 3
+        assert len(records) == (1 if entries else 3)
+
+
+def test_a_cpu_that_came_online_later_sends_its_packets_one_by_one(
+    bench: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cpus = sorted(os.sched_getaffinity(0))
+    assert len(cpus) > 1, "needs two CPUs"
+    monkeypatch.setattr(datapath_module, "highest_online_cpu", lambda: cpus[0])
+    b = bench(flow_cache=64)
+    the_packet = packet(random.Random(2), 1)
+    for cpu in cpus[:2]:
+        thread = threading.Thread(target=send, args=(cpu, b, [(the_packet, 10)]))
+        thread.start()
+        thread.join()
+    assert b.cached()["packets"].tolist() == [10]
+    assert b.events()["packets"].tolist() == [1] * 10
+
+
+@pytest.mark.usefixtures("one_cpu")
+def test_a_sum_that_would_overflow_is_sent_before(bench: Callable[..., Bench]) -> None:
+    b = bench(flow_cache=FLOW_WAYS)
+    cache = b.datapath.flow_cache
+    assert cache
+    one(b)
+    slots = cache._sets["ways"]["flow"]  # noqa: SLF001  # years of packets, without sending them
+    slots["packets"][slots["packets"] == 1] = 1 << 31
+    for port in range(1, FLOW_WAYS):
+        slots["packets"][slots["packets"] == 0] = 1 << 31  # no other way has fewer
+    one(b)
+    assert sorted(b.events()["packets"].tolist() + b.cached()["packets"].tolist())[0] == 1
+
+
+@pytest.mark.usefixtures("one_cpu")
+def test_flows_lie_elsewhere_at_each_start(bench: Callable[..., Bench]) -> None:
+    places = []
+    for _ in range(2):
+        b = bench(flow_cache=8192)
+        for port in range(50):
+            one(b, sport=port)
+        places.append([int(r["sport"]) for r in b.cached()])  # in the order of their sets
+    assert sorted(places[0]) == sorted(places[1]) == list(range(50))
+    assert places[0] != places[1]
+
+
+@pytest.mark.usefixtures("one_cpu")
+def test_a_drain_that_the_kernel_refuses_loses_nothing(
+    bench: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    b = bench(flow_cache=16)
+    cache = b.datapath.flow_cache
+    assert cache
+    one(b)
+
+    def refuse() -> None:
+        one(b, sport=1)  # meanwhile packets go to the other half
+        raise BpfError(12, "enter a ring buffer")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(cache, "_synchronize", refuse)
+        with pytest.raises(BpfError):
+            b.cached()
+    one(b)
+    both = [*b.cached()["packets"].tolist(), *b.cached()["packets"].tolist()]
+    assert both == [2, 1]
+
+
+def test_its_memory_goes_by_the_cpus_that_are_online(bench: Callable[..., Bench]) -> None:
+    cache = bench(flow_cache=1024).datapath.flow_cache
+    assert cache
+    assert cache.nbytes == (datapath_module.highest_online_cpu() + 1) * 2 * 1024 * 64
+    assert bench(flow_cache=0).datapath.flow_cache is None
+    assert bench(flow_cache=1024, events=False).datapath.flow_cache is None
