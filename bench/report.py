@@ -28,9 +28,11 @@ def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     )
 
 
-def publish(section: str, text: str, page: Path = PAGE) -> None:
+def publish(section: str, text: str, only_print: bool = False, page: Path = PAGE) -> None:
     """Print `text`, and put it between the page's marks of this name; KeyError without them."""
     print(text)
+    if only_print:
+        return
     begin, end = f"<!-- {section} -->\n", f"<!-- /{section} -->"
     before, found, rest = page.read_text().partition(begin)
     if not found or end not in rest:

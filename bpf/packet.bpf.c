@@ -45,7 +45,7 @@ const struct {
 static __always_inline bool attribute(struct flow_record *flow, bool late_cpu)
 {
 	if (!config.ports)
-		flow->sport = flow->dport = 0;
+		flow->ports = 0;
 	if (!config.flow_sets || late_cpu)
 		return send(flow);
 	return add_to_cache(flow, bpf_get_smp_processor_id());
@@ -56,7 +56,8 @@ static __always_inline void account(struct cursor *c, __u32 ifindex, __u64 bytes
 				    enum direction direction)
 {
 	struct interface_entry *interface = find_interface(ifindex);
-	struct flow_record flow = {.packets = 1, .bytes = bytes, .direction = direction};
+	struct flow_record record = {.packets = 1, .bytes = bytes, .direction = direction};
+	struct flow_record *flow = &record;
 	struct interface_counters *to;
 	enum unparsed reason;
 	bool shared;
@@ -64,14 +65,15 @@ static __always_inline void account(struct cursor *c, __u32 ifindex, __u64 bytes
 
 	if (!interface)
 		return;
-	flow.interface = interface->id;
-	key = counter_row(&shared) * config.slots + (flow.interface & (config.slots - 1));
+	barrier_var(flow); /* stays in memory: as scalars it would be spilled in every branch */
+	flow->interface = interface->id;
+	key = counter_row(&shared) * config.slots + (flow->interface & (config.slots - 1));
 	to = bpf_map_lookup_elem(&counters, &key);
 	if (!to)
 		return;
-	reason = parse(c, &flow, interface->link_type);
-	count(to, &flow, reason, shared);
-	if (config.events && !attribute(&flow, shared))
+	reason = parse(c, flow, interface->link_type);
+	count(to, flow, reason, shared);
+	if (config.events && !attribute(flow, shared))
 		add_tally(&to->lost, bytes, shared);
 }
 

@@ -5,7 +5,7 @@
  * is checked against the object's BTF, so a change here that is forgotten there is named at start.
  *
  * Fixed-width fields, explicit padding, no kernel headers. Integers are in host byte order;
- * addresses are bytes as they stand in the packet.
+ * addresses and ports are bytes as they stand in the packet.
  */
 #ifndef PKTEXP_PACKET_H
 #define PKTEXP_PACKET_H
@@ -149,15 +149,14 @@ struct interface_counters {
 };
 
 /*
- * Packets of one flow, as they go to user space. All that tells flows apart comes first, so that it
- * can be compared as words. IPv4 addresses take the first four bytes.
+ * Packets of one flow, as they go to user space; all that tells flows apart comes first. Addresses
+ * and ports are bytes as they stand in the packet, IPv4 addresses in the first four.
  */
 struct flow_record {
-	__u8 saddr[16];
-	__u8 daddr[16];
+	__u64 saddr[2];
+	__u64 daddr[2];
 	__u32 interface; /* interface_entry.id */
-	__u16 sport;
-	__u16 dport;
+	__u32 ports;	 /* source, dest: two bytes each */
 	__u8 packet_class; /* enum packet_class */
 	__u8 direction;	   /* enum direction */
 	__u8 tcp_flags;	   /* of all packets, OR-ed (RFC 9293, 3.1) */

@@ -54,11 +54,6 @@ struct extension_header {
 	__be16 fragment_offset;
 };
 
-struct ports {
-	__be16 source;
-	__be16 dest;
-};
-
 /* RFC 9293, 3.1, up to the control bits, without the ports. */
 struct tcp_middle {
 	__be32 sequence;
@@ -101,14 +96,13 @@ static __always_inline enum unparsed parse_tcp_flags(struct cursor *c, struct fl
 static __always_inline enum unparsed parse_ports(struct cursor *c, struct flow_record *flow,
 						 __u8 ip_class)
 {
-	struct ports *ports = c->pos;
+	__u32 *ports = c->pos;
 
 	if (ip_class != IP_CLASS_TCP && ip_class != IP_CLASS_UDP && ip_class != IP_CLASS_SCTP)
 		return UNPARSED_NOTHING;
 	if (!advance(c, sizeof(*ports)))
 		return UNPARSED_TRUNCATED_TRANSPORT;
-	flow->sport = bpf_ntohs(ports->source);
-	flow->dport = bpf_ntohs(ports->dest);
+	flow->ports = *ports;
 	return ip_class == IP_CLASS_TCP ? parse_tcp_flags(c, flow) : UNPARSED_NOTHING;
 }
 
@@ -124,8 +118,8 @@ static __always_inline enum unparsed parse_ipv4(struct cursor *c, struct flow_re
 		return UNPARSED_BAD_HEADER;
 	ip_class = ip_class_of[ip->protocol];
 	flow->packet_class = CLASS_IPV4 + ip_class;
-	__builtin_memcpy(flow->saddr, &ip->saddr, sizeof(ip->saddr));
-	__builtin_memcpy(flow->daddr, &ip->daddr, sizeof(ip->daddr));
+	flow->saddr[0] = ip->saddr;
+	flow->daddr[0] = ip->daddr;
 	if (ip->frag_off & bpf_htons(IP_FRAGMENT_OFFSET))
 		return UNPARSED_NOTHING; /* a later fragment: its ports went with the first */
 	if (!advance(c, ip->ihl * 4))
@@ -175,6 +169,15 @@ static __always_inline enum unparsed skip_extensions(struct cursor *c, __u8 *pro
 	return is_extension(*protocol) ? UNPARSED_EXTENSION_DEPTH : UNPARSED_NOTHING;
 }
 
+/* In whole words: compilers for BPF copy what may lie unaligned byte by byte. */
+static __always_inline void copy_address(__u64 to[2], const struct in6_addr *from)
+{
+	const __u64 *words = (const void *)from;
+
+	to[0] = words[0];
+	to[1] = words[1];
+}
+
 static __always_inline enum unparsed parse_ipv6(struct cursor *c, struct flow_record *flow)
 {
 	struct ipv6hdr *ip = c->pos;
@@ -187,8 +190,8 @@ static __always_inline enum unparsed parse_ipv6(struct cursor *c, struct flow_re
 		return UNPARSED_TRUNCATED_NETWORK;
 	if (ip->version != 6)
 		return UNPARSED_BAD_HEADER;
-	__builtin_memcpy(flow->saddr, &ip->saddr, sizeof(ip->saddr));
-	__builtin_memcpy(flow->daddr, &ip->daddr, sizeof(ip->daddr));
+	copy_address(flow->saddr, &ip->saddr);
+	copy_address(flow->daddr, &ip->daddr);
 	protocol = ip->nexthdr;
 	reason = skip_extensions(c, &protocol, &later);
 	if (reason)
@@ -206,8 +209,8 @@ static __always_inline enum unparsed parse_arp(struct cursor *c, struct flow_rec
 		return UNPARSED_TRUNCATED_NETWORK;
 	if (arp->ptype != bpf_htons(ETH_P_IP) || arp->hlen != 6 || arp->plen != 4)
 		return UNPARSED_NOTHING; /* another network's ARP: counted without addresses */
-	__builtin_memcpy(flow->saddr, arp->spa, sizeof(arp->spa));
-	__builtin_memcpy(flow->daddr, arp->tpa, sizeof(arp->tpa));
+	flow->saddr[0] = *(__u32 *)arp->spa;
+	flow->daddr[0] = *(__u32 *)arp->tpa;
 	return UNPARSED_NOTHING;
 }
 

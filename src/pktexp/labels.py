@@ -48,10 +48,10 @@ def endpoints(key: Any) -> tuple[str, str]:
     if not has_addresses:
         return "", ""
     ipv6 = packet_class >= PacketClass.IPV6
-    has_ports = bool(key["sport"] or key["dport"])
+    has_ports = bool(key["ports"].any())
     return (
-        _endpoint(bytes(key["saddr"]), int(key["sport"]), ipv6, has_ports),
-        _endpoint(bytes(key["daddr"]), int(key["dport"]), ipv6, has_ports),
+        _endpoint(bytes(key["saddr"]), int(key["ports"][0]), ipv6, has_ports),
+        _endpoint(bytes(key["daddr"]), int(key["ports"][1]), ipv6, has_ports),
     )
 
 

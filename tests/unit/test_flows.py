@@ -30,14 +30,14 @@ def batch(rows: list[Record]) -> Records:
     for i, (interface, address, port, packet_class, size) in enumerate(rows):
         info[i]["interface"], info[i]["packet_class"] = interface, packet_class
         info[i]["saddr"][:4] = list(address.to_bytes(4, "big"))
-        info[i]["sport"], info[i]["packets"], info[i]["bytes"] = port, 1, size
+        info[i]["ports"][0], info[i]["packets"], info[i]["bytes"] = port, 1, size
         info[i]["_pad"] = 0xAB  # what isn't part of a key must not split flows
     return made
 
 
 def key_of(key: Any) -> tuple[int, int, int, int]:
     address = int.from_bytes(bytes(key["saddr"][:4]), "big")
-    return int(key["interface"]), address, int(key["sport"]), int(key["packet_class"])
+    return int(key["interface"]), address, int(key["ports"][0]), int(key["packet_class"])
 
 
 def shown(snapshot: FlowSnapshot) -> dict[tuple[int, int, int, int], tuple[int, int]]:

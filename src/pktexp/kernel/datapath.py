@@ -79,21 +79,21 @@ class Datapath:
         self._lib = lib
         self.options = options
         self._links: dict[int, int] = {}
-        self._object = BpfObject(lib, path)
+        self.object = BpfObject(lib, path)
         try:
-            records.check(self._object.btf)
+            records.check(self.object.btf)
             rows = highest_online_cpu() + 2  # one more, for CPUs that come online later
             self._configure(rows)
             self._load()
-            self.interfaces = self._object.view(
+            self.interfaces = self.object.view(
                 "interfaces", records.INTERFACE_BUCKET, options.slots
             )
-            cells = self._object.view("counters", records.INTERFACE_COUNTERS, rows * options.slots)
+            cells = self.object.view("counters", records.INTERFACE_COUNTERS, rows * options.slots)
             self.counters = cells.reshape(rows, options.slots)
             self.rings = self._make_rings() if options.events else []
             self.flow_cache = self._view_flow_cache(rows) if self._flow_sets else None
         except BaseException:
-            self._object.close()
+            self.object.close()
             raise
 
     def attach(self, ifindex: int) -> tuple[str, str]:
@@ -122,11 +122,7 @@ class Datapath:
 
         Returns its verdict (enum xdp_action). Needs Linux 5.18 for frames larger than a page.
         """
-        data = c.create_string_buffer(frame, len(frame))
-        options = TestRunOpts(sz=c.sizeof(TestRunOpts), repeat=repeat, data_size_in=len(frame))
-        options.data_in = c.addressof(data)
-        self._lib("run the program", "bpf_prog_test_run_opts", self._program_fd, c.byref(options))
-        return int(options.retval)
+        return run_program(self._lib, self._program_fd, frame, repeat)
 
     def program_info(self) -> dict[str, str]:
         """What the kernel tells of the loaded program in its fdinfo (kernel/bpf/syscall.c, 5.1)."""
@@ -148,11 +144,11 @@ class Datapath:
         for ifindex in list(self._links):
             self.detach(ifindex)
         self.rings = []
-        self._object.close()
+        self.object.close()
 
     @property
     def _program_fd(self) -> int:
-        return self._object.program_fd(PROGRAM)
+        return self.object.program_fd(PROGRAM)
 
     def _configure(self, rows: int) -> None:
         """Size the maps and set the constants; possible only before loading."""
@@ -165,7 +161,7 @@ class Datapath:
             "flows": max((rows - 1) * HALVES * self._flow_sets, 1),
         }
         for name, entries in sizes.items():
-            self._object.resize(name, entries)
+            self.object.resize(name, entries)
         config = np.zeros((), records.CONFIG)
         config["counter_rows"] = rows
         config["slots"] = options.slots
@@ -176,16 +172,16 @@ class Datapath:
         config["ports"] = options.ports
         config["hash_seed"] = [secrets.randbits(64) for _ in range(records.FLOW_KEY_WORDS)]
         config["hash_multiplier"] = secrets.randbits(64) | 1
-        self._object.set_constants(".rodata.config", config.tobytes())
+        self.object.set_constants(".rodata.config", config.tobytes())
 
     def _load(self) -> None:
         if not _has_multi_buffer(self._lib):
             log.info("no multi-buffer XDP (Linux 5.18) here: some jumbo MTUs need generic XDP")
-            self._object.clear_program_flags(PROGRAM)
-        self._object.load(PROGRAM)
+            self.object.clear_program_flags(PROGRAM)
+        self.object.load(PROGRAM)
 
     def _make_rings(self) -> list[Ring]:
-        wakeups = self._object.view("wakeups", records.RING_WAKEUP, self.options.rings)
+        wakeups = self.object.view("wakeups", records.RING_WAKEUP, self.options.rings)
         return [self._make_ring(index, wakeups[index : index + 1]) for index in range(len(wakeups))]
 
     def _make_ring(self, index: int, wakeup: Records) -> Ring:
@@ -198,7 +194,7 @@ class Datapath:
 
     def _enter_ring(self, index: int, ring: Ring) -> None:
         key, value = c.c_uint32(index), c.c_uint32(ring.fd)
-        arguments = (self._object.map_fd("rings"), c.byref(key), c.byref(value), 0)
+        arguments = (self.object.map_fd("rings"), c.byref(key), c.byref(value), 0)
         self._lib("enter a ring buffer", "bpf_map_update_elem", *arguments)
 
     @property
@@ -207,10 +203,8 @@ class Datapath:
 
     def _view_flow_cache(self, rows: int) -> FlowCache:
         shape = (rows - 1, HALVES, self._flow_sets)
-        sets = self._object.view("flows", records.FLOW_SET, math.prod(shape)).reshape(shape)
-        return FlowCache(
-            self._object.view(".data.epoch", records.EPOCH, 1), sets, self._synchronize
-        )
+        sets = self.object.view("flows", records.FLOW_SET, math.prod(shape)).reshape(shape)
+        return FlowCache(self.object.view(".data.epoch", records.EPOCH, 1), sets, self._synchronize)
 
     def _synchronize(self) -> None:
         """Wait until every program that runs now has ended.
@@ -225,6 +219,15 @@ class Datapath:
         arguments = (self._program_fd, ifindex, ATTACH_XDP, c.byref(options))
         fd: int = self._lib(f"attach {hook}", "bpf_link_create", *arguments)
         return fd
+
+
+def run_program(lib: Libbpf, fd: int, frame: bytes, repeat: int) -> int:
+    """Run an XDP program so many times over a frame, by BPF_PROG_TEST_RUN; the last verdict."""
+    data = c.create_string_buffer(frame, len(frame))
+    options = TestRunOpts(sz=c.sizeof(TestRunOpts), repeat=repeat, data_size_in=len(frame))
+    options.data_in = c.addressof(data)
+    lib("run the program", "bpf_prog_test_run_opts", fd, c.byref(options))
+    return int(options.retval)
 
 
 def _require_ring_buffer(lib: Libbpf) -> None:

@@ -135,8 +135,7 @@ KEY_FIELDS: list[tuple[Any, ...]] = [
     ("saddr", "u1", 16),
     ("daddr", "u1", 16),
     ("interface", "u4"),
-    ("sport", "u2"),
-    ("dport", "u2"),
+    ("ports", ">u2", 2),  # source, dest
     ("packet_class", "u1"),
     ("direction", "u1"),
 ]

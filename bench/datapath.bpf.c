@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT
+ *
+ * The project's programs and the usual alternatives to them, each over the same packets, for
+ * datapath.py. BPF_PROG_TEST_RUN gives one frame again and again; so every program here begins by
+ * writing the number of the next flow into the frame's source address.
+ */
+#include "../bpf/packet.bpf.c"
+
+enum { SEQUENCE = 1 << 20, ETHERTYPE_AT = 12, SOURCE4_AT = 26, SOURCE6_AT = 34 };
+
+/* Numbers of flows in the order in which their packets come. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, SEQUENCE);
+	__type(key, __u32);
+	__type(value, __u32);
+} sequence SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct interface_counters);
+} percpu_counters SEC(".maps");
+
+/* Flows by all that tells them apart, as most exporters keep them; sized by datapath.py. */
+struct flow_key {
+	__u64 words[FLOW_KEY_WORDS];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);
+	__uint(max_entries, 1);
+	__type(key, struct flow_key);
+	__type(value, struct tally);
+} percpu_hash SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1);
+	__type(key, struct flow_key);
+	__type(value, struct tally);
+} lru_hash SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERF_EVENT_ARRAY);
+	__uint(key_size, sizeof(__u32));
+	__uint(value_size, sizeof(__u32));
+} perf SEC(".maps");
+
+static __u32 position;
+
+static __always_inline void pick(struct xdp_md *ctx)
+{
+	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+	__u32 key = position++ & (SEQUENCE - 1);
+	__u32 *number = bpf_map_lookup_elem(&sequence, &key);
+
+	if (!number || data + SOURCE6_AT + sizeof(*number) > end)
+		return;
+	if (*(__be16 *)(data + ETHERTYPE_AT) == bpf_htons(ETH_P_IP))
+		*(__u32 *)(data + SOURCE4_AT) = *number;
+	else
+		*(__u32 *)(data + SOURCE6_AT) = *number;
+}
+
+/* What all that follow share: a flow as the real program has it. */
+static __always_inline enum unparsed pick_and_parse(struct xdp_md *ctx, struct flow_record *flow)
+{
+	struct cursor c;
+
+	barrier_var(flow);
+	pick(ctx);
+	c.pos = (void *)(long)ctx->data;
+	c.end = (void *)(long)ctx->data_end;
+	flow->packets = 1;
+	flow->bytes = frame_bytes(ctx);
+	flow->interface = 1;
+	return parse(&c, flow, LINK_ETHERNET);
+}
+
+static __always_inline void add_to_map(void *map, struct flow_record *flow)
+{
+	struct tally first = {.packets = 1, .bytes = flow->bytes}, *found;
+	struct flow_key key;
+
+#pragma unroll
+	for (int i = 0; i < FLOW_KEY_WORDS; i++)
+		key.words[i] = key_word(flow, i);
+	found = bpf_map_lookup_elem(map, &key);
+	if (found)
+		add_tally(found, flow->bytes, map == &lru_hash); /* which CPUs share */
+	else
+		bpf_map_update_elem(map, &key, &first, BPF_ANY);
+}
+
+SEC("xdp.frags") int empty(struct xdp_md *ctx)
+{
+	pick(ctx);
+	return XDP_PASS;
+}
+
+SEC("xdp.frags") int parse_only(struct xdp_md *ctx)
+{
+	struct flow_record flow = {};
+	enum unparsed reason = pick_and_parse(ctx, &flow);
+
+	for (int i = 0; i < FLOW_KEY_WORDS; i++) {
+		__u64 word = key_word(&flow, i);
+
+		barrier_var(word); /* or the compiler leaves the parsing out */
+	}
+	barrier_var(reason);
+	return XDP_PASS;
+}
+
+/* The real program: counters only, packet events, or flow cache, as it is configured. */
+SEC("xdp.frags") int pktexp(struct xdp_md *ctx)
+{
+	struct cursor c;
+
+	pick(ctx);
+	c.pos = (void *)(long)ctx->data;
+	c.end = (void *)(long)ctx->data_end;
+	account(&c, ctx->ingress_ifindex, frame_bytes(ctx), DIRECTION_INGRESS);
+	return XDP_PASS;
+}
+
+SEC("xdp.frags") int count_percpu(struct xdp_md *ctx)
+{
+	struct flow_record flow = {};
+	enum unparsed reason = pick_and_parse(ctx, &flow);
+	__u32 key = 0;
+	struct interface_counters *to = bpf_map_lookup_elem(&percpu_counters, &key);
+
+	if (to)
+		count(to, &flow, reason, false);
+	return XDP_PASS;
+}
+
+SEC("xdp.frags") int hash_percpu(struct xdp_md *ctx)
+{
+	struct flow_record flow = {};
+
+	pick_and_parse(ctx, &flow);
+	add_to_map(&percpu_hash, &flow);
+	return XDP_PASS;
+}
+
+SEC("xdp.frags") int hash_lru(struct xdp_md *ctx)
+{
+	struct flow_record flow = {};
+
+	pick_and_parse(ctx, &flow);
+	add_to_map(&lru_hash, &flow);
+	return XDP_PASS;
+}
+
+SEC("xdp.frags") int perf_event(struct xdp_md *ctx)
+{
+	struct flow_record flow = {};
+
+	pick_and_parse(ctx, &flow);
+	bpf_perf_event_output(ctx, &perf, BPF_F_CURRENT_CPU, &flow, sizeof(flow));
+	return XDP_PASS;
+}

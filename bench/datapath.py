@@ -1,0 +1,215 @@
+"""What the programs cost a packet, by BPF_PROG_TEST_RUN; run it with `just bench-datapath`.
+
+Runs the programs of datapath.bpf.c in turn over the same flows, on one CPU, with readers on another,
+and tables the medians: what each takes more than an empty program.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import report
+from readers import perf_reader, ring_reader
+from scapy.layers.inet import IP, UDP
+from scapy.layers.inet6 import IPv6
+from support.datapath import LOOPBACK, SLOT, build
+from support.packets import ETHER
+
+from pktexp.kernel import libbpf, records
+from pktexp.kernel.counters import Counters, InterfaceTable
+from pktexp.kernel.datapath import Datapath, DatapathOptions, run_program
+from pktexp.kernel.libbpf import Libbpf
+from pktexp.kernel.object import BpfObject
+from pktexp.kernel.records import LinkType, Records
+
+SOURCE = Path(__file__).with_suffix(".bpf.c")
+SEQUENCE = 1 << 20  # as in datapath.bpf.c
+HASH_ENTRIES = 1 << 20  # room for all flows
+ZIPF = 1.1
+ROUND = 0.04  # seconds that a program is timed for in each round
+BASE, PARSE = "empty", "parse"
+
+
+@dataclass(frozen=True)
+class Program:
+    """A program to time; `lost` counts the events that found no room, if it sends any."""
+
+    name: str
+    fd: int
+    sequence: Records
+    lost: Callable[[], int] = lambda: 0
+
+
+@dataclass(frozen=True)
+class Case:
+    """The packets that all programs get."""
+
+    version: int
+    size: int
+    flows: int
+    zipf: bool
+
+    def __str__(self) -> str:
+        spread = "" if self.flows == 1 else " Zipf" if self.zipf else " uniform"
+        return f"v{self.version} {self.size} B, {self.flows:,}{spread}"
+
+    def frame(self) -> bytes:
+        """One frame; the programs write the flow's number into its source address."""
+        network = (
+            IP(dst="10.0.0.1") if self.version == 4 else IPv6(src="2001:db8::", dst="2001:db8::1")
+        )
+        headers = bytes(ETHER / network / UDP(sport=1, dport=2))
+        return bytes(ETHER / network / UDP(sport=1, dport=2) / bytes(self.size - len(headers)))
+
+    def numbers(self) -> npt.NDArray[np.uint32]:
+        """The order in which the flows' packets come; the same for every program and run."""
+        rng = np.random.default_rng(1)
+        weights = np.arange(1, self.flows + 1, dtype=float) ** (-ZIPF if self.zipf else 0)
+        drawn = rng.choice(self.flows, SEQUENCE, p=weights / weights.sum())
+        return drawn.astype(np.uint32)
+
+
+@contextmanager
+def configured(
+    lib: Libbpf, path: Path, name: str, options: DatapathOptions, cpu: int
+) -> Iterator[Program]:
+    """The project's own program with such options, and its ring's reader."""
+    datapath = Datapath(lib, options, path)
+    try:
+        InterfaceTable(datapath.interfaces).set(LOOPBACK, SLOT, LinkType.ETHERNET)
+        counters = Counters(datapath.counters)
+
+        def lost() -> int:
+            return int(counters.read(np.array([SLOT]))["lost"]["packets"][0])
+
+        with ExitStack() as stack:
+            if datapath.rings:
+                stack.enter_context(ring_reader(datapath, cpu))
+            fd, sequence = datapath.object.program_fd("pktexp"), view(datapath.object)
+            yield Program(name, fd, sequence, lost)
+    finally:
+        datapath.close()
+
+
+@contextmanager
+def alternatives(lib: Libbpf, path: Path, cpu: int) -> Iterator[list[Program]]:
+    """All others, from one object."""
+    loaded = BpfObject(lib, path)
+    try:
+        for name in ("percpu_hash", "lru_hash"):
+            loaded.resize(name, HASH_ENTRIES)
+        loaded.load("empty")
+        sequence = view(loaded)
+        with perf_reader(loaded.map_fd("perf"), cpu) as lost:
+            names = {
+                BASE: "empty",
+                PARSE: "parse_only",
+                "PERCPU_ARRAY": "count_percpu",
+                "per-CPU hash": "hash_percpu",
+                "LRU hash": "hash_lru",
+            }
+            yield [
+                *(Program(n, loaded.program_fd(p), sequence) for n, p in names.items()),
+                Program("perf event", loaded.program_fd("perf_event"), sequence, lost),
+            ]
+    finally:
+        loaded.close()
+
+
+def view(loaded: BpfObject) -> Records:
+    """Where the order of the flows goes."""
+    return loaded.view("sequence", np.dtype("u4"), SEQUENCE)
+
+
+@contextmanager
+def programs(cpu: int, entries: int) -> Iterator[list[Program]]:
+    """Everything that is compared."""
+    lib = libbpf.find()
+    modes = {
+        "counters": DatapathOptions(slots=16, events=False),
+        "packet events": DatapathOptions(slots=16),
+        "flow cache": DatapathOptions(slots=16, flow_cache=entries),
+    }
+    with ExitStack() as stack:
+        path = build(SOURCE, Path(stack.enter_context(tempfile.TemporaryDirectory())))
+        others = stack.enter_context(alternatives(lib, path, cpu))
+        yield [
+            *others[:2],
+            *(stack.enter_context(configured(lib, path, n, o, cpu)) for n, o in modes.items()),
+            *others[2:],
+        ]
+
+
+def nanoseconds(lib: Libbpf, program: Program, frame: bytes, repeat: int) -> float:
+    """Mean CPU time of a run; what else runs on the machine is not in it."""
+    started = time.thread_time_ns()
+    run_program(lib, program.fd, frame, repeat)
+    return (time.thread_time_ns() - started) / repeat
+
+
+def measure(case: Case, compared: list[Program], rounds: int, seconds: float) -> list[list[float]]:
+    """For each program the times of its rounds in ns, and at the end its losses a packet."""
+    lib, frame, numbers = libbpf.find(), case.frame(), case.numbers()
+    repeats, before = [], []
+    for program in compared:
+        program.sequence[:] = numbers
+        first = nanoseconds(lib, program, frame, SEQUENCE // 16)  # fills caches and maps, too
+        repeats.append(max(int(seconds * 1e9 / first), 1000))
+        before.append(program.lost())
+    times: list[list[float]] = [[] for _ in compared]
+    for _ in range(rounds):
+        for found, program, repeat in zip(times, compared, repeats, strict=True):
+            found.append(nanoseconds(lib, program, frame, repeat))
+    for found, program, repeat, old in zip(times, compared, repeats, before, strict=True):
+        found.append((program.lost() - old) / (repeat * rounds))
+    return times
+
+
+def cells(times: list[list[float]]) -> list[str]:
+    """The empty program's time, and what the others take more; in brackets what was lost."""
+    medians = [statistics.median(found[:-1]) for found in times]
+    texts = [f"{medians[0]:.0f}", *(f"+{m - medians[0]:.1f}" for m in medians[1:])]
+    losses = [f" ({found[-1]:.0%} lost)" if found[-1] > 0.001 else "" for found in times]
+    return [text + lost for text, lost in zip(texts, losses, strict=True)]
+
+
+def cases(quick: bool) -> list[Case]:
+    """Every combination, or a few."""
+    if quick:
+        return [Case(4, 64, 1000, False)]
+    spreads = [(n, z) for n in (1, 1000, 8000, 65_000, 1_000_000) for z in (False, True)][1:]
+    return [Case(v, s, n, z) for v, s, (n, z) in itertools.product((4, 6), (64, 1500), spreads)]
+
+
+def main() -> None:
+    """Time all programs in every case, and publish the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=11)
+    parser.add_argument("--flow-cache", type=int, default=8192, help="entries a CPU")
+    parser.add_argument("--quick", action="store_true", help="a few runs; publishes nothing")
+    chosen = parser.parse_args()
+    cpus = sorted(os.sched_getaffinity(0))
+    with programs(cpus[-1], chosen.flow_cache) as compared:
+        os.sched_setaffinity(0, cpus[:1])
+        rows = []
+        for case in cases(chosen.quick):
+            times = measure(case, compared, chosen.rounds, ROUND)
+            rows.append([case, *cells(times)])
+    head = f"{report.machine()}; medians of {chosen.rounds} rounds in turn; cache of {chosen.flow_cache:,}"
+    table = report.table(["ns a packet over empty", *(p.name for p in compared)], rows)
+    report.publish("datapath", f"{head} entries.\n\n{table}", chosen.quick)
+
+
+if __name__ == "__main__":
+    main()

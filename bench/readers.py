@@ -1,0 +1,83 @@
+"""Readers that keep taking what programs send, on another CPU, while datapath.py times these.
+
+They throw everything away: what is timed is the kernel's side, and throughput.py has the other.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes as c
+import os
+import select
+import threading
+from collections.abc import Callable, Iterator
+
+from pktexp.kernel.datapath import Datapath
+from pktexp.kernel.libbpf import SYSTEM_LIBRARY
+
+PERF_PAGES = 256  # a CPU
+WAIT = 0.1  # seconds
+
+LOST_CALLBACK = c.CFUNCTYPE(None, c.c_void_p, c.c_int, c.c_uint64)
+
+
+@contextlib.contextmanager
+def running(step: Callable[[], None], cpu: int) -> Iterator[None]:
+    """Calls `step` again and again in a thread of its own on a CPU, beside the body."""
+    stop = threading.Event()
+
+    def loop() -> None:
+        os.sched_setaffinity(0, {cpu})
+        while not stop.is_set():
+            step()
+
+    thread = threading.Thread(target=loop)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+@contextlib.contextmanager
+def ring_reader(datapath: Datapath, cpu: int) -> Iterator[None]:
+    """Empties the first ring, woken as pktexp is, and drains the flow cache where there is one."""
+    ring, cache = datapath.rings[0], datapath.flow_cache
+    with select.epoll() as epoll:
+        epoll.register(ring.fd, select.EPOLLIN | select.EPOLLET)
+
+        def step() -> None:
+            ring.arm()
+            epoll.poll(WAIT)
+            while len(batch := ring.batch(ring.produced)):
+                ring.release(batch)
+            for _ in cache.drain() if cache else ():
+                pass
+
+        with running(step, cpu):
+            yield
+
+
+@contextlib.contextmanager
+def perf_reader(map_fd: int, cpu: int) -> Iterator[Callable[[], int]]:
+    """Reads a perf event array by libbpf's perf_buffer (1.0); gives the number of lost events."""
+    lib = c.CDLL(SYSTEM_LIBRARY)  # the wheel's libbpf may not have these functions
+    lib.perf_buffer__new.restype = c.c_void_p
+    lost = 0
+
+    @LOST_CALLBACK
+    def count_lost(_context: object, _cpu: int, number: int) -> None:
+        nonlocal lost
+        lost += number
+
+    buffer = c.c_void_p(
+        lib.perf_buffer__new(map_fd, c.c_size_t(PERF_PAGES), None, count_lost, None, None)
+    )
+    if not buffer:
+        raise OSError("no perf buffer")
+    try:
+        with running(lambda: lib.perf_buffer__poll(buffer, int(WAIT * 1000)), cpu):
+            yield lambda: lost
+    finally:
+        lib.perf_buffer__free(buffer)
