@@ -37,7 +37,8 @@ SOURCE = Path(__file__).with_suffix(".bpf.c")
 SEQUENCE = 1 << 20  # as in datapath.bpf.c
 HASH_ENTRIES = 1 << 20  # room for all flows
 ZIPF = 1.1
-ROUND = 0.04  # seconds that a program is timed for in each round
+WARM = 0.5  # seconds, at most
+ROUND = 0.02  # seconds that a program is timed for in each round
 BASE, PARSE = "empty", "parse"
 
 
@@ -164,8 +165,10 @@ def measure(case: Case, compared: list[Program], rounds: int, seconds: float) ->
     repeats, before = [], []
     for program in compared:
         program.sequence[:] = numbers
-        first = nanoseconds(lib, program, frame, SEQUENCE // 16)  # fills caches and maps, too
-        repeats.append(max(int(seconds * 1e9 / first), 1000))
+        first = nanoseconds(lib, program, frame, 1000)
+        warm = min(SEQUENCE, int(WARM * 1e9 / first))  # every flow comes, to fill caches and maps
+        settled = nanoseconds(lib, program, frame, warm)
+        repeats.append(max(int(seconds * 1e9 / settled), 1000))
         before.append(program.lost())
     times: list[list[float]] = [[] for _ in compared]
     for _ in range(rounds):

@@ -10,6 +10,7 @@ import ctypes as c
 import os
 import select
 import threading
+import time
 from collections.abc import Callable, Iterator
 
 from pktexp.kernel.datapath import Datapath
@@ -17,6 +18,7 @@ from pktexp.kernel.libbpf import SYSTEM_LIBRARY
 
 PERF_PAGES = 256  # a CPU
 WAIT = 0.1  # seconds
+DRAIN = 1.0  # seconds between drains
 
 LOST_CALLBACK = c.CFUNCTYPE(None, c.c_void_p, c.c_int, c.c_uint64)
 
@@ -44,6 +46,12 @@ def running(step: Callable[[], None], cpu: int) -> Iterator[None]:
 def ring_reader(datapath: Datapath, cpu: int) -> Iterator[None]:
     """Empties the first ring, woken as pktexp is, and drains the flow cache where there is one."""
     ring, cache = datapath.rings[0], datapath.flow_cache
+
+    def drain() -> None:
+        for _ in cache.drain() if cache else ():
+            pass
+        time.sleep(DRAIN)
+
     with select.epoll() as epoll:
         epoll.register(ring.fd, select.EPOLLIN | select.EPOLLET)
 
@@ -52,10 +60,8 @@ def ring_reader(datapath: Datapath, cpu: int) -> Iterator[None]:
             epoll.poll(WAIT)
             while len(batch := ring.batch(ring.produced)):
                 ring.release(batch)
-            for _ in cache.drain() if cache else ():
-                pass
 
-        with running(step, cpu):
+        with running(step, cpu), running(drain, cpu):
             yield
 
 

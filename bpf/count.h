@@ -65,14 +65,16 @@ static __always_inline void add_tally(struct tally *tally, __u64 bytes, bool sha
 	add(&tally->bytes, bytes, shared);
 }
 
-static __always_inline __u32 size_group(__u32 packet_class)
-{
-	__u32 ip_class = (packet_class - CLASS_IPV4) % (CLASS_IPV6 - CLASS_IPV4);
-
-	if (packet_class < CLASS_IPV4 || ip_class >= SIZE_GROUP_COUNT)
-		return SIZE_GROUP_OTHER;
-	return ip_class; /* the groups are the first IP classes, in their order */
-}
+static const __u8 size_group_of[CLASS_COUNT] = {
+    [CLASS_IPV4 + IP_CLASS_TCP] = SIZE_GROUP_TCP,
+    [CLASS_IPV4 + IP_CLASS_UDP] = SIZE_GROUP_UDP,
+    [CLASS_IPV4 + IP_CLASS_ICMP] = SIZE_GROUP_ICMP,
+    [CLASS_IPV4 + IP_CLASS_ICMPV6] = SIZE_GROUP_ICMPV6,
+    [CLASS_IPV6 + IP_CLASS_TCP] = SIZE_GROUP_TCP,
+    [CLASS_IPV6 + IP_CLASS_UDP] = SIZE_GROUP_UDP,
+    [CLASS_IPV6 + IP_CLASS_ICMP] = SIZE_GROUP_ICMP,
+    [CLASS_IPV6 + IP_CLASS_ICMPV6] = SIZE_GROUP_ICMPV6,
+};
 
 static __always_inline __u32 size_bucket(__u64 bytes)
 {
@@ -93,14 +95,14 @@ static __always_inline __u32 size_bucket(__u64 bytes)
 static __always_inline void count(struct interface_counters *to, const struct flow_record *flow,
 				  enum unparsed reason, bool shared)
 {
-	__u32 packet_class = flow->packet_class;
-	__u32 bucket = size_group(packet_class) * SIZE_BUCKETS + size_bucket(flow->bytes);
+	__u32 packet_class = flow->packet_class, bucket;
 
 	/* Both bounds always hold. The compiler knows; the verifier has to be shown. */
 	barrier_var(packet_class);
-	barrier_var(bucket);
-	if (packet_class < CLASS_COUNT)
-		add_tally(&to->classes[packet_class], flow->bytes, shared);
+	if (packet_class >= CLASS_COUNT)
+		return;
+	add_tally(&to->classes[packet_class], flow->bytes, shared);
+	bucket = size_group_of[packet_class] * SIZE_BUCKETS + size_bucket(flow->bytes);
 	if (bucket < SIZE_GROUP_COUNT * SIZE_BUCKETS)
 		add(&to->sizes[bucket], 1, shared);
 	if (reason && reason < UNPARSED_COUNT)

@@ -103,8 +103,8 @@ enum limit {
 	MAX_VLAN_TAGS = 4,
 	MAX_EXTENSION_HEADERS = 8,
 	INTERFACE_WAYS = 4,
-	FLOW_WAYS = 2,
-	FLOW_KEY_WORDS = 6, /* of 8 bytes; the last one is part key, part sums */
+	FLOW_WAYS = 4,
+	HASH_SEEDS = 6,
 };
 
 /* Chosen by user space before loading; constants to the verifier. */
@@ -117,8 +117,8 @@ struct config {
 	__u8 events;	    /* send flow_record records */
 	__u8 ports;	    /* ports tell flows apart */
 	__u8 _pad[2];
-	__u64 hash_seed[FLOW_KEY_WORDS]; /* random, so that nobody can aim flows at one set */
-	__u64 hash_multiplier;		 /* random and odd */
+	__u64 hash_seed[HASH_SEEDS]; /* random, so that nobody can aim flows at one set */
+	__u64 hash_multiplier;	     /* random and odd */
 };
 
 /*
@@ -155,8 +155,8 @@ struct interface_counters {
 struct flow_record {
 	__u64 saddr[2];
 	__u64 daddr[2];
-	__u32 interface; /* interface_entry.id */
-	__u32 ports;	 /* source, dest: two bytes each */
+	__u32 interface;   /* interface_entry.id */
+	__u32 ports;	   /* source, dest: two bytes each */
 	__u8 packet_class; /* enum packet_class */
 	__u8 direction;	   /* enum direction */
 	__u8 tcp_flags;	   /* of all packets, OR-ed (RFC 9293, 3.1) */

@@ -170,7 +170,7 @@ class Datapath:
         config["flow_sets"] = self._flow_sets
         config["events"] = options.events
         config["ports"] = options.ports
-        config["hash_seed"] = [secrets.randbits(64) for _ in range(records.FLOW_KEY_WORDS)]
+        config["hash_seed"] = [secrets.randbits(64) for _ in range(records.HASH_SEEDS)]
         config["hash_multiplier"] = secrets.randbits(64) | 1
         self.object.set_constants(".rodata.config", config.tobytes())
 

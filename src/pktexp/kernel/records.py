@@ -101,8 +101,8 @@ class Unparsed(IntEnum):
 SIZE_BOUNDS = (64, 128, 256, 512, 1024, 1518, 4096, 9216, 16384, 65535)
 SIZE_BUCKETS = len(SIZE_BOUNDS) + 1
 INTERFACE_WAYS = 4
-FLOW_WAYS = 2
-FLOW_KEY_WORDS = 6
+FLOW_WAYS = 4
+HASH_SEEDS = 6
 
 CONFIG = np.dtype(
     [
@@ -114,7 +114,7 @@ CONFIG = np.dtype(
         ("events", "u1"),
         ("ports", "u1"),
         ("_pad", "u1", 2),
-        ("hash_seed", "u8", FLOW_KEY_WORDS),
+        ("hash_seed", "u8", HASH_SEEDS),
         ("hash_multiplier", "u8"),
     ]
 )
@@ -180,7 +180,7 @@ LIMITS = {
     "SIZE_BUCKETS": SIZE_BUCKETS,
     "INTERFACE_WAYS": INTERFACE_WAYS,
     "FLOW_WAYS": FLOW_WAYS,
-    "FLOW_KEY_WORDS": FLOW_KEY_WORDS,
+    "HASH_SEEDS": HASH_SEEDS,
 }
 
 
