@@ -1,21 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT
  *
  * The project's programs and the usual alternatives to them, each over the same packets, for
- * datapath.py. BPF_PROG_TEST_RUN gives one frame again and again; so every program here begins by
- * writing the number of the next flow into the frame's source address.
+ * datapath.py.
  */
 #include "../bpf/packet.bpf.c"
 
-enum { SEQUENCE = 1 << 20, ETHERTYPE_AT = 12, SOURCE4_AT = 26, SOURCE6_AT = 34 };
-
-/* Numbers of flows in the order in which their packets come. */
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, SEQUENCE);
-	__type(key, __u32);
-	__type(value, __u32);
-} sequence SEC(".maps");
+#include "pick.h"
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -52,22 +42,6 @@ struct {
 	__uint(key_size, sizeof(__u32));
 	__uint(value_size, sizeof(__u32));
 } perf SEC(".maps");
-
-static __u32 position;
-
-static __always_inline void pick(struct xdp_md *ctx)
-{
-	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
-	__u32 key = position++ & (SEQUENCE - 1);
-	__u32 *number = bpf_map_lookup_elem(&sequence, &key);
-
-	if (!number || data + SOURCE6_AT + sizeof(*number) > end)
-		return;
-	if (*(__be16 *)(data + ETHERTYPE_AT) == bpf_htons(ETH_P_IP))
-		*(__u32 *)(data + SOURCE4_AT) = *number;
-	else
-		*(__u32 *)(data + SOURCE6_AT) = *number;
-}
 
 /* What all that follow share: a flow as the real program has it. */
 static __always_inline enum unparsed pick_and_parse(struct xdp_md *ctx, struct flow_record *flow)

@@ -1,7 +1,7 @@
 """What the programs cost a packet, by BPF_PROG_TEST_RUN; run it with `just bench-datapath`.
 
-Runs the programs of datapath.bpf.c in turn over the same flows, on one CPU, with readers on another,
-and tables the medians: what each takes more than an empty program.
+Runs the programs of datapath.bpf.c in turn over the same flows, on one CPU, with readers on
+another, and tables the medians: what each takes more than an empty program.
 """
 
 from __future__ import annotations
@@ -18,25 +18,23 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
-import report
-from readers import perf_reader, ring_reader
 from scapy.layers.inet import IP, UDP
 from scapy.layers.inet6 import IPv6
-from support.datapath import LOOPBACK, SLOT, build
-from support.packets import ETHER
 
-from pktexp.kernel import libbpf, records
+import flows
+import report
+from pktexp.kernel import libbpf
 from pktexp.kernel.counters import Counters, InterfaceTable
 from pktexp.kernel.datapath import Datapath, DatapathOptions, run_program
 from pktexp.kernel.libbpf import Libbpf
 from pktexp.kernel.object import BpfObject
 from pktexp.kernel.records import LinkType, Records
+from readers import perf_reader, ring_reader
+from support.datapath import LOOPBACK, SLOT, build
+from support.packets import ETHER
 
 SOURCE = Path(__file__).with_suffix(".bpf.c")
-SEQUENCE = 1 << 20  # as in datapath.bpf.c
-HASH_ENTRIES = 1 << 20  # room for all flows
-ZIPF = 1.1
+HASH_ENTRIES = flows.SEQUENCE  # room for all flows
 WARM = 0.5  # seconds, at most
 ROUND = 0.02  # seconds that a program is timed for in each round
 BASE, PARSE = "empty", "parse"
@@ -73,13 +71,6 @@ class Case:
         headers = bytes(ETHER / network / UDP(sport=1, dport=2))
         return bytes(ETHER / network / UDP(sport=1, dport=2) / bytes(self.size - len(headers)))
 
-    def numbers(self) -> npt.NDArray[np.uint32]:
-        """The order in which the flows' packets come; the same for every program and run."""
-        rng = np.random.default_rng(1)
-        weights = np.arange(1, self.flows + 1, dtype=float) ** (-ZIPF if self.zipf else 0)
-        drawn = rng.choice(self.flows, SEQUENCE, p=weights / weights.sum())
-        return drawn.astype(np.uint32)
-
 
 @contextmanager
 def configured(
@@ -97,7 +88,7 @@ def configured(
         with ExitStack() as stack:
             if datapath.rings:
                 stack.enter_context(ring_reader(datapath, cpu))
-            fd, sequence = datapath.object.program_fd("pktexp"), view(datapath.object)
+            fd, sequence = datapath.object.program_fd("pktexp"), flows.view(datapath.object)
             yield Program(name, fd, sequence, lost)
     finally:
         datapath.close()
@@ -111,7 +102,7 @@ def alternatives(lib: Libbpf, path: Path, cpu: int) -> Iterator[list[Program]]:
         for name in ("percpu_hash", "lru_hash"):
             loaded.resize(name, HASH_ENTRIES)
         loaded.load("empty")
-        sequence = view(loaded)
+        sequence = flows.view(loaded)
         with perf_reader(loaded.map_fd("perf"), cpu) as lost:
             names = {
                 BASE: "empty",
@@ -126,11 +117,6 @@ def alternatives(lib: Libbpf, path: Path, cpu: int) -> Iterator[list[Program]]:
             ]
     finally:
         loaded.close()
-
-
-def view(loaded: BpfObject) -> Records:
-    """Where the order of the flows goes."""
-    return loaded.view("sequence", np.dtype("u4"), SEQUENCE)
 
 
 @contextmanager
@@ -161,12 +147,14 @@ def nanoseconds(lib: Libbpf, program: Program, frame: bytes, repeat: int) -> flo
 
 def measure(case: Case, compared: list[Program], rounds: int, seconds: float) -> list[list[float]]:
     """For each program the times of its rounds in ns, and at the end its losses a packet."""
-    lib, frame, numbers = libbpf.find(), case.frame(), case.numbers()
+    lib, frame, numbers = libbpf.find(), case.frame(), flows.order(case.flows, case.zipf)
     repeats, before = [], []
     for program in compared:
         program.sequence[:] = numbers
         first = nanoseconds(lib, program, frame, 1000)
-        warm = min(SEQUENCE, int(WARM * 1e9 / first))  # every flow comes, to fill caches and maps
+        warm = min(
+            flows.SEQUENCE, int(WARM * 1e9 / first)
+        )  # every flow comes, to fill caches and maps
         settled = nanoseconds(lib, program, frame, warm)
         repeats.append(max(int(seconds * 1e9 / settled), 1000))
         before.append(program.lost())
@@ -209,9 +197,10 @@ def main() -> None:
         for case in cases(chosen.quick):
             times = measure(case, compared, chosen.rounds, ROUND)
             rows.append([case, *cells(times)])
-    head = f"{report.machine()}; medians of {chosen.rounds} rounds in turn; cache of {chosen.flow_cache:,}"
+    entries = f"{chosen.flow_cache:,} entries in the flow cache"
+    head = f"{report.machine()}; medians of {chosen.rounds} rounds in turn; {entries}"
     table = report.table(["ns a packet over empty", *(p.name for p in compared)], rows)
-    report.publish("datapath", f"{head} entries.\n\n{table}", chosen.quick)
+    report.publish("datapath", f"{head}.\n\n{table}", chosen.quick)
 
 
 if __name__ == "__main__":

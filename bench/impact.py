@@ -27,7 +27,6 @@ from functools import partial
 from pathlib import Path
 
 import report
-
 from pktexp.kernel import libbpf
 from pktexp.kernel.libbpf import Libbpf, LinkCreateOpts
 from pktexp.kernel.object import BpfObject

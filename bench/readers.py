@@ -72,14 +72,13 @@ def perf_reader(map_fd: int, cpu: int) -> Iterator[Callable[[], int]]:
     lib.perf_buffer__new.restype = c.c_void_p
     lost = 0
 
-    @LOST_CALLBACK
     def count_lost(_context: object, _cpu: int, number: int) -> None:
         nonlocal lost
         lost += number
 
-    buffer = c.c_void_p(
-        lib.perf_buffer__new(map_fd, c.c_size_t(PERF_PAGES), None, count_lost, None, None)
-    )
+    callback = LOST_CALLBACK(count_lost)  # kept: C holds no reference
+    arguments = (map_fd, c.c_size_t(PERF_PAGES), None, callback, None, None)
+    buffer = c.c_void_p(lib.perf_buffer__new(*arguments))
     if not buffer:
         raise OSError("no perf buffer")
     try:

@@ -25,10 +25,10 @@ from multiprocessing.sharedctypes import Synchronized
 from multiprocessing.synchronize import Event
 from urllib.parse import urlsplit
 
-import report
 from scapy.layers.inet import IP, UDP
 from scapy.packet import Raw
 
+import report
 from support.netns import Namespace
 from support.packets import ETHER
 from support.service import PATIENCE, Service, serving, wait_for

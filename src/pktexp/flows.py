@@ -18,12 +18,9 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from pktexp.grouping import FLOW, U64, Grouper, keys_of
+from pktexp.grouping import FLOW, U64, Columns, Hasher, HashIndex, Indices, group, keys_of, sites_of
 from pktexp.kernel.records import Records
-
-Indices = npt.NDArray[np.intp]
 
 HALF_LIFE = 600.0  # seconds
 FACTOR = 2.0
@@ -66,9 +63,12 @@ class FlowTable:
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
-        self._grouper = Grouper()
         self._capacity = 4 * limit + 4096
+        self._choice = self._capacity // 4  # records of unknown flows looked at, if there are more
+        self._hasher = Hasher()
+        self._random = np.random.default_rng()
         self._flows = np.zeros(0, FLOW)
+        self._index = HashIndex(self._flows["hash"])
         self._others: Others = defaultdict(Tally)
         self._ranked = time.monotonic()
         self._lock = threading.Lock()
@@ -80,20 +80,22 @@ class FlowTable:
 
     def merge(self, batch: Records) -> None:
         """Add a batch, an array of RING_RECORD or FLOW_SLOT. Safe to call from several threads."""
-        if not len(batch):
-            return
-        groups = self._grouper(batch)
+        records = self._hasher(batch)
         with self._lock:
-            at = np.searchsorted(self._flows["hash"], groups["hash"])
-            known = at < len(self._flows)
-            known[known] = self._flows["hash"][at[known]] == groups["hash"][known]
-            self._update(at[known], groups[known])
-            self._insert(groups[~known])
+            while len(records := self._update(records)):
+                full = len(self._flows) >= self._capacity
+                chosen, rest = self._choose(records)
+                self._insert(group(records.take(chosen)))
+                records = records.take(rest)
+                if full:
+                    self._add_others(records.sites, records.packets, records.bytes)
+                    return
 
     def fold(self, batch: Records) -> None:
         """Add a batch to `other` alone: for one that could not be merged."""
+        records = self._hasher(batch)
         with self._lock:
-            self._add_others(batch["flow"], batch["flow"])
+            self._add_others(records.sites, records.packets, records.bytes)
 
     def snapshot(self, ids: Collection[int]) -> FlowSnapshot:
         """Decide which flows are shown, and return them; flows of interfaces not in `ids` end."""
@@ -104,26 +106,47 @@ class FlowTable:
             shown = self._flows[self._flows["shown"]]
             return FlowSnapshot(keys_of(shown), shown["packets"], shown["bytes"], others)
 
-    def _update(self, at: Indices, groups: Records) -> None:
-        """Add to flows that are known; those not shown count as `other` meanwhile."""
-        shown = self._flows["shown"][at]
-        self._flows["weight"][at] += groups["weight"]
-        self._flows["packets"][at[shown]] += groups["packets"][shown]
-        self._flows["bytes"][at[shown]] += groups["bytes"][shown]
-        self._add_others(keys_of(groups[~shown]), groups[~shown])
+    def _update(self, records: Columns) -> Columns:
+        """Add to flows that are known; returns the records of the others."""
+        at, known = self._index.find(records.hashes)
+        sums = np.zeros((2, len(self._flows)), np.uint64)
+        np.add.at(sums[0], at[known], records.packets[known])
+        np.add.at(sums[1], at[known], records.bytes[known])
+        self._flows["weight"] += sums[1]
+        shown = self._flows["shown"]
+        self._flows["packets"] += sums[0] * shown
+        self._flows["bytes"] += sums[1] * shown
+        hidden = np.flatnonzero(~shown & (sums[0] > 0))
+        self._add_others(sites_of(self._flows["key"][hidden]), *sums[:, hidden])
+        return records.take(np.flatnonzero(~known))
+
+    def _choose(self, records: Columns) -> tuple[Indices, Indices]:
+        """Of unknown flows' records some to watch, by chance and the more likely the heavier.
+
+        (chosen, rest), by priority sampling (Duffield, Lund, Thorup: J. ACM 54, 2007). With few
+        enough all are chosen.
+        """
+        if len(records) <= self._choice:
+            return np.arange(len(records)), np.arange(0)
+        priority = records.bytes / (1.0 - self._random.random(len(records)))
+        order = np.argpartition(priority, -self._choice)
+        return order[-self._choice :], order[: -self._choice]
 
     def _insert(self, new: Records) -> None:
-        if not len(new):
-            return
         room = self.limit - int(np.count_nonzero(self._flows["shown"]))
         heaviest = np.argsort(-new["weight"])[: self._capacity]
         new["shown"][heaviest[:room]] = True
         hidden = ~new["shown"]
-        self._add_others(keys_of(new[hidden]), new[hidden])
+        self._add_others(sites_of(new["key"][hidden]), new["packets"][hidden], new["bytes"][hidden])
         new["packets"][hidden] = new["bytes"][hidden] = 0
         self._flows = np.concatenate((self._flows, new[heaviest]))
         self._shrink()
-        self._flows = self._flows[np.argsort(self._flows["hash"])]
+        self._replace(self._flows[np.argsort(self._flows["hash"])])
+
+    def _replace(self, flows: Records) -> None:
+        """Watch these, which are sorted by hash."""
+        self._flows = flows
+        self._index = HashIndex(flows["hash"])
 
     def _shrink(self) -> None:
         """Stop watching the lightest of the flows that are not shown, down to the capacity."""
@@ -149,22 +172,24 @@ class FlowTable:
         self._hide(lightest[:swaps])
 
     def _hide(self, at: Indices) -> None:
-        self._add_others(keys_of(self._flows[at]), self._flows[at])
+        rows = self._flows[at]
+        self._add_others(sites_of(rows["key"]), rows["packets"], rows["bytes"])
         for field, nothing in (("shown", False), ("packets", 0), ("bytes", 0)):
             self._flows[field][at] = nothing
 
     def _forget_all_but(self, ids: Collection[int]) -> None:
         keep = np.isin(keys_of(self._flows)["interface"], np.fromiter(ids, np.uint32, len(ids)))
-        self._flows = self._flows[keep]
+        if not keep.all():
+            self._replace(self._flows[keep])
         for pair in [pair for pair in self._others if pair[0] not in ids]:
             del self._others[pair]
 
-    def _add_others(self, keys: Records, amounts: Records) -> None:
-        """Add the `packets` and `bytes` of `amounts` to the `other` of their keys' interfaces."""
-        pairs = keys["interface"].astype(np.uint64) << np.uint64(8) | keys["direction"]
-        found, where = np.unique(pairs, return_inverse=True)
+    def _add_others(self, sites: U64, packets: U64, bytes_: U64) -> None:
+        """Add to the `other` of interfaces and directions, which are as `sites_of` gives them."""
+        found = np.unique(sites)
+        where = np.searchsorted(found, sites)
         sums = np.zeros((2, len(found)), np.uint64)
-        np.add.at(sums[0], where, amounts["packets"])
-        np.add.at(sums[1], where, amounts["bytes"])
-        for pair, packets, bytes_ in zip(found.tolist(), *sums.tolist(), strict=True):
-            self._others[pair >> 8, pair & 0xFF].add(packets, bytes_)
+        np.add.at(sums[0], where, packets)
+        np.add.at(sums[1], where, bytes_)
+        for site, *amounts in zip(found.tolist(), *sums.tolist(), strict=True):
+            self._others[site >> 8, site & 0xFF].add(*amounts)

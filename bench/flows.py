@@ -1,0 +1,24 @@
+"""Flows in the order in which their packets come, for the programs of pick.h."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from pktexp.kernel.object import BpfObject
+from pktexp.kernel.records import Records
+
+SEQUENCE = 1 << 20  # as in pick.h
+ZIPF = 1.1
+
+
+def order(flows: int, zipf: bool = False) -> npt.NDArray[np.uint32]:
+    """SEQUENCE numbers of flows, the same at every call: uniform, or by Zipf's law."""
+    rng = np.random.default_rng(1)
+    weights = np.arange(1, flows + 1, dtype=float) ** (-ZIPF if zipf else 0)
+    return rng.choice(flows, SEQUENCE, p=weights / weights.sum()).astype(np.uint32)
+
+
+def view(loaded: BpfObject) -> Records:
+    """Where the order goes."""
+    return loaded.view("sequence", np.dtype("u4"), SEQUENCE)
