@@ -1,7 +1,7 @@
-"""Prometheus families of the traffic, from interfaces.py and flows.py; served by web/.
+"""Prometheus families of the traffic, from interfaces.py; served by web/.
 
-`TrafficCollector` goes into a registry that is passed in; what the exporter says of itself is in
-selfmetrics.py, and docs/metrics.md describes each family.
+`TrafficCollector` goes into a registry that is passed in. The flows are in flowpage.py, what the
+exporter says of itself in selfmetrics.py; docs/metrics.md describes each family.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector
 
 from pktexp import labels
-from pktexp.flows import FlowSnapshot, FlowTable, Tally
 from pktexp.interfaces import NO_HOOK, Interfaces, Snapshot
 from pktexp.kernel.records import (
     SIZE_BOUNDS,
@@ -32,25 +31,21 @@ from pktexp.kernel.records import (
 INGRESS = labels.DIRECTIONS[Direction.INGRESS]
 BUCKETS = (*(str(float(bound)) for bound in SIZE_BOUNDS), "+Inf")
 TRAFFIC_LABELS = ("interface", "direction", "protocol", "ip_version")
-FLOW_LABELS = ("interface", "direction", "protocol", "source", "dest")
 GROUP_OF_CLASS = np.array([labels.size_group(c) for c in labels.CLASSES])
 
 
 class TrafficCollector(Collector):
     """Collects afresh for each scrape, in the caller's thread."""
 
-    def __init__(self, interfaces: Interfaces, flows: FlowTable | None) -> None:
-        """`flows` is None where flows are off."""
+    def __init__(self, interfaces: Interfaces) -> None:
         self._interfaces = interfaces
-        self._flows = flows
 
     def describe(self) -> Iterable[Metric]:
         """Nothing, so that registering does not collect."""
         return ()
 
     def collect(self) -> Iterator[Metric]:
-        """All families. Flows are taken before the totals, and so are never ahead of them."""
-        flows = self._flows.snapshot(self._interfaces.lease_ids()) if self._flows else None
+        """All families but those of the flows."""
         snapshot = self._interfaces.snapshot()
         yield from traffic(snapshot)
         yield packet_sizes(snapshot)
@@ -59,8 +54,6 @@ class TrafficCollector(Collector):
         yield attached(snapshot)
         yield total_packets(snapshot)
         yield total_throughput(snapshot)
-        if flows:
-            yield from flow_families(flows, snapshot)
 
 
 def traffic(snapshot: Snapshot) -> Iterator[Metric]:
@@ -158,36 +151,6 @@ def total_throughput(snapshot: Snapshot) -> Metric:
             sum_ = totals["classes"]["bytes"][GROUP_OF_CLASS == group].sum()
             _add_histogram(family, (lease.name, labels.SIZE_GROUPS[group]), sizes[group], sum_)
     return family
-
-
-def flow_families(flows: FlowSnapshot, snapshot: Snapshot) -> Iterator[Metric]:
-    """The heaviest flows one by one, and for each interface all else, lost events included."""
-    packets = CounterMetricFamily(
-        "pktexp_flow_packets",
-        "Packets of the heaviest flows; the rest as other.",
-        labels=FLOW_LABELS,
-    )
-    bytes_ = CounterMetricFamily(
-        "pktexp_flow_bytes", "Bytes of the heaviest flows; the rest as other.", labels=FLOW_LABELS
-    )
-    names = {lease.id: lease.name for lease in snapshot.leases}
-    for key, *amounts in zip(flows.keys, flows.packets, flows.bytes, strict=True):
-        if (interface := names.get(int(key["interface"]))) is not None:
-            name = (interface, *_flow_labels(key))
-            packets.add_metric(name, int(amounts[0]))
-            bytes_.add_metric(name, int(amounts[1]))
-    for lease, totals in zip(snapshot.leases, snapshot.totals, strict=True):
-        rest = flows.others.get((lease.id, Direction.INGRESS), Tally())
-        name = (lease.name, INGRESS, labels.OTHER, labels.OTHER, labels.OTHER)
-        packets.add_metric(name, rest.packets + int(totals["lost"]["packets"]))
-        bytes_.add_metric(name, rest.bytes + int(totals["lost"]["bytes"]))
-    yield packets
-    yield bytes_
-
-
-def _flow_labels(key: np.void) -> tuple[str, str, str, str]:
-    protocol, _ = labels.CLASSES[int(key["packet_class"])]
-    return labels.DIRECTIONS[int(key["direction"])], protocol, *labels.endpoints(key)
 
 
 def _add_histogram(

@@ -19,6 +19,7 @@ from prometheus_client import CollectorRegistry, ProcessCollector
 
 from pktexp import __version__, privileges
 from pktexp.attribution import Attribution, attributing
+from pktexp.flowpage import FlowPage
 from pktexp.interfaces import Interfaces, NameFilter
 from pktexp.kernel import libbpf
 from pktexp.kernel.datapath import Datapath, DatapathOptions
@@ -56,13 +57,14 @@ async def serve(settings: Settings) -> None:
         attribution = await stack.enter_async_context(_attributing(datapath, settings))
         await stack.enter_async_context(background(interfaces.follow()))
         registry = CollectorRegistry()
-        registry.register(TrafficCollector(interfaces, attribution.flows if attribution else None))
+        registry.register(TrafficCollector(interfaces))
         registry.register(
             SelfCollector(__version__, lib.version, datapath, interfaces, attribution)
         )
         ProcessCollector(registry=registry)
         source = Source(
             registry,
+            flows=FlowPage(interfaces, attribution.flows) if attribution else lambda _: "",
             flush=lambda: _flush(attribution),
             ready=lambda: _missing(interfaces, attribution),
         )

@@ -27,6 +27,10 @@ class Backend:
     async def flush(self) -> None:
         self.flushes += 1
 
+    def flows(self, openmetrics: bool) -> str:
+        name = "flows" if openmetrics else "flows_total"
+        return f"# HELP {name} Flows.\n# TYPE {name} counter\nflows_total 5\n"
+
 
 @pytest.fixture
 def backend() -> Backend:
@@ -37,7 +41,7 @@ def backend() -> Backend:
 async def client(backend: Backend) -> AsyncIterator[Client]:
     registry = CollectorRegistry()
     Counter("things", "Things.", registry=registry).inc(3)
-    source = Source(registry, backend.flush, lambda: backend.missing)
+    source = Source(registry, backend.flows, backend.flush, lambda: backend.missing)
     headers = {"Accept-Encoding": "identity"}
     async with TestClient(
         TestServer(make_app(source)), auto_decompress=False, headers=headers
@@ -52,6 +56,7 @@ async def test_metrics_are_text_by_default_and_events_are_flushed_first(
     assert answer.status == 200
     assert answer.headers["Content-Type"].startswith("text/plain; version=0.0.4")
     assert "things_total 3.0" in await answer.text()
+    assert "flows_total 5" in await answer.text()
     assert backend.flushes == 1
 
 

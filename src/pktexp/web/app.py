@@ -1,6 +1,7 @@
 """The aiohttp application: /metrics, health, and a landing page. Knows nothing of the kernel.
 
-service.py passes in what to ask: a registry (metrics.py, selfmetrics.py), `flush`, and `ready`.
+service.py passes in what to ask: a registry (metrics.py, selfmetrics.py), the flows' families
+(flowpage.py), `flush`, and `ready`.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ class Source:
     """What the handlers ask for."""
 
     registry: CollectorRegistry
+    flows: Callable[[bool], str]
+    """the families that are not in the registry, in OpenMetrics or else in the text format"""
     flush: Callable[[], Awaitable[None]]
     """waits, for a bounded time, until events that came so far are merged"""
     ready: Callable[[], str]
@@ -64,7 +67,7 @@ async def metrics(request: web.Request) -> web.Response:
     await source.flush()
     accept = ",".join(request.headers.getall("Accept", []))
     compress = "gzip" in request.headers.get("Accept-Encoding", "").lower()
-    body, content_type = await asyncio.to_thread(_render, source.registry, accept, compress)
+    body, content_type = await asyncio.to_thread(_render, source, accept, compress)
     headers = {"Content-Type": content_type, "Vary": "Accept, Accept-Encoding"}
     if compress:
         headers["Content-Encoding"] = "gzip"
@@ -72,9 +75,12 @@ async def metrics(request: web.Request) -> web.Response:
     return web.Response(body=body, headers=headers)
 
 
-def _render(registry: CollectorRegistry, accept: str, compress: bool) -> tuple[bytes, str]:
+def _render(source: Source, accept: str, compress: bool) -> tuple[bytes, str]:
     encode, content_type = choose_encoder(accept)
-    body = encode(registry)
+    openmetrics = content_type.startswith("application/openmetrics-text")
+    end = b"# EOF\n" if openmetrics else b""
+    flows = source.flows(openmetrics).encode()  # first: they must not be ahead of the totals
+    body = encode(source.registry).removesuffix(end) + flows + end
     return (gzip.compress(body, COMPRESSION) if compress else body), content_type
 
 

@@ -1,0 +1,101 @@
+"""When the flow cache is drained, and what happens when that fails; the cache is a stand-in."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import cast
+
+import numpy as np
+import pytest
+
+from pktexp import drainer as drainer_module
+from pktexp.drainer import Drainer
+from pktexp.flows import FlowTable
+from pktexp.intake import Intake
+from pktexp.kernel.flowcache import FlowCache
+from pktexp.kernel.libbpf import BpfError
+from pktexp.kernel.records import FLOW_SLOT, Records
+from pktexp.tasks import background
+
+
+class Cache:
+    """Gives one packet a drain, once it may."""
+
+    def __init__(self) -> None:
+        self.drains = 0
+        self.may_go_on = threading.Event()
+        self.may_go_on.set()
+        self.error: Exception | None = None
+
+    def drain(self) -> Iterator[Records]:
+        self.drains += 1
+        self.may_go_on.wait(30)
+        if self.error:
+            raise self.error
+        batch = np.zeros(1, FLOW_SLOT)
+        batch["flow"]["interface"], batch["flow"]["packets"] = 7, 1
+        yield batch
+
+
+@pytest.fixture
+def cache() -> Cache:
+    return Cache()
+
+
+@pytest.fixture
+async def drainer(cache: Cache) -> AsyncIterator[Drainer]:
+    with ThreadPoolExecutor(1) as executor:
+        yield Drainer(cast("FlowCache", cache), Intake(FlowTable(10)), executor)
+
+
+async def test_a_drain_merges_what_the_cache_gives(drainer: Drainer) -> None:
+    await drainer.drain()
+    assert (drainer.drains, drainer.failures, drainer.intake.records) == (1, 0, 1)
+
+
+async def test_the_timer_drains(monkeypatch: pytest.MonkeyPatch, drainer: Drainer) -> None:
+    monkeypatch.setattr(drainer_module, "INTERVAL", 0.001)
+    async with background(drainer.run()):
+        while drainer.drains < 3:  # noqa: ASYNC110  # it tells nobody
+            await asyncio.sleep(0.001)
+
+
+async def test_who_asks_during_a_drain_gets_the_next_one_together(
+    cache: Cache, drainer: Drainer
+) -> None:
+    cache.may_go_on.clear()
+    first = asyncio.create_task(drainer.drain())
+    while not cache.drains:  # noqa: ASYNC110  # it tells nobody
+        await asyncio.sleep(0.001)
+    later = [asyncio.create_task(drainer.drain()) for _ in range(50)]
+    await asyncio.sleep(0.01)
+    assert not any(task.done() for task in later)  # what came before them may be too late for it
+    cache.may_go_on.set()
+    await asyncio.gather(first, *later)
+    assert cache.drains == 2
+
+
+async def test_who_no_longer_waits_does_not_end_the_drain_of_others(
+    cache: Cache, drainer: Drainer
+) -> None:
+    cache.may_go_on.clear()
+    waiting = [asyncio.create_task(drainer.drain()) for _ in range(2)]
+    await asyncio.sleep(0.01)
+    waiting[0].cancel()
+    cache.may_go_on.set()
+    await waiting[1]
+    assert (drainer.drains, drainer.intake.records) == (1, 1)
+
+
+async def test_a_drain_that_fails_is_counted_and_the_next_one_goes_on(
+    cache: Cache, drainer: Drainer, caplog: pytest.LogCaptureFixture
+) -> None:
+    cache.error = BpfError(12, "enter a ring buffer")
+    await drainer.drain()
+    cache.error = None
+    await drainer.drain()
+    assert (drainer.drains, drainer.failures, drainer.intake.records) == (2, 1, 1)
+    assert "enter a ring buffer: Cannot allocate memory" in caplog.text

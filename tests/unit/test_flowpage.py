@@ -1,0 +1,114 @@
+"""The flows' text against the Prometheus client library's own parser and writer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+import pytest
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import CounterMetricFamily, Metric
+from prometheus_client.exposition import generate_latest
+from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
+from prometheus_client.registry import Collector
+
+from pktexp.flowpage import FAMILIES, FlowPage
+from pktexp.flows import FlowTable
+from pktexp.interfaces import Interfaces, Snapshot
+from pktexp.kernel.records import INTERFACE_COUNTERS, RING_RECORD, Records
+from pktexp.leases import Lease
+
+STRANGE = 'we"ird\\ \n name'
+
+
+@dataclass
+class OneInterface:
+    """What FlowPage asks of Interfaces."""
+
+    lease: Lease
+    totals: Records
+
+    def lease_ids(self) -> list[int]:
+        return [self.lease.id]
+
+    def snapshot(self) -> Snapshot:
+        return Snapshot([self.lease], self.totals, {})
+
+
+def table_of(*flows: tuple[int, list[int], list[int], list[int]]) -> FlowTable:
+    """One packet of 100 bytes each: class, source, dest, ports."""
+    batch = np.zeros(len(flows), RING_RECORD)
+    for row, (packet_class, source, dest, ports) in zip(batch["flow"], flows, strict=True):
+        row["interface"], row["packet_class"], row["ports"] = 7, packet_class, ports
+        row["saddr"][: len(source)], row["daddr"][: len(dest)] = source, dest
+        row["packets"], row["bytes"] = 1, 100
+    table = FlowTable(len(flows))
+    table.merge(batch)
+    return table
+
+
+def page_of(table: FlowTable) -> FlowPage:
+    totals = np.zeros(1, INTERFACE_COUNTERS)
+    totals["lost"]["packets"], totals["lost"]["bytes"] = 3, 333
+    return FlowPage(cast("Interfaces", OneInterface(Lease(STRANGE, 7, 7), totals)), table)
+
+
+V4 = (9, [10, 0, 0, 1], [10, 0, 0, 2], [1234, 53])
+V6 = (24 + 3, [0x20, 1, *[0] * 13, 1], [0xFE, 0x80, *[0] * 13, 2], [0, 0])
+ARP = (1, [10, 0, 0, 9], [10, 0, 0, 8], [0, 0])
+EXPECTED = {
+    ("tcp", "10.0.0.1:1234", "10.0.0.2:53"): (1, 100),
+    ("icmp", "2001::1", "fe80::2"): (1, 100),
+    ("arp", "10.0.0.9", "10.0.0.8"): (1, 100),
+    ("other", "other", "other"): (3, 333),
+}
+
+
+class Library(Collector):
+    """The same families by the library's own means."""
+
+    def describe(self) -> tuple[Metric, ...]:
+        return ()
+
+    def collect(self) -> list[Metric]:
+        names = ("interface", "direction", "protocol", "source", "dest")
+        made: list[Metric] = []
+        for unit, (field, text) in enumerate(FAMILIES.items()):
+            family = CounterMetricFamily(f"pktexp_flow_{field}", text, labels=names)
+            for labels, sums in EXPECTED.items():
+                family.add_metric((STRANGE, "ingress", *labels), sums[unit])
+            made.append(family)
+        return made
+
+
+def lines_of(text: str) -> set[str]:
+    """Without `.0`: the library writes whole numbers so, which is the same to all readers."""
+    return {line.removesuffix(".0") for line in text.splitlines()} - {"# EOF"}
+
+
+@pytest.mark.parametrize("openmetrics", [False, True])
+def test_it_is_what_the_client_library_would_write(openmetrics: bool) -> None:
+    registry = CollectorRegistry()
+    registry.register(Library())
+    written = (generate_openmetrics if openmetrics else generate_latest)(registry).decode()
+    page = page_of(table_of(V4, V6, ARP))
+    assert lines_of(page(openmetrics)) == lines_of(written)
+    assert page(openmetrics) == page(openmetrics)  # the second time from remembered labels
+
+
+def test_a_flow_whose_interface_is_no_more_is_not_shown() -> None:
+    interfaces = OneInterface(Lease("eth0", 8, 0), np.zeros(1, INTERFACE_COUNTERS))
+    page = FlowPage(cast("Interfaces", interfaces), table_of(V4))
+    assert "10.0.0.1" not in page(openmetrics=False)
+    assert 'interface="eth0",protocol="other"' in page(openmetrics=False)
+
+
+def test_labels_are_remembered_for_shown_flows_only() -> None:
+    table = table_of(V4, ARP)
+    page = page_of(table)
+    page(openmetrics=False)
+    assert len(page._labels) == 2  # noqa: SLF001  # what is kept is seen nowhere else
+    table.snapshot([])  # its interface has ended
+    page(openmetrics=False)
+    assert not page._labels  # noqa: SLF001
