@@ -15,13 +15,13 @@ check: build
     ruff check
     ruff format --check
     mypy
-    clang-format --dry-run -Werror bpf/*.[ch] bench/*.c tests/support/*.c
+    clang-format --dry-run -Werror bpf/*.[ch] bench/*.[ch] tests/support/*.c
 
 # mend what the tools can mend
 format:
     ruff check --fix
     ruff format
-    clang-format -i bpf/*.[ch] bench/*.c tests/support/*.c
+    clang-format -i bpf/*.[ch] bench/*.[ch] tests/support/*.c
 
 # all checks and tests, as root
 test *options:
@@ -31,9 +31,21 @@ test *options:
 unit *options: build
     pytest tests/unit {{ options }}
 
-# what counting costs in two kinds of map, as root
-bench-counters:
-    python bench/counter_maps.py
+# what the programs cost a packet, as root; like the next three fills docs/performance.md
+bench-datapath *options: (bench "datapath" options)
+
+# what pktexp keeps up with and what it costs, as root
+bench-throughput *options: (bench "throughput" options)
+
+# how long a scrape takes, as root
+bench-scrape *options: (bench "scrape" options)
+
+# what attaching costs the traffic, as root
+bench-impact *options: (bench "impact" options)
+
+[private]
+bench name *options: build
+    PYTHONPATH=tests:bench python bench/{{ name }}.py {{ options }}
 
 # the wheel, with the BPF object inside, in dist/
 wheel: build

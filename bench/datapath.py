@@ -37,7 +37,7 @@ SOURCE = Path(__file__).with_suffix(".bpf.c")
 HASH_ENTRIES = flows.SEQUENCE  # room for all flows
 WARM = 0.5  # seconds, at most
 ROUND = 0.02  # seconds that a program is timed for in each round
-BASE, PARSE = "empty", "parse"
+BASE, PARSE, COUNTERS, CACHE, HASH = "empty", "parse", "counters", "flow cache", "per-CPU hash"
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ def alternatives(lib: Libbpf, path: Path, cpu: int) -> Iterator[list[Program]]:
                 BASE: "empty",
                 PARSE: "parse_only",
                 "PERCPU_ARRAY": "count_percpu",
-                "per-CPU hash": "hash_percpu",
+                HASH: "hash_percpu",
                 "LRU hash": "hash_lru",
             }
             yield [
@@ -124,9 +124,9 @@ def programs(cpu: int, entries: int) -> Iterator[list[Program]]:
     """Everything that is compared."""
     lib = libbpf.find()
     modes = {
-        "counters": DatapathOptions(slots=16, events=False),
+        COUNTERS: DatapathOptions(slots=16, events=False),
         "packet events": DatapathOptions(slots=16),
-        "flow cache": DatapathOptions(slots=16, flow_cache=entries),
+        CACHE: DatapathOptions(slots=16, flow_cache=entries),
     }
     with ExitStack() as stack:
         path = build(SOURCE, Path(stack.enter_context(tempfile.TemporaryDirectory())))
@@ -167,12 +167,33 @@ def measure(case: Case, compared: list[Program], rounds: int, seconds: float) ->
     return times
 
 
-def cells(times: list[list[float]]) -> list[str]:
+def over(result: list[list[float]], program: int, base: int) -> float:
+    """What a program takes more than another: the median of the differences in each round."""
+    pairs = zip(result[program][:-1], result[base][:-1], strict=True)
+    return statistics.median(time - other for time, other in pairs)
+
+
+def cells(result: list[list[float]]) -> list[str]:
     """The empty program's time, and what the others take more; in brackets what was lost."""
-    medians = [statistics.median(found[:-1]) for found in times]
-    texts = [f"{medians[0]:.0f}", *(f"+{m - medians[0]:.1f}" for m in medians[1:])]
-    losses = [f" ({found[-1]:.0%} lost)" if found[-1] > 0.001 else "" for found in times]
-    return [text + lost for text, lost in zip(texts, losses, strict=True)]
+    texts = [f"{statistics.median(result[0][:-1]):.0f}"]
+    for program, found in enumerate(result[1:], 1):
+        lost = f" ({found[-1]:.0%} lost)" if found[-1] > 0.001 else ""
+        texts.append(f"+{over(result, program, 0):.1f}{lost}")
+    return texts
+
+
+def budgets(results: dict[Case, list[list[float]]], names: list[str]) -> str:
+    """The figures that there are budgets for, from the same results."""
+    parse, counters, cache, usual = map(names.index, (PARSE, COUNTERS, CACHE, HASH))
+    rows: list[list[object]] = []
+    for case, result in results.items():
+        if case.version == 4 and case.size == 64 and not case.zipf:
+            ours, theirs = over(result, cache, parse), over(result, usual, parse)
+            only = over(result, counters, parse)
+            rows.append(
+                [case, f"{only:.1f}", f"{ours:.1f}", f"{theirs:.1f}", f"{ours / theirs:.2f}"]
+            )
+    return report.table(["ns a packet over parsing", COUNTERS, CACHE, HASH, "ratio"], rows)
 
 
 def cases(quick: bool) -> list[Case]:
@@ -193,14 +214,16 @@ def main() -> None:
     cpus = sorted(os.sched_getaffinity(0))
     with programs(cpus[-1], chosen.flow_cache) as compared:
         os.sched_setaffinity(0, cpus[:1])
-        rows = []
-        for case in cases(chosen.quick):
-            times = measure(case, compared, chosen.rounds, ROUND)
-            rows.append([case, *cells(times)])
-    entries = f"{chosen.flow_cache:,} entries in the flow cache"
-    head = f"{report.machine()}; medians of {chosen.rounds} rounds in turn; {entries}"
-    table = report.table(["ns a packet over empty", *(p.name for p in compared)], rows)
-    report.publish("datapath", f"{head}.\n\n{table}", chosen.quick)
+        results = {
+            case: measure(case, compared, chosen.rounds, ROUND) for case in cases(chosen.quick)
+        }
+    names = [program.name for program in compared]
+    table = report.table(
+        ["ns a packet over empty", *names], [[case, *cells(r)] for case, r in results.items()]
+    )
+    entries = f"{chosen.flow_cache:,} entries a CPU in the flow cache"
+    head = f"{report.machine()}; medians of {chosen.rounds} rounds in turn; {entries}."
+    report.publish("datapath", f"{head}\n\n{budgets(results, names)}\n\n{table}", chosen.quick)
 
 
 if __name__ == "__main__":

@@ -12,13 +12,13 @@ SEQUENCE = 1 << 20  # as in pick.h
 ZIPF = 1.1
 
 
-def order(flows: int, zipf: bool = False) -> npt.NDArray[np.uint32]:
+def order(flows: int, zipf: bool = False) -> npt.NDArray[np.uint64]:
     """SEQUENCE numbers of flows, the same at every call: uniform, or by Zipf's law."""
     rng = np.random.default_rng(1)
     weights = np.arange(1, flows + 1, dtype=float) ** (-ZIPF if zipf else 0)
-    return rng.choice(flows, SEQUENCE, p=weights / weights.sum()).astype(np.uint32)
+    return rng.choice(flows, SEQUENCE, p=weights / weights.sum()).astype(np.uint64)
 
 
 def view(loaded: BpfObject) -> Records:
     """Where the order goes."""
-    return loaded.view("sequence", np.dtype("u4"), SEQUENCE)
+    return loaded.view("sequence", np.dtype("u8"), SEQUENCE)

@@ -14,7 +14,7 @@ struct {
 	__uint(map_flags, BPF_F_MMAPABLE);
 	__uint(max_entries, SEQUENCE);
 	__type(key, __u32);
-	__type(value, __u32);
+	__type(value, __u64); /* an array's values lie eight bytes apart, even if they take four */
 } sequence SEC(".maps");
 
 static __u32 position;
@@ -23,9 +23,9 @@ static __always_inline void pick(struct xdp_md *ctx)
 {
 	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
 	__u32 key = position++ & (SEQUENCE - 1);
-	__u32 *number = bpf_map_lookup_elem(&sequence, &key);
+	__u64 *number = bpf_map_lookup_elem(&sequence, &key);
 
-	if (!number || data + SOURCE6_AT + sizeof(*number) > end)
+	if (!number || data + SOURCE6_AT + sizeof(__u32) > end)
 		return;
 	if (*(__be16 *)(data + ETHERTYPE_AT) == bpf_htons(ETH_P_IP))
 		*(__u32 *)(data + SOURCE4_AT) = *number;
