@@ -45,6 +45,7 @@ static __always_inline __u64 hash_flow(const struct flow_record *flow)
 		sum += nh(flow->saddr[0] >> 32, flow->daddr[0] >> 32, config.hash_seed[3]) +
 		       nh(flow->saddr[1], flow->daddr[1], config.hash_seed[4]) +
 		       nh(flow->saddr[1] >> 32, flow->daddr[1] >> 32, config.hash_seed[5]);
+	sum ^= sum >> 32;
 	return sum * config.hash_multiplier >> 32;
 }
 

@@ -92,7 +92,7 @@ def cli() -> None:
 @option(
     "--flow-cache",
     type=PowerOfTwo(16, 1 << 20),
-    default=8192,
+    default=16384,
     help="Flows that a CPU sums up before it sends a record.",
 )
 @option("--workers", "PE_WORKERS", type=click.IntRange(1, 256), default=1, help="Ring buffers.")

@@ -75,7 +75,7 @@ def test_defaults(monkeypatch: pytest.MonkeyPatch, started: list[Settings]) -> N
             flows=FlowMode.HOSTS,
             max_flows=1000,
             events=EventMode.FLOW,
-            flow_cache=8192,
+            flow_cache=16384,
             workers=1,
             ring_size=8 << 20,
         )
