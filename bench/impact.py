@@ -8,7 +8,6 @@ CPUs and, for tcx, Linux 6.6. The server's end of the pair is the one that is at
 from __future__ import annotations
 
 import argparse
-import ctypes as c
 import json
 import multiprocessing
 import os
@@ -27,9 +26,10 @@ from functools import partial
 from pathlib import Path
 
 import report
+from attaching import attached
 from pktexp.kernel import libbpf
-from pktexp.kernel.libbpf import Libbpf, LinkCreateOpts
 from pktexp.kernel.object import BpfObject
+from support.datapath import build
 from support.netns import Namespace, connect
 from support.service import PATIENCE, serving
 
@@ -40,15 +40,10 @@ CLIENT, SERVER = "10.99.0.1", "10.99.0.2"
 CLIENT_CPU, SERVER_CPU = 0, 1
 PORT = 7
 REQUEST = bytes(64)
-FULL = {"rounds": 10, "seconds": 2, "requests": 2000}
+FULL = {"rounds": 10, "seconds": 2, "requests": 20_000}
 QUICK = {"rounds": 1, "seconds": 1, "requests": 100}
 
-# Hook: (program, attach type, flags), from include/uapi/linux/bpf.h and if_link.h.
-HOOKS = {
-    "xdp-native": ("pass_xdp", 37, 1 << 2),
-    "xdp-generic": ("pass_xdp", 37, 1 << 1),
-    "tcx ingress": ("pass_tcx", 46, 0),
-}
+PROGRAMS = {"xdp-native": "pass_xdp", "xdp-generic": "pass_xdp", "tcx-ingress": "pass_tcx"}
 SERVICES = (("--flows", "off"), ("--events", "packet"), ())
 HEADER = ("case", "hook", "TCP Gbit/s", "min-max", "ratio", "latency µs", "p99 µs", "ratio")
 
@@ -70,14 +65,11 @@ class Case:
 
 
 @contextmanager
-def loaded(lib: Libbpf) -> Iterator[BpfObject]:
-    """The empty programs, built by the project's own Makefile."""
+def loaded() -> Iterator[BpfObject]:
+    """The empty programs."""
     with tempfile.TemporaryDirectory() as folder:
-        built = Path(folder) / "impact.bpf.o"
-        makefile = SOURCE.parent.parent / "bpf"
-        command = ["make", "-s", "-C", str(makefile), f"SRC={SOURCE}", f"OUT={built}"]
-        subprocess.run(command, check=True)
-        with closing(BpfObject(lib, built)) as programs:
+        built = build(SOURCE, Path(folder))
+        with closing(BpfObject(libbpf.find(), built)) as programs:
             programs.load("pass_xdp")
             yield programs
 
@@ -97,21 +89,6 @@ def joined() -> Iterator[tuple[Namespace, Namespace]]:
         client.ip("address", "add", f"{CLIENT}/24", "dev", SENDING)
         server.ip("address", "add", f"{SERVER}/24", "dev", RECEIVING)
         yield client, server
-
-
-@contextmanager
-def empty(lib: Libbpf, programs: BpfObject, server: Namespace, hook: str) -> Iterator[str]:
-    """An empty program at a hook of the receiving end."""
-    name, attach_type, flags = HOOKS[hook]
-    options = LinkCreateOpts(sz=c.sizeof(LinkCreateOpts), flags=flags)
-    with server.entered():
-        ifindex = socket.if_nametoindex(RECEIVING)
-        arguments = (programs.program_fd(name), ifindex, attach_type, c.byref(options))
-        link = lib(f"attach {hook}", "bpf_link_create", *arguments)
-    try:
-        yield hook
-    finally:
-        os.close(link)
 
 
 @contextmanager
@@ -223,22 +200,22 @@ def parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def all_cases(lib: Libbpf, programs: BpfObject, server: Namespace) -> list[Case]:
+def all_cases(programs: BpfObject, server: Namespace) -> list[Case]:
     """What is compared; the first is what the others are compared with."""
-    return [
-        Case("nothing attached", lambda: nullcontext("none")),
-        *(Case("empty program", partial(empty, lib, programs, server, hook)) for hook in HOOKS),
-        *(Case(" ".join(("pktexp", *x)), partial(counted, server, *x)) for x in SERVICES),
+    empty = [
+        Case("empty program", partial(attached, server, RECEIVING, hook, programs.program_fd(name)))
+        for hook, name in PROGRAMS.items()
     ]
+    services = [Case(" ".join(("pktexp", *x)), partial(counted, server, *x)) for x in SERVICES]
+    return [Case("nothing attached", lambda: nullcontext("none")), *empty, *services]
 
 
 def main() -> None:
     """Measure, and print or publish the table."""
     options = parse()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that nothing is left behind
-    lib = libbpf.find()
-    with loaded(lib) as programs, joined() as (client, server), echoing(server):
-        cases = all_cases(lib, programs, server)
+    with loaded() as programs, joined() as (client, server), echoing(server):
+        cases = all_cases(programs, server)
         measure(cases, client, server, options)
     report.publish("impact", text(cases, options), options.quick)
 

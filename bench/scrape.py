@@ -38,6 +38,7 @@ INTERFACES = (10, 250, 1_000)  # with so many flows on the first of them:
 FLOWS_BESIDE = 1_000
 QUICK_SCRAPES = 10
 LENGTH = 60  # bytes of a frame
+SPACING = 0.05  # seconds between scrapes
 PAUSE = 0.005  # seconds between questions to /healthz
 FIRST_SOURCE = IPv4Address("198.18.0.1")  # of the network for benchmarks, RFC 2544
 HEADER = ("case", "load", "median ms", "p99 ms", "KiB", "gzip KiB", "longest /healthz ms")
@@ -132,6 +133,12 @@ def ask(opened: http.client.HTTPConnection, path: str, encoding: str) -> tuple[f
     return seconds, len(body)
 
 
+def scrape(opened: http.client.HTTPConnection) -> tuple[float, int]:
+    """As `ask`, some time after the one before."""
+    time.sleep(SPACING)
+    return ask(opened, "/metrics", "identity")
+
+
 def flood(sender: socket.socket, sent: Sequence[bytes]) -> None:
     """Send it over and over, from one CPU, until killed or left alone."""
     os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
@@ -172,7 +179,7 @@ def measure(service: Service, scrapes: int) -> Figures:
     with contextlib.closing(connection(service)) as opened:
         with running(probe, service, stop, longest) as prober:
             before, started = received(service), time.perf_counter()
-            answers = [ask(opened, "/metrics", "identity") for _ in range(scrapes)]
+            answers = [scrape(opened) for _ in range(scrapes)]
             rate = (received(service) - before) / (time.perf_counter() - started)
             stop.set()
             prober.join()
@@ -209,7 +216,7 @@ def describe(results: dict[str, tuple[Figures, Figures]], scrapes: int) -> str:
     ]
     rates = [load.rate for _, load in results.values()]
     return (
-        f"{report.machine()}. {scrapes} scrapes a row, one after another over one connection, "
+        f"{report.machine()}. {scrapes} scrapes a row over one connection, {SPACING} s apart, "
         f"with /healthz asked every {PAUSE * 1000:.0f} ms. Load: frames of {LENGTH} bytes from as "
         f"many addresses as flows, from one process on one CPU over one interface, "
         f"{min(rates):,.0f} to {max(rates):,.0f} a second. The interfaces' rows show "
@@ -228,10 +235,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     results = {case.name: run_case(case, scrapes) for case in cases(options.quick)}
     text = describe(results, scrapes)
-    if options.quick:
-        print(text)
-    else:
-        report.publish("scrape", text)
+    report.publish("scrape", text, options.quick)
 
 
 if __name__ == "__main__":

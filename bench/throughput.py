@@ -24,9 +24,11 @@ import numpy as np
 from scapy.layers.inet import IP, UDP
 
 import flows
+import merging
 import report
+from attaching import attached
 from pktexp.kernel import libbpf
-from pktexp.kernel.libbpf import LinkCreateOpts, TestRunOpts
+from pktexp.kernel.libbpf import TestRunOpts
 from pktexp.kernel.object import BpfObject
 from support.datapath import build
 from support.netns import Namespace, connect
@@ -37,7 +39,6 @@ SOURCE = Path(__file__).with_suffix(".bpf.c")
 LIVE_FRAMES = 1 << 1  # BPF_F_TEST_XDP_LIVE_FRAMES, Linux 5.18
 BATCH = 64  # frames sent at a time; a veth's queue has room for 256
 CHUNK = 1 << 14  # frames for which the sender stays in the kernel
-ATTACH_XDP, DRIVER_MODE = 37, 1 << 2
 CPUS = os.sched_getaffinity(0)
 SENDER_CPU = {min(CPUS)}
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -91,7 +92,7 @@ class Case:
     """Something that counts, or nothing, and its runs."""
 
     name: str
-    attach: Callable[[], AbstractContextManager[Service | None]]
+    attach: Callable[[], AbstractContextManager[Service | str]]
     flows: int
     rate: float
     runs: list[Run] = field(default_factory=list)
@@ -143,19 +144,6 @@ def prepared() -> Iterator[tuple[Namespace, Namespace, BpfObject]]:
 
 
 @contextmanager
-def empty(b: Namespace, sender: BpfObject) -> Iterator[None]:
-    """An empty program where pktexp would have its own."""
-    options = LinkCreateOpts(sz=c.sizeof(LinkCreateOpts), flags=DRIVER_MODE)
-    with b.entered():
-        arguments = (socket.if_nametoindex("vb"), ATTACH_XDP, c.byref(options))
-        link = libbpf.find()("attach", "bpf_link_create", sender.program_fd("pass"), *arguments)
-    try:
-        yield
-    finally:
-        os.close(link)
-
-
-@contextmanager
 def counting(b: Namespace, *options: str) -> Iterator[Service]:
     """Pktexp on the receiving end."""
     with serving(b, "--interfaces", "vb", *options) as service:
@@ -181,7 +169,7 @@ def measure(case: Case, sender: Sender, b: Namespace, seconds: float) -> Run:
     with case.attach() as service:
         os.sched_setaffinity(0, SENDER_CPU)
         sender.run(case.flows, case.rate, seconds / 4)  # caches fill, clocks rise
-        if service is None:
+        if isinstance(service, str):  # a hook
             return Run(*sender.run(case.flows, case.rate, seconds))
         received = b.statistics("vb")[0]
         before, cpu = service.page(), service_cpu(service)
@@ -249,8 +237,9 @@ def main() -> None:
         sender = Sender(a, programs)
         loads = [(1000, 1e5), (1000, 1e6), (1000, float("inf")), (65_000, float("inf"))]
         bases, cases = [], []
+        empty = partial(attached, b, "vb", "xdp-native", programs.program_fd("pass"))
         for number, rate in loads if not chosen.quick else loads[2:3]:
-            base = Case("an empty program", partial(empty, b, programs), number, rate)
+            base = Case("an empty program", empty, number, rate)
             found = [
                 Case(f"pktexp {' '.join(m)}", partial(counting, b, *m), number, rate) for m in modes
             ]
@@ -263,7 +252,8 @@ def main() -> None:
         flooded = flood(sender, b, chosen.flood)
     rows = [row(case, base) for case, base in zip(cases, bases, strict=True)]
     how = f"medians of {chosen.rounds} rounds in turn, {chosen.seconds} s each, 64-byte frames"
-    text = f"{report.machine()}; {how}.\n\n{report.table(HEADER, rows)}\n\n{flooded}"
+    tables = f"{report.table(HEADER, rows)}\n\n{merging.table()}"
+    text = f"{report.machine()}; {how}.\n\n{tables}\n\n{flooded}"
     report.publish("throughput", text, chosen.quick)
 
 
