@@ -64,8 +64,8 @@ class FlowTable:
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self._capacity = 4 * limit + 4096
-        self._choice = self._capacity // 4  # records of unknown flows looked at, if there are more
         self._hasher = Hasher()
+        self._nominees = np.zeros(0, FLOW)
         self._random = np.random.default_rng()
         self._flows = np.zeros(0, FLOW)
         self._index = HashIndex(self._flows["hash"])
@@ -82,14 +82,14 @@ class FlowTable:
         """Add a batch, an array of RING_RECORD or FLOW_SLOT. Safe to call from several threads."""
         records = self._hasher(batch)
         with self._lock:
-            while len(records := self._update(records)):
-                full = len(self._flows) >= self._capacity
-                chosen, rest = self._choose(records)
-                self._insert(group(records.take(chosen)))
-                records = records.take(rest)
-                if full:
-                    self._add_others(records.sites, records.packets, records.bytes)
-                    return
+            records = self._update(records)
+            while len(records) and len(self._flows) < self._capacity:
+                some, records = records.split(self._capacity)
+                self._insert(group(some))
+                records = self._update(records)
+            if len(records):
+                self._nominate(records)
+                self._add_others(records.sites, records.packets, records.bytes)
 
     def fold(self, batch: Records) -> None:
         """Add a batch to `other` alone: for one that could not be merged."""
@@ -100,6 +100,7 @@ class FlowTable:
     def snapshot(self, ids: Collection[int]) -> FlowSnapshot:
         """Decide which flows are shown, and return them; flows of interfaces not in `ids` end."""
         with self._lock:
+            self._admit()
             self._forget_all_but(ids)
             self._rank(time.monotonic())
             others = {pair: Tally(t.packets, t.bytes) for pair, t in self._others.items()}
@@ -120,17 +121,31 @@ class FlowTable:
         self._add_others(sites_of(self._flows["key"][hidden]), *sums[:, hidden])
         return records.take(np.flatnonzero(~known))
 
-    def _choose(self, records: Columns) -> tuple[Indices, Indices]:
-        """Of unknown flows' records some to watch, by chance and the more likely the heavier.
+    def _nominate(self, records: Columns) -> None:
+        """Of unknown flows note some, to take the places of the lightest that are watched.
 
-        (chosen, rest), by priority sampling (Duffield, Lund, Thorup: J. ACM 54, 2007). With few
-        enough all are chosen.
+        By threshold sampling (Duffield, Lund, Thorup: IEEE Trans. Inf. Theory 51, 2005): a record
+        of as many bytes as the lightest flow's weight always, a smaller one by a chance in
+        proportion, then standing for those that were not. So the lightest flows don't come and go
+        with every batch.
         """
-        if len(records) <= self._choice:
-            return np.arange(len(records)), np.arange(0)
-        priority = records.bytes / (1.0 - self._random.random(len(records)))
-        order = np.argpartition(priority, -self._choice)
-        return order[-self._choice :], order[: -self._choice]
+        least = self._flows["weight"][~self._flows["shown"]].min()
+        chances = least * self._random.random(len(records))
+        chosen = np.flatnonzero(records.bytes > chances)[: self._capacity]
+        if len(chosen):
+            nominees = group(records.take(chosen))
+            nominees["weight"] = np.maximum(nominees["weight"], least)
+            nominees["packets"] = nominees["bytes"] = 0  # they count as other until they are shown
+            self._nominees = np.concatenate((self._nominees, nominees))
+        if len(self._nominees) >= self._capacity // 4:
+            self._admit()
+
+    def _admit(self) -> None:
+        """Watch the nominees: many at a time, as each change of the table takes it whole."""
+        if len(self._nominees):
+            _, first = np.unique(self._nominees["hash"], return_index=True)
+            self._insert(self._nominees[first])
+            self._nominees = self._nominees[:0]
 
     def _insert(self, new: Records) -> None:
         room = self.limit - int(np.count_nonzero(self._flows["shown"]))

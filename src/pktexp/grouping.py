@@ -63,6 +63,11 @@ class Columns:
         sums = self.packets.take(at), self.bytes.take(at)
         return Columns(self.words, self.rows.take(at), self.hashes.take(at), *sums)
 
+    def split(self, at: int) -> tuple[Columns, Columns]:
+        """The first so many, and the rest."""
+        numbers = np.arange(len(self))
+        return self.take(numbers[:at]), self.take(numbers[at:])
+
 
 class Hasher:
     """Turns batches into columns, with hashes that nobody outside can foresee."""

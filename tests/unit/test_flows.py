@@ -190,3 +190,28 @@ def test_a_flood_of_random_sources_stays_within_the_capacity() -> None:
     assert table.watched <= 4 * 100 + 4096
     assert sums(snapshot)[7, "packets"] == sent + 1
     assert (1, 10**9) in shown(snapshot).values()
+
+
+def flood_of(rng: np.random.Generator, size: int = 20_000) -> Records:
+    """One packet of 60 bytes from each of many sources."""
+    made = np.zeros(size, RING_RECORD)
+    made["flow"]["saddr"][:, :4] = rng.integers(1, 256, (size, 4))
+    made["flow"]["interface"], made["flow"]["packets"], made["flow"]["bytes"] = 7, 1, 60
+    return made
+
+
+@pytest.mark.parametrize("packets", [1, 5000])
+def test_a_heavy_flow_that_comes_into_a_full_table_is_soon_shown(packets: int) -> None:
+    rng, table = np.random.default_rng(2), FlowTable(10)
+    for _ in range(5):
+        table.merge(flood_of(rng))
+    assert table.watched == 4 * 10 + 4096
+    table.snapshot(IDS)
+    heavy = flood_of(rng, packets)
+    heavy["flow"]["saddr"] = 1  # one source: one record of a megabyte, or thousands of 200 bytes
+    heavy["flow"]["bytes"] = 10**6 // packets
+    for _ in range(3):
+        table.merge(np.concatenate((flood_of(rng), heavy, flood_of(rng))))
+        snapshot = table.snapshot(IDS)
+    assert max(snapshot.bytes) >= 10**6
+    assert sums(snapshot)[7, "packets"] == 5 * 20_000 + 3 * (40_000 + packets)
