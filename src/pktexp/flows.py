@@ -130,8 +130,10 @@ class FlowTable:
         with every batch.
         """
         least = self._flows["weight"][~self._flows["shown"]].min()
-        chances = least * self._random.random(len(records))
-        chosen = np.flatnonzero(records.bytes > chances)[: self._capacity]
+        priority = records.bytes / (1.0 - self._random.random(len(records)))
+        chosen = np.flatnonzero(priority > least)
+        if len(chosen) > self._capacity:
+            chosen = np.argpartition(priority, -self._capacity)[-self._capacity :]
         if len(chosen):
             nominees = group(records.take(chosen))
             nominees["weight"] = np.maximum(nominees["weight"], least)
