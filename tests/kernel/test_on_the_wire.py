@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from pktexp.kernel.cpus import highest_online_cpu
 from support.netns import Namespace, run
 from support.packets import (
     ETHER,
@@ -182,8 +183,23 @@ def test_with_flows_off_totals_are_exact_and_no_flow_is_shown(pair: Pair, flood:
         before = b.statistics("vb")
         a.run(flood, "10.99.0.2", "5000", "18", "5")
         page = service.page()
+        said = service.wait_for_line("kernel memory: ")
     assert packets_of(page, "vb") == b.statistics("vb")[0] - before[0]
     assert not select(page, "pktexp_flow_packets_total")
+    assert not select(page, "pktexp_flow_cache_drains_total")
+    assert total(page, "pktexp_flow_cache_memory_bytes") == 0
+    assert said.endswith("rings 0 KiB, flow cache 0 KiB (off)")
+
+
+def test_the_log_and_the_page_tell_what_the_flow_cache_takes(pair: Pair) -> None:
+    _, b = pair
+    cpus = highest_online_cpu() + 1
+    with serving(b, "--interfaces", "vb", "--flow-cache", "1024") as service:
+        said = service.wait_for_line("kernel memory: ")
+        page = service.page()
+    assert said.endswith(f"flow cache {cpus * 128} KiB (1024 flows a CPU)")
+    assert total(page, "pktexp_flow_cache_memory_bytes") == cpus * 128 * 1024
+    assert total(page, "pktexp_flow_cache_limit") == 1024
 
 
 def test_two_workers_share_the_flood_and_miss_nothing(pair: Pair, flood: str) -> None:

@@ -1,0 +1,44 @@
+"""Each bench runs, measures something, and says what it would publish."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs" / "performance.md"
+
+# Bench: lines that its table has in a short run.
+EXPECTED = {
+    "datapath": ("v4 64 B, 1,000 uniform",),
+    "throughput": ("an empty program", "pktexp --events packet", "pktexp --events flow", "65,000"),
+    "scrape": ("100 flows", "10 interfaces"),
+    "impact": ("nothing attached", "empty program", "pktexp --flows off"),
+}
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_a_short_run_prints_its_table_and_leaves_the_page_as_it_was(name: str) -> None:
+    page = PAGE.read_bytes()
+    done = subprocess.run(
+        [sys.executable, f"bench/{name}.py", "--quick"],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": "tests:bench"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    rows = [line.split("|")[1].strip() for line in done.stdout.splitlines() if line[:1] == "|"]
+    assert set(EXPECTED[name]) <= set(rows)
+    assert PAGE.read_bytes() == page
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_the_page_has_the_results_of_a_whole_run(name: str) -> None:
+    section = PAGE.read_text().partition(f"<!-- {name} -->")[2].partition(f"<!-- /{name} -->")[0]
+    assert all(row in section for row in EXPECTED[name])
