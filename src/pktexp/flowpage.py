@@ -10,9 +10,10 @@ from __future__ import annotations
 import numpy as np
 
 from pktexp import labels
-from pktexp.flows import FlowTable, Tally
+from pktexp.flows import FlowTable
 from pktexp.interfaces import Interfaces, Snapshot
 from pktexp.kernel.records import FLOW_KEY, Direction, Records
+from pktexp.others import Tally
 
 FAMILIES = {
     "packets": "Packets of the heaviest flows; the rest as other.",

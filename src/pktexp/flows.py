@@ -1,6 +1,6 @@
 """The flow table: the heaviest flows kept one by one, everything else summed as `other`.
 
-Batches come through intake.py, in worker threads, and are grouped by grouping.py; metrics.py takes
+Batches come through intake.py, in worker threads, and are grouped by grouping.py; flowpage.py takes
 snapshots. All work over records is numpy's; nothing here loops over packets or flows in Python.
 
 Every counter only grows, and the sum over the shown flows and `other` is the sum over all records:
@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import defaultdict
 from collections.abc import Collection
 from dataclasses import dataclass
 
@@ -21,28 +20,10 @@ import numpy as np
 
 from pktexp.grouping import FLOW, U64, Columns, Hasher, HashIndex, Indices, group, keys_of, sites_of
 from pktexp.kernel.records import Records
+from pktexp.others import Others, Site, Tally
 
 HALF_LIFE = 600.0  # seconds
 FACTOR = 2.0
-
-
-class Tally:
-    """Packets and bytes."""
-
-    __slots__ = ("bytes", "packets")
-
-    def __init__(self, packets: int = 0, bytes_: int = 0) -> None:
-        self.packets = packets
-        self.bytes = bytes_
-
-    def add(self, packets: int, bytes_: int) -> None:
-        """Add to both."""
-        self.packets += packets
-        self.bytes += bytes_
-
-
-Others = dict[tuple[int, int], Tally]
-"""(interface id, direction) -> what is not shown flow by flow"""
 
 
 @dataclass(frozen=True)
@@ -55,7 +36,7 @@ class FlowSnapshot:
     keys: Records
     packets: U64
     bytes: U64
-    others: Others
+    others: dict[Site, Tally]
 
 
 class FlowTable:
@@ -69,7 +50,7 @@ class FlowTable:
         self._random = np.random.default_rng()
         self._flows = np.zeros(0, FLOW)
         self._index = HashIndex(self._flows["hash"])
-        self._others: Others = defaultdict(Tally)
+        self._others = Others()
         self._ranked = time.monotonic()
         self._lock = threading.Lock()
 
@@ -89,13 +70,13 @@ class FlowTable:
                 records = self._update(records)
             if len(records):
                 self._nominate(records)
-                self._add_others(records.sites, records.packets, records.bytes)
+                self._others.add(records.sites, records.packets, records.bytes)
 
     def fold(self, batch: Records) -> None:
         """Add a batch to `other` alone: for one that could not be merged."""
         records = self._hasher(batch)
         with self._lock:
-            self._add_others(records.sites, records.packets, records.bytes)
+            self._others.add(records.sites, records.packets, records.bytes)
 
     def snapshot(self, ids: Collection[int]) -> FlowSnapshot:
         """Decide which flows are shown, and return them; flows of interfaces not in `ids` end."""
@@ -103,9 +84,9 @@ class FlowTable:
             self._admit()
             self._forget_all_but(ids)
             self._rank(time.monotonic())
-            others = {pair: Tally(t.packets, t.bytes) for pair, t in self._others.items()}
             shown = self._flows[self._flows["shown"]]
-            return FlowSnapshot(keys_of(shown), shown["packets"], shown["bytes"], others)
+            sums = shown["packets"], shown["bytes"]
+            return FlowSnapshot(keys_of(shown), *sums, self._others.copy())
 
     def _update(self, records: Columns) -> Columns:
         """Add to flows that are known; returns the records of the others."""
@@ -118,7 +99,7 @@ class FlowTable:
         self._flows["packets"] += sums[0] * shown
         self._flows["bytes"] += sums[1] * shown
         hidden = np.flatnonzero(~shown & (sums[0] > 0))
-        self._add_others(sites_of(self._flows["key"][hidden]), *sums[:, hidden])
+        self._others.add(sites_of(self._flows["key"][hidden]), *sums[:, hidden])
         return records.take(np.flatnonzero(~known))
 
     def _nominate(self, records: Columns) -> None:
@@ -154,7 +135,7 @@ class FlowTable:
         heaviest = np.argsort(-new["weight"])[: self._capacity]
         new["shown"][heaviest[:room]] = True
         hidden = ~new["shown"]
-        self._add_others(sites_of(new["key"][hidden]), new["packets"][hidden], new["bytes"][hidden])
+        self._others.add(sites_of(new["key"][hidden]), new["packets"][hidden], new["bytes"][hidden])
         new["packets"][hidden] = new["bytes"][hidden] = 0
         self._flows = np.concatenate((self._flows, new[heaviest]))
         self._shrink()
@@ -190,7 +171,7 @@ class FlowTable:
 
     def _hide(self, at: Indices) -> None:
         rows = self._flows[at]
-        self._add_others(sites_of(rows["key"]), rows["packets"], rows["bytes"])
+        self._others.add(sites_of(rows["key"]), rows["packets"], rows["bytes"])
         for field, nothing in (("shown", False), ("packets", 0), ("bytes", 0)):
             self._flows[field][at] = nothing
 
@@ -198,15 +179,4 @@ class FlowTable:
         keep = np.isin(keys_of(self._flows)["interface"], np.fromiter(ids, np.uint32, len(ids)))
         if not keep.all():
             self._replace(self._flows[keep])
-        for pair in [pair for pair in self._others if pair[0] not in ids]:
-            del self._others[pair]
-
-    def _add_others(self, sites: U64, packets: U64, bytes_: U64) -> None:
-        """Add to the `other` of interfaces and directions, which are as `sites_of` gives them."""
-        found = np.unique(sites)
-        where = np.searchsorted(found, sites)
-        sums = np.zeros((2, len(found)), np.uint64)
-        np.add.at(sums[0], where, packets)
-        np.add.at(sums[1], where, bytes_)
-        for site, *amounts in zip(found.tolist(), *sums.tolist(), strict=True):
-            self._others[site >> 8, site & 0xFF].add(*amounts)
+        self._others.forget_all_but(ids)
