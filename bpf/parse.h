@@ -60,7 +60,7 @@ struct tcp_middle {
 	__be32 acknowledgment;
 	__u8 data_offset;
 	__u8 flags;
-};
+} __attribute__((packed));
 
 static const __u8 ip_class_of[256] = {
     [IPPROTO_TCP] = IP_CLASS_TCP,   [IPPROTO_UDP] = IP_CLASS_UDP,

@@ -24,6 +24,7 @@ from pktexp.others import Others, Site, Tally
 
 HALF_LIFE = 600.0  # seconds
 FACTOR = 2.0
+NOMINATED = 8  # one in so many unknown flows' records at most
 
 
 @dataclass(frozen=True)
@@ -113,14 +114,14 @@ class FlowTable:
         least = self._flows["weight"][~self._flows["shown"]].min()
         priority = records.bytes / (1.0 - self._random.random(len(records)))
         chosen = np.flatnonzero(priority > least)
-        if len(chosen) > self._capacity:
-            chosen = np.argpartition(priority, -self._capacity)[-self._capacity :]
+        if len(chosen) > (most := min(len(records) // NOMINATED + 1, self._capacity)):
+            chosen = np.argpartition(priority, -most)[-most:]
         if len(chosen):
             nominees = group(records.take(chosen))
             nominees["weight"] = np.maximum(nominees["weight"], least)
             nominees["packets"] = nominees["bytes"] = 0  # they count as other until they are shown
             self._nominees = np.concatenate((self._nominees, nominees))
-        if len(self._nominees) >= self._capacity // 4:
+        if len(self._nominees) >= self._capacity // 2:
             self._admit()
 
     def _admit(self) -> None:

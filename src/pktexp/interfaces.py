@@ -75,7 +75,7 @@ class Interfaces:
     """Attached to what is wanted, live. `attach_failures` and `follow_failures` only grow."""
 
     def __init__(self, datapath: Datapath, monitor: LinkMonitor, wanted: NameFilter) -> None:
-        self._datapath = datapath
+        self._hooks = datapath.hooks
         self._monitor = monitor
         self._wanted = wanted
         self._table = InterfaceTable(datapath.interfaces)
@@ -147,12 +147,12 @@ class Interfaces:
 
     def _attach(self, link: Link) -> None:
         try:
-            hook, fallback = self._datapath.attach(link.ifindex)
+            hook, fallback = self._hooks.attach(link.ifindex)
         except OSError as error:
             self._refuse(link, f"{error}{_attach_hint(error)}")
             return
         if not self._enter(link, hook):
-            self._datapath.detach(link.ifindex)
+            self._hooks.detach(link.ifindex)
             hint = f"more than {self._counters.slots} interfaces: raise --max-interfaces"
             self._refuse(link, f"no room to count it ({hint})")
             return
@@ -182,7 +182,7 @@ class Interfaces:
             log.warning("%s: no room for its new name %s", known.link.name, link.name)
 
     def _drop(self, ifindex: int) -> None:
-        self._datapath.detach(ifindex)
+        self._hooks.detach(ifindex)
         self._table.remove(ifindex)
         with self._lock:
             known = self._attached.pop(ifindex)

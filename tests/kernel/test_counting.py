@@ -117,7 +117,7 @@ def test_interfaces_that_share_a_bucket_are_told_apart(bench: Callable[..., Benc
 def test_on_a_kernel_without_multi_buffer_frames_the_program_loads_without_them(
     bench: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(datapath_module, "_has_multi_buffer", lambda _: False)
+    monkeypatch.setattr(datapath_module, "has_multi_buffer", lambda _: False)
     b = bench()
     b.datapath.test_run(FRAME)
     assert b.traffic() == {("other", "4"): (1, len(FRAME))}

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from scapy.layers.inet import TCP
 
 from pktexp import labels
 from pktexp.kernel.records import LinkType
 from support.datapath import Bench
-from support.packets import Case, all_cases
+from support.packets import ETHER, V4, Case, all_cases
 
 XDP_PASS = 2
 CASES = all_cases()
@@ -41,6 +42,19 @@ def test_a_frame_cut_at_any_byte_passes_and_is_counted_once(ethernet: Bench) -> 
             assert sum(packets for packets, _ in ethernet.traffic().values()) == 1
             assert sum(bytes_ for _, bytes_ in ethernet.traffic().values()) == length
             assert len(ethernet.events()) == 1
+
+
+@pytest.mark.parametrize(
+    ("length", "flags", "unparsed"), [(47, 0, {"truncated_transport": 1}), (48, 0x12, {})]
+)
+def test_a_tcp_header_cut_before_its_flags_still_gives_its_ports(
+    ethernet: Bench, length: int, flags: int, unparsed: dict[str, int]
+) -> None:
+    frame = bytes(ETHER / V4 / TCP(sport=1234, dport=53, flags="SA"))
+    ethernet.datapath.test_run(frame[:length])
+    (event,) = ethernet.events()
+    assert (event["ports"].tolist(), event["tcp_flags"]) == ([1234, 53], flags)
+    assert ethernet.unparsed() == unparsed
 
 
 def without_link_layer(case: Case) -> bool:

@@ -35,6 +35,7 @@ class FakeDatapath:
     def __init__(self, slots: int) -> None:
         self.interfaces = np.zeros(slots, INTERFACE_BUCKET)
         self.counters = np.zeros((2, slots), INTERFACE_COUNTERS)
+        self.hooks = self
         self.options = SimpleNamespace(slots=slots)
         self.attached: set[int] = set()
         self.error: OSError | None = None

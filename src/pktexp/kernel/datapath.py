@@ -1,17 +1,14 @@
 """The datapath: the loaded programs, their maps and rings, and where they are attached.
 
 An object (object.py) laid out as records.py says; hands its maps out as numpy views (counters.py)
-and as rings (ring.py). A link is a file descriptor: when the process ends, however it ends, the
-kernel detaches the program.
+and as rings (ring.py), and attaches its program (hooks.py).
 """
 
 from __future__ import annotations
 
 import ctypes as c
-import errno
 import logging
 import math
-import os
 import secrets
 from dataclasses import dataclass
 from importlib.resources import files
@@ -19,32 +16,22 @@ from pathlib import Path
 
 import numpy as np
 
-from pktexp.errors import PktexpError
 from pktexp.kernel import records
 from pktexp.kernel.cpus import highest_online_cpu
 from pktexp.kernel.flowcache import HALVES, FlowCache
-from pktexp.kernel.libbpf import BpfError, Libbpf, LinkCreateOpts, TestRunOpts
+from pktexp.kernel.hooks import Hooks
+from pktexp.kernel.libbpf import Libbpf
 from pktexp.kernel.object import BpfObject
+from pktexp.kernel.probes import MAP_TYPE_RINGBUF, has_multi_buffer, require_ring_buffer
 from pktexp.kernel.records import Records
 from pktexp.kernel.ring import Ring
+from pktexp.kernel.testrun import run_program
 
 log = logging.getLogger(__name__)
 
 OBJECT = Path(str(files("pktexp") / "packet.bpf.o"))
 PROGRAM = "count_ingress"
 WAKEUP_SHARE = 8  # a reader is woken when this part of its ring has filled
-
-# From include/uapi/linux/bpf.h and if_link.h (6.1).
-PROG_TYPE_XDP = 6
-MAP_TYPE_RINGBUF = 27
-ATTACH_XDP = 37
-HELPER_XDP_GET_BUFF_LEN = 188
-XDP_FLAGS_SKB_MODE = 1 << 1
-XDP_FLAGS_DRV_MODE = 1 << 2
-HOOKS = {"xdp-native": XDP_FLAGS_DRV_MODE, "xdp-generic": XDP_FLAGS_SKB_MODE}
-LAST_HOOK = "xdp-generic"
-# The device is gone, we may not, another native XDP program is there: no generic hook either.
-NO_OTHER_HOOK = (errno.ENODEV, errno.EPERM, errno.EBUSY)
 
 
 @dataclass(frozen=True)
@@ -75,16 +62,16 @@ class Datapath:
         Raises PktexpError if it is missing, broken, or of another build; VerifierError or BpfError
         if the kernel refuses it.
         """
-        _require_ring_buffer(lib)
+        require_ring_buffer(lib)
         self._lib = lib
         self.options = options
-        self._links: dict[int, int] = {}
         self.object = BpfObject(lib, path)
         try:
             records.check(self.object.btf)
             rows = highest_online_cpu() + 2  # one more, for CPUs that come online later
             self._configure(rows)
             self._load()
+            self.hooks = Hooks(lib, self._program_fd)
             self.interfaces = self.object.view(
                 "interfaces", records.INTERFACE_BUCKET, options.slots
             )
@@ -95,27 +82,6 @@ class Datapath:
         except BaseException:
             self.object.close()
             raise
-
-    def attach(self, ifindex: int) -> tuple[str, str]:
-        """Attach to an interface: (hook, why no better hook; "" for the best).
-
-        Native XDP, else generic. BpfError, with the last hook's reason, if neither can be had.
-        """
-        fallback = ""
-        for hook, flags in HOOKS.items():
-            try:
-                self._links[ifindex] = self._link(ifindex, hook, flags)
-                return hook, fallback
-            except BpfError as error:
-                if hook == LAST_HOOK or error.errno in NO_OTHER_HOOK:
-                    raise
-                fallback = str(error)
-        raise AssertionError("the last hook returns or raises")
-
-    def detach(self, ifindex: int) -> None:
-        """Detach from an interface; nothing happens if there is no link to it."""
-        if (link := self._links.pop(ifindex, None)) is not None:
-            os.close(link)
 
     def test_run(self, frame: bytes, repeat: int = 1) -> int:
         """Run the program over a frame by BPF_PROG_TEST_RUN, as if `lo` had received it.
@@ -141,8 +107,7 @@ class Datapath:
 
     def close(self) -> None:
         """Detach from every interface and let go of the programs and maps."""
-        for ifindex in list(self._links):
-            self.detach(ifindex)
+        self.hooks.close()
         self.rings = []
         self.object.close()
 
@@ -175,7 +140,7 @@ class Datapath:
         self.object.set_constants(".rodata.config", config.tobytes())
 
     def _load(self) -> None:
-        if not _has_multi_buffer(self._lib):
+        if not has_multi_buffer(self._lib):
             log.info("no multi-buffer XDP (Linux 5.18) here: some jumbo MTUs need generic XDP")
             self.object.clear_program_flags(PROGRAM)
         self.object.load(PROGRAM)
@@ -213,33 +178,3 @@ class Datapath:
         return before a grace period has passed (kernel commit 1ae80cf31938, 4.20).
         """
         self._enter_ring(0, self.rings[0])
-
-    def _link(self, ifindex: int, hook: str, flags: int) -> int:
-        options = LinkCreateOpts(sz=c.sizeof(LinkCreateOpts), flags=flags)
-        arguments = (self._program_fd, ifindex, ATTACH_XDP, c.byref(options))
-        fd: int = self._lib(f"attach {hook}", "bpf_link_create", *arguments)
-        return fd
-
-
-def run_program(lib: Libbpf, fd: int, frame: bytes, repeat: int) -> int:
-    """Run an XDP program so many times over a frame, by BPF_PROG_TEST_RUN; the last verdict."""
-    data = c.create_string_buffer(frame, len(frame))
-    options = TestRunOpts(sz=c.sizeof(TestRunOpts), repeat=repeat, data_size_in=len(frame))
-    options.data_in = c.addressof(data)
-    lib("run the program", "bpf_prog_test_run_opts", fd, c.byref(options))
-    return int(options.retval)
-
-
-def _require_ring_buffer(lib: Libbpf) -> None:
-    probe = ("libbpf_probe_bpf_map_type", MAP_TYPE_RINGBUF, None)
-    if not lib("ask the kernel for BPF ring buffers", *probe):
-        hint = "pktexp is made for Linux 5.15 and later; ring buffers came with 5.8"
-        raise PktexpError("this kernel has no BPF ring buffer", hint)
-
-
-def _has_multi_buffer(lib: Libbpf) -> bool:
-    probe = ("libbpf_probe_bpf_helper", PROG_TYPE_XDP, HELPER_XDP_GET_BUFF_LEN, None)
-    try:
-        return bool(lib("ask the kernel for multi-buffer XDP", *probe))
-    except BpfError:
-        return False

@@ -1,0 +1,28 @@
+"""What the running kernel can do, asked through libbpf, feature by feature; for datapath.py."""
+
+from __future__ import annotations
+
+from pktexp.errors import PktexpError
+from pktexp.kernel.libbpf import BpfError, Libbpf
+
+# From include/uapi/linux/bpf.h (6.1).
+PROG_TYPE_XDP = 6
+MAP_TYPE_RINGBUF = 27
+HELPER_XDP_GET_BUFF_LEN = 188
+
+
+def require_ring_buffer(lib: Libbpf) -> None:
+    """PktexpError where there are no BPF ring buffers (5.8)."""
+    probe = ("libbpf_probe_bpf_map_type", MAP_TYPE_RINGBUF, None)
+    if not lib("ask the kernel for BPF ring buffers", *probe):
+        hint = "pktexp is made for Linux 5.15 and later; ring buffers came with 5.8"
+        raise PktexpError("this kernel has no BPF ring buffer", hint)
+
+
+def has_multi_buffer(lib: Libbpf) -> bool:
+    """Whether XDP programs may see frames of several buffers (5.18)."""
+    probe = ("libbpf_probe_bpf_helper", PROG_TYPE_XDP, HELPER_XDP_GET_BUFF_LEN, None)
+    try:
+        return bool(lib("ask the kernel for multi-buffer XDP", *probe))
+    except BpfError:
+        return False
