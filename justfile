@@ -31,7 +31,7 @@ test *options:
 unit *options: build
     pytest tests/unit {{ options }}
 
-# what the programs cost a packet, as root; like the next three fills docs/performance.md
+# what the programs cost a packet, as root; like those after it fills docs/performance.md
 bench-datapath *options: (bench "datapath" options)
 
 # what pktexp keeps up with and what it costs, as root
@@ -42,6 +42,12 @@ bench-scrape *options: (bench "scrape" options)
 
 # what attaching costs the traffic, as root
 bench-impact *options: (bench "impact" options)
+
+# how long it takes to wait for running programs, as root
+bench-grace *options: (bench "grace" options)
+
+# one program from several objects in turn, as root: MODE FLOWS OBJECT OBJECT...
+bench-compare *options: (bench "compare" options)
 
 [private]
 bench name *options: build

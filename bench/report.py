@@ -10,10 +10,15 @@ from pathlib import Path
 PAGE = Path(__file__).parent.parent / "docs" / "performance.md"
 
 
+def architecture() -> str:
+    """As uname tells it."""
+    return os.uname().machine
+
+
 def machine() -> str:
     """One line on where the figures come from."""
     model = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
-    name = model[1] if model else os.uname().machine
+    name = model[1] if model else architecture()
     return f"{name}, {os.cpu_count()} CPUs, Linux {os.uname().release}"
 
 

@@ -29,6 +29,7 @@ from scapy.layers.inet import IP, UDP
 from scapy.packet import Raw
 
 import report
+import writing
 from support.netns import Namespace
 from support.packets import ETHER
 from support.service import PATIENCE, Service, serving, wait_for
@@ -234,7 +235,7 @@ def main() -> None:
     # SIGTERM as Ctrl-C, so that every `with` cleans up.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     results = {case.name: run_case(case, scrapes) for case in cases(options.quick)}
-    text = describe(results, scrapes)
+    text = f"{describe(results, scrapes)}\n\n{writing.table()}"
     report.publish("scrape", text, options.quick)
 
 

@@ -1,8 +1,8 @@
 """The flow families as text, beside metrics.py: they are most of a page, and all of one form.
 
-The Prometheus client library takes twelve microseconds a line, which makes a scrape of a thousand
-flows miss its budget (docs/performance.md). A flow's labels never change, so here they are written
-once, for as long as the flow is shown.
+The Prometheus client library takes longer over a thousand flows than a scrape may
+(docs/performance.md). A flow's labels never change, so here they are written once, for as long as
+the flow is shown.
 """
 
 from __future__ import annotations
