@@ -11,6 +11,7 @@ import logging
 import resource
 import signal
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from socket import socket
 
@@ -34,14 +35,16 @@ from pktexp.web.listen import listen, url
 log = logging.getLogger(__name__)
 
 FLUSH = 0.1  # seconds that a scrape waits for events to be merged
+THREADS = 2  # for pages and netlink: more would not be faster, and each keeps memory of its own
 GRACE = 1.0  # seconds that requests under way get at the end
 
 
 async def serve(settings: Settings) -> None:
     """Run until SIGTERM or SIGINT; PktexpError or BpfError if it cannot start."""
-    stop = asyncio.Event()
+    stop, loop = asyncio.Event(), asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        loop.add_signal_handler(number, stop.set)
+    loop.set_default_executor(ThreadPoolExecutor(THREADS, "work"))
     async with AsyncExitStack() as stack:
         privileges.require()
         _allow_open_files()
