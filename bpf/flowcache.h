@@ -32,8 +32,9 @@ static __always_inline __u64 nh(__u32 a, __u32 b, __u64 seed)
 
 /*
  * 32 bits for a flow: NH (RFC 4418, 5.2.2) over its key, then multiply-shift (Dietzfelbinger et
- * al., 1997). Without the seed nobody can make two keys meet more often than by chance. What is
- * always 0 but for IPv6 is left out elsewhere; the terms don't wait for one another.
+ * al., 1997). Without the seed nobody can make two keys meet more often than by chance. Both are
+ * linear in an address alone, and addresses often come one after another: hence the fold between
+ * them. What is always 0 but for IPv6 is left out elsewhere; no term waits for another.
  */
 static __always_inline __u64 hash_flow(const struct flow_record *flow)
 {
@@ -57,7 +58,10 @@ static __always_inline bool same_flow(const struct flow_record *a, const struct 
 	       a->daddr[1] == b->daddr[1];
 }
 
-/* This CPU's set for a flow. Only this CPU writes to it, one program after the other. */
+/*
+ * This CPU's set for a flow. Programs run with softirqs off, and so on one CPU one after another:
+ * nobody else writes to it until the epoch turns.
+ */
 static __always_inline struct flow_set *find_set(const struct flow_record *flow, __u32 cpu)
 {
 	__u32 sets = config.flow_sets;

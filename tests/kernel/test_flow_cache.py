@@ -13,6 +13,7 @@ import pytest
 from scapy.layers.inet import IP, TCP, UDP
 from scapy.layers.inet6 import IPv6
 
+from pktexp.errors import PktexpError
 from pktexp.kernel import datapath as datapath_module
 from pktexp.kernel.cpus import highest_online_cpu
 from pktexp.kernel.libbpf import BpfError
@@ -250,3 +251,12 @@ def test_its_memory_goes_by_the_cpus_that_are_online(bench: Callable[..., Bench]
     assert cache.nbytes == (highest_online_cpu() + 1) * 2 * 1024 * 64
     assert bench(flow_cache=0).datapath.flow_cache is None
     assert bench(flow_cache=1024, events=False).datapath.flow_cache is None
+
+
+def test_a_cache_larger_than_memory_is_an_error_that_says_what_to_do(
+    bench: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(datapath_module, "highest_online_cpu", lambda: 4000)
+    with pytest.raises(PktexpError) as raised:
+        bench(flow_cache=1 << 20)
+    assert "smaller --flow-cache" in raised.value.hint

@@ -7,6 +7,7 @@ and as rings (ring.py), and attaches its program (hooks.py).
 from __future__ import annotations
 
 import ctypes as c
+import errno
 import logging
 import math
 import secrets
@@ -16,11 +17,12 @@ from pathlib import Path
 
 import numpy as np
 
+from pktexp.errors import PktexpError
 from pktexp.kernel import records
 from pktexp.kernel.cpus import highest_online_cpu
 from pktexp.kernel.flowcache import HALVES, FlowCache
 from pktexp.kernel.hooks import Hooks
-from pktexp.kernel.libbpf import Libbpf
+from pktexp.kernel.libbpf import BpfError, Libbpf
 from pktexp.kernel.object import BpfObject
 from pktexp.kernel.probes import MAP_TYPE_RINGBUF, has_multi_buffer, require_ring_buffer
 from pktexp.kernel.records import Records
@@ -31,6 +33,8 @@ log = logging.getLogger(__name__)
 
 OBJECT = Path(str(files("pktexp") / "packet.bpf.o"))
 PROGRAM = "count_ingress"
+NO_MEMORY = (errno.ENOMEM, errno.E2BIG)
+LESS_MEMORY = "ask for less kernel memory: a smaller --flow-cache or --max-interfaces"
 WAKEUP_SHARE = 8  # a reader is woken when this part of its ring has filled
 
 
@@ -143,7 +147,12 @@ class Datapath:
         if not has_multi_buffer(self._lib):
             log.info("no multi-buffer XDP (Linux 5.18) here: some jumbo MTUs need generic XDP")
             self.object.clear_program_flags(PROGRAM)
-        self.object.load(PROGRAM)
+        try:
+            self.object.load(PROGRAM)
+        except BpfError as error:
+            if error.errno not in NO_MEMORY:
+                raise
+            raise PktexpError(str(error), LESS_MEMORY) from error
 
     def _make_rings(self) -> list[Ring]:
         wakeups = self.object.view("wakeups", records.RING_WAKEUP, self.options.rings)
