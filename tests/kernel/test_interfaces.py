@@ -55,8 +55,8 @@ def test_two_hundred_interfaces_come_and_go_without_a_leak(pair: Pair) -> None:
         page = wait_for_packets(service, "tail", 25)
         assert traffic(page, "tail") == {("other", "4"): (25, 25 * len(FRAME))}
         wait_for(lambda: shown(service.page()) == {"lo", "vb", "tail"})
-        assert bpf_ids("prog") == programs
-        assert bpf_ids("map") == maps
+        assert bpf_ids("prog") <= programs  # others may end theirs
+        assert bpf_ids("map") <= maps
         assert service.open_files() <= files + 1  # the link of "tail"
         assert service.messages("ERROR") == []
         assert total(service.page(), "pktexp_interface_follow_failures_total") == 0

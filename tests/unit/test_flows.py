@@ -215,3 +215,20 @@ def test_a_heavy_flow_that_comes_into_a_full_table_is_soon_shown(packets: int) -
         snapshot = table.snapshot(IDS)
     assert max(snapshot.bytes) >= 10**6
     assert sums(snapshot)[7, "packets"] == 5 * 20_000 + 3 * (40_000 + packets)
+
+
+def test_a_lasting_flood_changes_what_is_watched_less_and_less() -> None:
+    rng, table = np.random.default_rng(3), FlowTable(10)
+
+    def newly_watched(batches: int) -> int:
+        table.snapshot(IDS)
+        before = set(table._flows["hash"].tolist())  # noqa: SLF001  # no flow of it is shown
+        for _ in range(batches):
+            table.merge(flood_of(rng))
+        table.snapshot(IDS)
+        return len(set(table._flows["hash"].tolist()) - before)  # noqa: SLF001
+
+    table.merge(flood_of(rng))
+    early = newly_watched(3)
+    newly_watched(60)
+    assert newly_watched(3) < early / 3
