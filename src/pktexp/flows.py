@@ -107,18 +107,19 @@ class FlowTable:
         """Of unknown flows note some, to take the places of the lightest that are watched.
 
         By threshold sampling (Duffield, Lund, Thorup: IEEE Trans. Inf. Theory 51, 2005): a record
-        of as many bytes as the lightest flow's weight always, a smaller one by a chance in
-        proportion, then standing for those that were not. So the lightest flows don't come and go
-        with every batch.
+        as heavy as the lightest flow always, a lighter one by a chance in proportion. As in Space
+        Saving (Metwally, Agrawal, El Abbadi: ICDT 2005) a newcomer is credited with what the flow
+        had whose place it takes, so that in a flood the lightest settle.
         """
-        least = self._flows["weight"][~self._flows["shown"]].min()
+        claims = self._flows["weight"] + self._flows["credit"]
+        least = claims[~self._flows["shown"]].min()
         priority = records.bytes / (1.0 - self._random.random(len(records)))
         chosen = np.flatnonzero(priority > least)
         if len(chosen) > (most := min(len(records) // NOMINATED + 1, self._capacity)):
             chosen = np.argpartition(priority, -most)[-most:]
         if len(chosen):
             nominees = group(records.take(chosen))
-            nominees["weight"] = np.maximum(nominees["weight"], least)
+            nominees["credit"] = least
             nominees["packets"] = nominees["bytes"] = 0  # they count as other until they are shown
             self._nominees = np.concatenate((self._nominees, nominees))
         if len(self._nominees) >= self._capacity // 2:
@@ -150,13 +151,15 @@ class FlowTable:
     def _shrink(self) -> None:
         """Stop watching the lightest of the flows that are not shown, down to the capacity."""
         if len(self._flows) > self._capacity:
-            rank = np.where(self._flows["shown"], np.inf, self._flows["weight"])
+            claims = self._flows["weight"] + self._flows["credit"]
+            rank = np.where(self._flows["shown"], np.inf, claims)
             keep = np.argpartition(rank, -self._capacity)[-self._capacity :]
             self._flows = self._flows[keep]
 
     def _rank(self, now: float) -> None:
         """Let time pass over the weights, and let heavier flows take the places of lighter ones."""
-        self._flows["weight"] *= 0.5 ** ((now - self._ranked) / HALF_LIFE)
+        for field in ("weight", "credit"):
+            self._flows[field] *= 0.5 ** ((now - self._ranked) / HALF_LIFE)
         self._ranked = now
         weight = self._flows["weight"]
         shown = np.flatnonzero(self._flows["shown"])

@@ -20,8 +20,9 @@ KEY_MASK = np.array([2**64 - 1] * (KEY_WORDS - 1) + [0xFFFF], np.uint64)
 SITE_WORD = FLOW_KEY.fields["interface"][1] // 8  # type: ignore[index]  # it has fields
 HALF_WORD = np.uint64(32)
 
-# What is known of a flow; kept sorted by hash. `packets` and `bytes` count since it was shown. The
-# key is a FLOW_KEY as words: as a struct, copying takes four times as long.
+# What is known of a flow; kept sorted by hash. `packets` and `bytes` count since it was shown;
+# `weight` is bytes that fade, and `credit` what it may have done before it was watched. The key is
+# a FLOW_KEY as words: as a struct, copying takes four times as long.
 FLOW = np.dtype(
     [
         ("hash", "u8"),
@@ -29,6 +30,7 @@ FLOW = np.dtype(
         ("packets", "u8"),
         ("bytes", "u8"),
         ("weight", "f8"),
+        ("credit", "f8"),
         ("shown", "?"),
         ("_pad", "u1", 7),
     ]

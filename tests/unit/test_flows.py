@@ -230,5 +230,5 @@ def test_a_lasting_flood_changes_what_is_watched_less_and_less() -> None:
 
     table.merge(flood_of(rng))
     early = newly_watched(3)
-    newly_watched(60)
-    assert newly_watched(3) < early / 3
+    newly_watched(200)
+    assert newly_watched(3) < early / 2
