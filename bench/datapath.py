@@ -26,9 +26,10 @@ import report
 from pktexp.kernel import libbpf
 from pktexp.kernel.counters import Counters, InterfaceTable
 from pktexp.kernel.datapath import Datapath, DatapathOptions
+from pktexp.kernel.enums import LinkType
 from pktexp.kernel.libbpf import Libbpf
 from pktexp.kernel.object import BpfObject
-from pktexp.kernel.records import LinkType, Records
+from pktexp.kernel.records import Records
 from pktexp.kernel.testrun import run_program
 from readers import perf_reader, ring_reader
 from support.datapath import LOOPBACK, SLOT, build

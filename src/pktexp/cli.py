@@ -12,8 +12,10 @@ from typing import Any, TypeVar
 import click
 import uvloop
 
-from pktexp import __version__, logs
+from pktexp import __version__, labels, logs
 from pktexp.errors import PktexpError
+from pktexp.kernel.enums import Tunnel
+from pktexp.kernel.hooks import IngressMode
 from pktexp.kernel.libbpf import VerifierError
 from pktexp.service import serve as run_service
 from pktexp.settings import EventMode, FlowMode, Settings
@@ -47,10 +49,28 @@ class PowerOfTwo(click.ParamType[int]):
 
 def option(flag: str, *old_names: str, **settings: Any) -> Callable[[F], F]:
     """An option with its PKTEXP_ variable, and the original tool's names after it."""
-    name = "PKTEXP_" + flag.lstrip("-").replace("-", "_").upper()
+    name = "PKTEXP_" + flag.partition("/")[0].lstrip("-").replace("-", "_").upper()
     return click.option(
         flag, envvar=[name, *old_names], show_default=True, show_envvar=True, **settings
     )
+
+
+class Tunnels(click.ParamType[frozenset[Tunnel]]):
+    """Names of tunnels with commas between, or "all"."""
+
+    name = "kinds"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> frozenset[Tunnel]:
+        """The tunnels; click's usage error if one is not known."""
+        if isinstance(value, frozenset):
+            return value
+        known = {name: tunnel for tunnel, name in labels.TUNNELS.items()}
+        wanted = {name.strip().lower() for name in value.split(",") if name.strip()}
+        if wanted == {"all"}:
+            return frozenset(Tunnel)
+        if unknown := sorted(wanted - known.keys()):
+            self.fail(f"'{unknown[0]}' is none of: all, {', '.join(known)}", param, ctx)
+        return frozenset(known[name] for name in wanted)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -71,8 +91,22 @@ def cli() -> None:
 @option(
     "--max-interfaces",
     type=PowerOfTwo(16, 1 << 16),
-    default=1024,
+    default=512,
     help="Interfaces that can be counted at one time.",
+)
+@option(
+    "--ingress",
+    type=click.Choice([mode.value for mode in IngressMode], case_sensitive=False),
+    default=IngressMode.AUTO.value,
+    help="Hook for what comes in; auto: native XDP where hardware is behind, else TCX.",
+)
+@option("--egress/--no-egress", default=True, help="Count what goes out.")
+@option(
+    "--decap",
+    type=Tunnels(),
+    default="",
+    metavar="KINDS",
+    help="Tunnels to look into, as a list, or all: flows then are those inside.",
 )
 @option(
     "--flows",
@@ -114,10 +148,12 @@ def cli() -> None:
     default="text",
     help="Form of log lines.",
 )
-def serve(log_level: str, log_format: str, flows: str, events: str, **values: Any) -> None:
+def serve(log_level: str, log_format: str, **values: Any) -> None:
     """Attach to the interfaces and serve /metrics until told to stop."""
     logs.configure(log_level, log_format)
-    uvloop.run(run_service(Settings(flows=FlowMode(flows), events=EventMode(events), **values)))
+    for name, kind in (("flows", FlowMode), ("events", EventMode), ("ingress", IngressMode)):
+        values[name] = kind(values[name])
+    uvloop.run(run_service(Settings(**values)))
 
 
 def main() -> None:

@@ -7,19 +7,20 @@ the flow is shown.
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 
 from pktexp import labels
 from pktexp.flows import FlowTable
 from pktexp.interfaces import Interfaces, Snapshot
-from pktexp.kernel.records import FLOW_KEY, Direction, Records
+from pktexp.kernel.records import FLOW_KEY, Records
 from pktexp.others import Tally
 
 FAMILIES = {
     "packets": "Packets of the heaviest flows; the rest as other.",
     "bytes": "Bytes of the heaviest flows; the rest as other.",
 }
-INGRESS = labels.DIRECTIONS[Direction.INGRESS]
 ESCAPES = str.maketrans({"\\": r"\\", "\n": r"\n", '"': r"\""})
 KEY = FLOW_KEY.itemsize
 
@@ -53,9 +54,11 @@ class FlowPage:
         sums = zip(flows.packets.tolist(), flows.bytes.tolist(), strict=True)
         rows = dict(zip(self._texts(flows.keys, snapshot), sums, strict=True))
         rows.pop("", None)
-        for lease, totals in zip(snapshot.leases, snapshot.totals, strict=True):
-            rest, lost = flows.others.get((lease.id, Direction.INGRESS), Tally()), totals["lost"]
-            text = _text(lease.name, INGRESS, *[labels.OTHER] * 3)
+        sites = itertools.product(enumerate(snapshot.leases), snapshot.directions)
+        for (row, lease), direction in sites:
+            rest = flows.others.get((lease.id, direction), Tally())
+            lost = snapshot.totals["lost"][row, direction]
+            text = _text(lease.name, labels.DIRECTIONS[direction], *[labels.OTHER] * 3)
             rows[text] = rest.packets + int(lost["packets"]), rest.bytes + int(lost["bytes"])
         return rows
 

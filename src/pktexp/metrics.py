@@ -1,11 +1,13 @@
 """Prometheus families of the traffic, from interfaces.py; served by web/.
 
-`TrafficCollector` goes into a registry that is passed in. The flows are in flowpage.py, what the
-exporter says of itself in selfmetrics.py; docs/metrics.md describes each family.
+`TrafficCollector` goes into a registry that is passed in. What packets are beside their protocol is
+in packetmetrics.py, the flows in flowpage.py, what the exporter says of itself in selfmetrics.py;
+docs/metrics.md describes each family.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator
 
 import numpy as np
@@ -20,15 +22,10 @@ from prometheus_client.registry import Collector
 
 from pktexp import labels
 from pktexp.interfaces import NO_HOOK, Interfaces, Snapshot
-from pktexp.kernel.records import (
-    SIZE_BOUNDS,
-    SIZE_BUCKETS,
-    Direction,
-    LinkClass,
-    Records,
-)
+from pktexp.kernel.enums import Direction, LinkClass
+from pktexp.kernel.records import SIZE_BOUNDS, SIZE_BUCKETS, Records
+from pktexp.packetmetrics import packet_families
 
-INGRESS = labels.DIRECTIONS[Direction.INGRESS]
 BUCKETS = (*(str(float(bound)) for bound in SIZE_BOUNDS), "+Inf")
 TRAFFIC_LABELS = ("interface", "direction", "protocol", "ip_version")
 GROUP_OF_CLASS = np.array([labels.size_group(c) for c in labels.CLASSES])
@@ -49,7 +46,7 @@ class TrafficCollector(Collector):
         snapshot = self._interfaces.snapshot()
         yield from traffic(snapshot)
         yield packet_sizes(snapshot)
-        yield unparsed(snapshot)
+        yield from packet_families(snapshot)
         yield from lost_events(snapshot)
         yield attached(snapshot)
         yield total_packets(snapshot)
@@ -67,10 +64,11 @@ def traffic(snapshot: Snapshot) -> Iterator[Metric]:
         labels=TRAFFIC_LABELS,
     )
     shown = snapshot.totals["classes"]["packets"] > 0
-    shown[:, LinkClass.OTHER] = True
-    for row, packet_class in np.argwhere(shown).tolist():
-        tally = snapshot.totals["classes"][row, packet_class]
-        name = (snapshot.leases[row].name, INGRESS, *labels.CLASSES[packet_class])
+    shown[:, snapshot.directions, LinkClass.OTHER] = True
+    for row, direction, packet_class in np.argwhere(shown).tolist():
+        tally = snapshot.totals["classes"][row, direction, packet_class]
+        labels_of_class = labels.CLASSES[packet_class]
+        name = (snapshot.leases[row].name, labels.DIRECTIONS[direction], *labels_of_class)
         packets.add_metric(name, int(tally["packets"]))
         bytes_.add_metric(name, int(tally["bytes"]))
     yield packets
@@ -84,22 +82,12 @@ def packet_sizes(snapshot: Snapshot) -> Metric:
         "Size of packets on the wire without FCS.",
         labels=("interface", "direction"),
     )
-    for lease, totals in zip(snapshot.leases, snapshot.totals, strict=True):
-        counts = totals["sizes"].reshape(-1, SIZE_BUCKETS).sum(axis=0)
-        _add_histogram(family, (lease.name, INGRESS), counts, totals["classes"]["bytes"].sum())
-    return family
-
-
-def unparsed(snapshot: Snapshot) -> Metric:
-    """Packets that could not be parsed to their end, by reason; they passed all the same."""
-    family = CounterMetricFamily(
-        "pktexp_unparsed_packets",
-        "Packets whose headers could not be read to the end; they pass unharmed.",
-        labels=("interface", "direction", "reason"),
-    )
-    for row, reason in np.argwhere(snapshot.totals["unparsed"] > 0).tolist():
-        name = (snapshot.leases[row].name, INGRESS, labels.UNPARSED[reason])
-        family.add_metric(name, int(snapshot.totals["unparsed"][row, reason]))
+    sizes = snapshot.totals["sizes"]
+    counts = sizes.reshape(*sizes.shape[:2], -1, SIZE_BUCKETS).sum(axis=2)
+    bytes_ = snapshot.totals["classes"]["bytes"].sum(axis=2)
+    for row, direction in sites(snapshot):
+        name = (snapshot.leases[row].name, labels.DIRECTIONS[direction])
+        _add_histogram(family, name, counts[row, direction], int(bytes_[row, direction]))
     return family
 
 
@@ -111,20 +99,21 @@ def lost_events(snapshot: Snapshot) -> Iterator[Metric]:
             f"{field.capitalize()} in the totals that no flow was told of: the ring was full.",
             labels=("interface", "direction"),
         )
-        for lease, amount in zip(snapshot.leases, snapshot.totals["lost"][field], strict=True):
-            family.add_metric((lease.name, INGRESS), int(amount))
+        for row, direction in sites(snapshot):
+            name = (snapshot.leases[row].name, labels.DIRECTIONS[direction])
+            family.add_metric(name, int(snapshot.totals["lost"][field][row, direction]))
         yield family
 
 
 def attached(snapshot: Snapshot) -> Metric:
-    """1 for the hook an interface is counted at; 0 and hook="none" where none could be had."""
+    """1 for a hook that an interface is counted at; 0 and hook="none" where none could be had."""
     family = GaugeMetricFamily(
         "pktexp_interface_attached",
         "Whether an interface that should be counted is, and at which hook.",
-        labels=("interface", "hook"),
+        labels=("interface", "direction", "hook"),
     )
-    for name, hook in snapshot.hooks.items():
-        family.add_metric((name, hook), int(hook != NO_HOOK))
+    for (name, direction), hook in snapshot.hooks.items():
+        family.add_metric((name, labels.DIRECTIONS[direction], hook), int(hook != NO_HOOK))
     return family
 
 
@@ -133,7 +122,7 @@ def total_packets(snapshot: Snapshot) -> Metric:
     family = UnknownMetricFamily(
         "total_packets", "Packets received on an interface (only grows).", labels=("interface",)
     )
-    for lease, totals in zip(snapshot.leases, snapshot.totals, strict=True):
+    for lease, totals in zip(snapshot.leases, received(snapshot), strict=True):
         family.add_metric((lease.name,), int(totals["classes"]["packets"].sum()))
     return family
 
@@ -145,12 +134,23 @@ def total_throughput(snapshot: Snapshot) -> Metric:
         "Size in bytes of packets received on an interface.",
         labels=("interface", "protocol"),
     )
-    for lease, totals in zip(snapshot.leases, snapshot.totals, strict=True):
+    for lease, totals in zip(snapshot.leases, received(snapshot), strict=True):
         sizes = totals["sizes"].reshape(-1, SIZE_BUCKETS)
         for group in np.flatnonzero(sizes.any(axis=1)).tolist():
             sum_ = totals["classes"]["bytes"][GROUP_OF_CLASS == group].sum()
             _add_histogram(family, (lease.name, labels.SIZE_GROUPS[group]), sizes[group], sum_)
     return family
+
+
+def sites(snapshot: Snapshot) -> Iterator[tuple[int, Direction]]:
+    """Row and direction of all totals that count."""
+    return itertools.product(range(len(snapshot.leases)), snapshot.directions)
+
+
+def received(snapshot: Snapshot) -> Records:
+    """Totals of ingress alone."""
+    totals: Records = snapshot.totals[:, Direction.INGRESS]
+    return totals
 
 
 def _add_histogram(

@@ -22,11 +22,13 @@ from pktexp import __version__, privileges
 from pktexp.attribution import Attribution, attributing
 from pktexp.flowpage import FlowPage
 from pktexp.infometrics import InterfaceCollector
-from pktexp.interfaces import Interfaces, NameFilter
+from pktexp.interfaces import Interfaces
 from pktexp.kernel import libbpf
 from pktexp.kernel.datapath import Datapath, DatapathOptions
+from pktexp.kernel.enums import Direction
 from pktexp.kernel.links import LinkMonitor
 from pktexp.metrics import TrafficCollector
+from pktexp.namefilter import NameFilter
 from pktexp.selfmetrics import SelfCollector
 from pktexp.settings import EventMode, FlowMode, Settings
 from pktexp.tasks import background
@@ -91,7 +93,9 @@ def _options(settings: Settings) -> DatapathOptions:
         rings=settings.workers,
         ring_size=settings.ring_size,
         events=settings.flows is not FlowMode.OFF,
-        ports=settings.flows is FlowMode.SOCKETS,
+        ports=settings.flows in (FlowMode.SERVICES, FlowMode.SOCKETS),
+        services=settings.flows is FlowMode.SERVICES,
+        decap=settings.decap,
         flow_cache=settings.flow_cache if settings.events is EventMode.FLOW else 0,
     )
 
@@ -109,7 +113,8 @@ def _log_memory(datapath: Datapath) -> None:
 
 def _attach(datapath: Datapath, monitor: LinkMonitor, settings: Settings) -> Interfaces:
     wanted = NameFilter(settings.interfaces, settings.exclude_interfaces)
-    interfaces = Interfaces(datapath, monitor, wanted)
+    directions = tuple(Direction) if settings.egress else (Direction.INGRESS,)
+    interfaces = Interfaces(datapath, monitor, wanted, settings.ingress, directions)
     interfaces.warn_of_idle_globs()
     interfaces.reconcile()
     return interfaces

@@ -5,12 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from pktexp.kernel.enums import Tunnel
+from pktexp.kernel.hooks import IngressMode
+
 
 class FlowMode(StrEnum):
     """What tells one flow from another."""
 
     OFF = "off"
     HOSTS = "hosts"
+    SERVICES = "services"
     SOCKETS = "sockets"
 
 
@@ -30,6 +34,9 @@ class Settings:
     interfaces: tuple[str, ...]
     exclude_interfaces: tuple[str, ...]
     max_interfaces: int
+    ingress: IngressMode
+    egress: bool
+    decap: frozenset[Tunnel]
     flows: FlowMode
     max_flows: int
     events: EventMode

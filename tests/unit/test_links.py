@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from pktexp.kernel.enums import LinkType
 from pktexp.kernel.linkinfo import Link
 from pktexp.kernel.links import LinkMonitor
-from pktexp.kernel.records import LinkType
 
 NEWLINK, DELLINK, DONE = 16, 17, 3
 INTERRUPTED = 0x10

@@ -93,6 +93,10 @@ SIGNATURES: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "bpf_program__set_flags": (c.c_int, (c.c_void_p, c.c_uint32)),
     "bpf_program__set_log_buf": (c.c_int, (c.c_void_p, c.c_void_p, c.c_size_t)),
     "bpf_link_create": (c.c_int, (c.c_int, c.c_int, c.c_int, c.POINTER(LinkCreateOpts))),
+    "bpf_prog_query": (
+        c.c_int,
+        (c.c_int, c.c_int, c.c_uint32, c.c_void_p, c.c_void_p, c.c_void_p),
+    ),
     "bpf_prog_test_run_opts": (c.c_int, (c.c_int, c.POINTER(TestRunOpts))),
     "btf__find_by_name": (c.c_int, (c.c_void_p, c.c_char_p)),
     "btf__type_by_id": (c.c_void_p, (c.c_void_p, c.c_uint32)),

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 
-from pktexp.kernel.records import LinkType
+from pktexp.kernel.enums import LinkType
 from pktexp.kernel.rtnetlink import attributes
 
 INTERFACE_INFO = struct.Struct("=BxHiII")  # struct ifinfomsg: family, type, index, flags, change

@@ -1,7 +1,7 @@
 """What all of rtnetlink's messages have in common, and a socket to ask it on.
 
 For links.py, which follows what is told unasked; linkinfo.py and linkstats.py, which read messages;
-and nsids.py.
+nsids.py; and clsact.py.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import struct
 from collections.abc import Iterator
 from types import TracebackType
 
-from pyroute2.netlink import NLM_F_DUMP, NLM_F_REQUEST, NLMSG_DONE, NLMSG_ERROR
+from pyroute2.netlink import NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST, NLMSG_DONE, NLMSG_ERROR
 
 HEADER = struct.Struct("=IHHII")  # struct nlmsghdr: length, type, flags, sequence, port
 ATTRIBUTE = struct.Struct("=HH")  # struct nlattr: length, type
@@ -47,6 +47,12 @@ def attributes(body: bytes, offset: int) -> dict[int, bytes]:
     return found
 
 
+def attribute(kind: int, value: bytes) -> bytes:
+    """One attribute; a value may be attributes itself."""
+    head = ATTRIBUTE.pack(ATTRIBUTE.size + len(value), kind)
+    return head + value + bytes(-len(value) % 4)
+
+
 class RouteSocket:
     """Asks one question after another; all raise OSError, with the kernel's own errno."""
 
@@ -65,13 +71,17 @@ class RouteSocket:
     ) -> None:
         self._socket.close()
 
-    def ask(self, kind: int, body: bytes) -> bytes:
+    def ask(self, kind: int, body: bytes, flags: int = 0) -> bytes:
         """The body of the one message that answers."""
-        self._socket.send(request(kind, 0, body))
+        self._socket.send(request(kind, flags, body))
         answer, _, answered = next(messages(self._socket.recv(BUFFER)))
         if answer == NLMSG_ERROR:
             _check(answered)
         return answered
+
+    def change(self, kind: int, flags: int, body: bytes) -> None:
+        """Have the kernel change something."""
+        self.ask(kind, body, flags | NLM_F_ACK)
 
     def dump(self, kind: int, body: bytes) -> list[bytes]:
         """The bodies of all messages of a listing."""
