@@ -100,7 +100,8 @@ def dropped(links: Sequence[Link], statistics: Records) -> Metric:
     names = {link.ifindex: link.name for link in links}
     statistics = statistics[np.isin(statistics["ifindex"], list(names))]
     counts = np.stack([statistics[field] for field in DROPS], axis=1)
-    for row, column in np.argwhere((counts > 0) | ALWAYS_SHOWN).tolist():
-        name = names[int(statistics["ifindex"][row])]
-        family.add_metric((name, *KINDS[column]), int(counts[row, column]))
+    rows, columns = np.nonzero((counts > 0) | ALWAYS_SHOWN)
+    shown = (statistics["ifindex"][rows], columns, counts[rows, columns])
+    for ifindex, column, count in zip(*(array.tolist() for array in shown), strict=True):
+        family.add_metric((names[ifindex], *KINDS[column]), count)
     return family
