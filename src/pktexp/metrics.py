@@ -19,7 +19,7 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector
 
 from pktexp import labels
-from pktexp.interfaces import NO_HOOK, Interfaces, Snapshot
+from pktexp.interfaces import NO_HOOK, Snapshot
 from pktexp.kernel.records import (
     SIZE_BOUNDS,
     SIZE_BUCKETS,
@@ -27,6 +27,7 @@ from pktexp.kernel.records import (
     LinkClass,
     Records,
 )
+from pktexp.sources import Totals
 
 INGRESS = labels.DIRECTIONS[Direction.INGRESS]
 BUCKETS = (*(str(float(bound)) for bound in SIZE_BOUNDS), "+Inf")
@@ -37,7 +38,7 @@ GROUP_OF_CLASS = np.array([labels.size_group(c) for c in labels.CLASSES])
 class TrafficCollector(Collector):
     """Collects afresh for each scrape, in the caller's thread."""
 
-    def __init__(self, interfaces: Interfaces) -> None:
+    def __init__(self, interfaces: Totals) -> None:
         self._interfaces = interfaces
 
     def describe(self) -> Iterable[Metric]:
