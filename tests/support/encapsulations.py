@@ -1,0 +1,106 @@
+"""Frames in all the wrappings that the issue names and more, made by scapy, for any dissector."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from scapy.contrib.erspan import ERSPAN_II
+from scapy.contrib.geneve import GENEVE
+from scapy.contrib.gtp import GTP_U_Header
+from scapy.contrib.macsec import MACsec
+from scapy.contrib.mpls import MPLS
+from scapy.layers.eap import EAPOL
+from scapy.layers.inet import ICMP, IP, TCP, UDP, fragment
+from scapy.layers.inet6 import (
+    ICMPv6DestUnreach,
+    IPv6,
+    IPv6ExtHdrDestOpt,
+    IPv6ExtHdrFragment,
+    IPv6ExtHdrHopByHop,
+    IPv6ExtHdrRouting,
+    fragment6,
+)
+from scapy.layers.l2 import ARP, GRE, LLC, SNAP, Dot1AD, Dot1Q, Dot3, Ether
+from scapy.layers.l2tp import L2TP
+from scapy.layers.ppp import PPP, PPPoE, PPPoED
+from scapy.layers.vxlan import VXLAN
+from scapy.packet import Packet, Raw
+
+ETHER = Ether(src="02:00:00:00:00:01", dst="02:00:00:00:00:02")
+V4 = IP(src="192.0.2.1", dst="192.0.2.2")
+V6 = IPv6(src="2001:db8::1", dst="2001:db8::2")
+INNER4 = IP(src="10.0.0.1", dst="10.0.0.2") / TCP(sport=1000, dport=80, flags="PA") / Raw(b"x" * 99)
+INNER6 = IPv6(src="fd00::1", dst="fd00::2") / UDP(sport=1000, dport=53) / Raw(b"x" * 99)
+INNER = (INNER4, INNER6)
+INNER_FRAMES = (*(ETHER / packet for packet in INNER), ETHER / Dot1Q(vlan=7) / INNER4)
+
+
+def all_frames() -> Iterator[Packet]:
+    for outer in (V4, V6):
+        for packet in over_ip(outer):
+            for tags in (ETHER, ETHER / Dot1Q(vlan=5), ETHER / Dot1AD(vlan=5) / Dot1Q(vlan=6)):
+                yield tags / packet
+    yield from without_ip()
+    yield from fragments()
+    yield from every_tcp_flag()
+
+
+def over_ip(outer: Packet) -> Iterator[Packet]:
+    """Tunnels, and errors that quote a packet."""
+    for inner in INNER_FRAMES:
+        yield outer / UDP(sport=4789, dport=4789) / VXLAN(vni=5) / inner
+        yield outer / UDP(sport=6081, dport=6081) / GENEVE(vni=5) / inner
+        yield outer / GRE(proto=0x6558) / inner
+        yield outer / GRE(proto=0x88BE, seqnum_present=1) / ERSPAN_II() / inner
+    for inner in INNER:
+        yield outer / inner  # IPIP, 6in4, 4in6, 6in6
+        yield outer / GRE() / inner
+        yield outer / GRE(key_present=1, key=5, chksum_present=1, seqnum_present=1) / inner
+        yield outer / UDP(sport=2152, dport=2152) / GTP_U_Header(teid=5) / inner
+        yield outer / UDP(sport=1701, dport=1701) / L2TP(tunnel_id=5) / PPP() / inner
+        yield outer / UDP(sport=6635, dport=6635) / MPLS(label=5, s=1) / inner
+        yield outer / GRE(proto=0x8847) / MPLS(label=5, s=1) / inner
+    yield outer / outer / outer / INNER4
+    yield outer / ICMP(type=3, code=3) / INNER4
+    yield outer / ICMPv6DestUnreach() / INNER6
+
+
+def without_ip() -> Iterator[Packet]:
+    """What isn't IP itself, though it may hold some."""
+    for inner in INNER:
+        yield ETHER / MPLS(label=5, s=1) / inner
+        yield ETHER / MPLS(label=5, s=0) / MPLS(label=6, s=0) / MPLS(label=7, s=1) / inner
+        yield ETHER / MPLS(label=5, s=1) / Raw(bytes(4)) / ETHER / inner
+        yield ETHER / PPPoE(sessionid=1) / PPP() / inner
+        yield ETHER / Dot1Q(vlan=5) / PPPoE(sessionid=1) / PPP() / inner
+        yield ETHER / MACsec(SCI=b"12345678", SC=1, PN=1) / inner
+        yield Dot3(dst="02:00:00:00:00:02") / LLC() / SNAP() / inner
+        yield Ether(type=0x88B5) / inner
+    yield ETHER / PPPoED(code=9)
+    yield ETHER / EAPOL()
+    yield ETHER / ARP(op=2, psrc="192.0.2.1", pdst="192.0.2.2")
+    yield Ether(type=0x8035) / ARP(op=3)
+    yield ETHER / ARP(hwtype=32, hwlen=20, hwsrc=b"x" * 20, hwdst=b"y" * 20)
+    yield Ether(type=0x0600) / Raw(b"x" * 60)
+
+
+def fragments() -> Iterator[Packet]:
+    """All fragments of datagrams, of tunnels too, and behind extension headers."""
+    segment = TCP(sport=1000, dport=80, flags="PA") / Raw(b"x" * 3000)
+    for packet in (V4 / segment, V4 / GRE() / V4 / segment, V4 / V6 / segment):
+        yield from (ETHER / part for part in fragment(packet, 1000))
+    for before in (IPv6ExtHdrHopByHop(), IPv6ExtHdrRouting(addresses=["2001:db8::9"])):
+        packet = V6 / before / IPv6ExtHdrFragment(id=5) / segment
+        yield from (ETHER / part for part in fragment6(packet, 1000))
+    options = V6 / IPv6ExtHdrFragment(id=5) / IPv6ExtHdrDestOpt() / segment
+    yield from (ETHER / part for part in fragment6(options, 1000))
+
+
+def every_tcp_flag() -> Iterator[Packet]:
+    """All 256 sets of flags, with options, data, and an Ethernet trailer."""
+    for flags in range(256):
+        network = (V4, V6)[flags % 2]
+        options = [("MSS", 1460), ("NOP", None)] if flags % 3 else []
+        segment = TCP(sport=1000, dport=80, flags=flags, options=options) / Raw(b"x" * (flags % 5))
+        frame = bytes(ETHER / network / segment)
+        yield Ether(frame + b"\xff" * (flags % 7))
