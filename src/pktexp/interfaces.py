@@ -19,7 +19,8 @@ import numpy as np
 
 from pktexp.kernel.counters import Counters, InterfaceTable
 from pktexp.kernel.datapath import Datapath
-from pktexp.kernel.links import Link, LinkMonitor
+from pktexp.kernel.linkinfo import Link
+from pktexp.kernel.links import LinkMonitor
 from pktexp.kernel.records import Records
 from pktexp.leases import Lease, Leases
 from pktexp.tasks import to_its_end
@@ -192,6 +193,11 @@ class Interfaces:
         """The ids under which records may come."""
         with self._lock:
             return [lease.id for lease in self._leases.by_name.values()]
+
+    def links(self) -> list[Link]:
+        """Every interface that should be counted, also where that failed; one of each name."""
+        with self._lock:
+            return list({a.link.name: a.link for a in self._attached.values()}.values())
 
     def snapshot(self) -> Snapshot:
         """Totals of every name that has a lease, and the hook of every wanted interface."""

@@ -21,6 +21,7 @@ from prometheus_client import CollectorRegistry, ProcessCollector
 from pktexp import __version__, privileges
 from pktexp.attribution import Attribution, attributing
 from pktexp.flowpage import FlowPage
+from pktexp.infometrics import InterfaceCollector
 from pktexp.interfaces import Interfaces, NameFilter
 from pktexp.kernel import libbpf
 from pktexp.kernel.datapath import Datapath, DatapathOptions
@@ -61,6 +62,7 @@ async def serve(settings: Settings) -> None:
         await stack.enter_async_context(background(interfaces.follow()))
         registry = CollectorRegistry()
         registry.register(TrafficCollector(interfaces))
+        registry.register(InterfaceCollector(interfaces))
         registry.register(
             SelfCollector(__version__, lib.version, datapath, interfaces, attribution)
         )

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import signal
-import struct
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +13,7 @@ from scapy.layers.l2 import Ether
 from support.netns import Namespace, connect, run
 from support.packets import ETHER, V4, V6
 from support.service import Page, Service, select, serving, total, traffic, wait_for
+from support.tun import tun
 
 Pair = tuple[Namespace, Namespace]
 Make = Callable[[], Namespace]
@@ -245,33 +244,16 @@ def test_another_xdp_program_is_left_alone_and_the_interface_reported(pair: Pair
         wait_for_packets(first, "vb", 3)
 
 
-def tun(namespace: Namespace, name: str) -> int:
-    """A tun device without packet information; what is written to it is what it receives."""
-    with namespace.entered():
-        fd = os.open("/dev/net/tun", os.O_RDWR)
-        iff_tun, iff_no_pi, tunsetiff = 0x0001, 0x1000, 0x400454CA
-        fcntl.ioctl(fd, tunsetiff, struct.pack("16sH22x", name.encode(), iff_tun | iff_no_pi))
-    namespace.ip("link", "set", name, "up")
-    return fd
-
-
 def test_a_tun_device_is_parsed_from_the_ip_header_on(namespaces: Make) -> None:
     b = namespaces()
     b.run("sysctl", "-qw", "net.ipv6.conf.all.disable_ipv6=0")
-    if not Path("/dev/net/tun").exists():
-        Path("/dev/net").mkdir(exist_ok=True)
-        os.mknod("/dev/net/tun", 0o20666, os.makedev(10, 200))
-    fd = tun(b, "tun7")
-    try:
-        with serving(b, "--interfaces", "tun7") as service:
-            service.wait_until_attached("tun7")
-            for packet in (bytes(V4), bytes(V6), bytes(V4)):
-                os.write(fd, packet)
-            page = wait_for_packets(service, "tun7", 3)
-        assert traffic(page, "tun7") == {("other", "4"): (2, 40), ("other", "6"): (1, 40)}
-        assert not select(page, "pktexp_unparsed_packets_total")
-    finally:
-        os.close(fd)
+    with tun(b, "tun7") as fd, serving(b, "--interfaces", "tun7") as service:
+        service.wait_until_attached("tun7")
+        for packet in (bytes(V4), bytes(V6), bytes(V4)):
+            os.write(fd, packet)
+        page = wait_for_packets(service, "tun7", 3)
+    assert traffic(page, "tun7") == {("other", "4"): (2, 40), ("other", "6"): (1, 40)}
+    assert not select(page, "pktexp_unparsed_packets_total")
 
 
 def test_after_a_netlink_overrun_every_interface_is_known_again(pair: Pair) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from pktexp.interfaces import Interfaces, NameFilter
-from pktexp.kernel.links import Link
+from pktexp.kernel.linkinfo import Link
 from pktexp.kernel.records import INTERFACE_BUCKET, INTERFACE_COUNTERS
 
 

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from pktexp.kernel.links import Link, LinkMonitor
+from pktexp.kernel.linkinfo import Link
+from pktexp.kernel.links import LinkMonitor
 from pktexp.kernel.records import LinkType
 
 NEWLINK, DELLINK, DONE = 16, 17, 3
