@@ -1,4 +1,4 @@
-"""Frames in all the wrappings that the issue names and more, made by scapy, for any dissector."""
+"""Frames wrapped in every way, made by scapy; what is to be said of them is for others to tell."""
 
 from __future__ import annotations
 
@@ -36,10 +36,9 @@ INNER_FRAMES = (*(ETHER / packet for packet in INNER), ETHER / Dot1Q(vlan=7) / I
 
 
 def all_frames() -> Iterator[Packet]:
+    links: list[Packet] = [ETHER, ETHER / Dot1Q(vlan=5), ETHER / Dot1AD(vlan=5) / Dot1Q(vlan=6)]
     for outer in (V4, V6):
-        for packet in over_ip(outer):
-            for tags in (ETHER, ETHER / Dot1Q(vlan=5), ETHER / Dot1AD(vlan=5) / Dot1Q(vlan=6)):
-                yield tags / packet
+        yield from (link / packet for packet in over_ip(outer) for link in links)
     yield from without_ip()
     yield from fragments()
     yield from every_tcp_flag()
@@ -89,17 +88,20 @@ def fragments() -> Iterator[Packet]:
     segment = TCP(sport=1000, dport=80, flags="PA") / Raw(b"x" * 3000)
     for packet in (V4 / segment, V4 / GRE() / V4 / segment, V4 / V6 / segment):
         yield from (ETHER / part for part in fragment(packet, 1000))
-    for before in (IPv6ExtHdrHopByHop(), IPv6ExtHdrRouting(addresses=["2001:db8::9"])):
-        packet = V6 / before / IPv6ExtHdrFragment(id=5) / segment
-        yield from (ETHER / part for part in fragment6(packet, 1000))
-    options = V6 / IPv6ExtHdrFragment(id=5) / IPv6ExtHdrDestOpt() / segment
-    yield from (ETHER / part for part in fragment6(options, 1000))
+    split = IPv6ExtHdrFragment(id=5)
+    chains: list[Packet] = [
+        IPv6ExtHdrHopByHop() / split,
+        IPv6ExtHdrRouting(addresses=["2001:db8::9"]) / split,
+        split / IPv6ExtHdrDestOpt(),
+    ]
+    for chain in chains:
+        yield from (ETHER / part for part in fragment6(V6 / chain / segment, 1000))
 
 
 def every_tcp_flag() -> Iterator[Packet]:
     """All 256 sets of flags, with options, data, and an Ethernet trailer."""
     for flags in range(256):
-        network = (V4, V6)[flags % 2]
+        network: Packet = (V4, V6)[flags % 2]
         options = [("MSS", 1460), ("NOP", None)] if flags % 3 else []
         segment = TCP(sport=1000, dport=80, flags=flags, options=options) / Raw(b"x" * (flags % 5))
         frame = bytes(ETHER / network / segment)

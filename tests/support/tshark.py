@@ -116,7 +116,7 @@ def _packet(row: Row) -> Dissected:
     if second == "cfp":  # it takes the addresses for a header of another link layer
         return Dissected(int(size), "other")
     if second != "ethertype":
-        return Dissected(int(size), "llc")
+        return Dissected(int(size), "llc" if second else "other")
     return _network(_behind_tags(row), int(size), row)
 
 
