@@ -31,8 +31,11 @@ V4 = IP(src="192.0.2.1", dst="192.0.2.2")
 V6 = IPv6(src="2001:db8::1", dst="2001:db8::2")
 INNER4 = IP(src="10.0.0.1", dst="10.0.0.2") / TCP(sport=1000, dport=80, flags="PA") / Raw(b"x" * 99)
 INNER6 = IPv6(src="fd00::1", dst="fd00::2") / UDP(sport=1000, dport=53) / Raw(b"x" * 99)
-INNER = (INNER4, INNER6)
-INNER_FRAMES = (*(ETHER / packet for packet in INNER), ETHER / Dot1Q(vlan=7) / INNER4)
+INNER: tuple[Packet, ...] = (INNER4, INNER6)
+INNER_FRAMES: tuple[Packet, ...] = (
+    *(ETHER / packet for packet in INNER),
+    ETHER / Dot1Q(vlan=7) / INNER4,
+)
 
 
 def all_frames() -> Iterator[Packet]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
+from scapy.packet import Raw
 from scapy.utils import RawPcapNgWriter, RawPcapWriter
 
 from pktexp.replay import Replayed
@@ -38,9 +39,10 @@ def write_pcapng(path: Path, packets: Iterable[tuple[int, bytes]]) -> Path:
     """`packets`: (link type, frame); each link type has an interface of its own."""
     writer = RawPcapNgWriter(str(path))
     for writer.linktype, frame in packets:
-        writer.write_header(None)
-        name = f"link type {writer.linktype}".encode()
-        writer.write_packet(frame, ifname=name)  # type: ignore[call-arg]  # the base lacks it
+        packet = Raw(frame)
+        packet.sniffed_on = f"link type {writer.linktype}"
+        writer.write_header(packet)
+        writer.write_packet(packet)
     writer.close()
     return path
 
