@@ -97,6 +97,8 @@ def replay(
     from pktexp.replay import replay as run_replay  # noqa: PLC0415
     from pktexp.report import report  # noqa: PLC0415
 
+    if flows == FlowMode.OFF and form != Format.PROMETHEUS:
+        raise click.UsageError(f"--format {form} shows flows, and --flows off leaves none")
     logs.configure(log_level, log_format)
     replayed = run_replay(file, FlowMode(flows))
     click.echo(report(replayed, Format(form), max_flows), nl=False)
