@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import permutations
 
 from scapy.contrib.erspan import ERSPAN_II
 from scapy.contrib.geneve import GENEVE
@@ -18,13 +19,15 @@ from scapy.layers.inet6 import (
     IPv6ExtHdrFragment,
     IPv6ExtHdrHopByHop,
     IPv6ExtHdrRouting,
+    PadN,
     fragment6,
 )
+from scapy.layers.ipsec import AH
 from scapy.layers.l2 import ARP, GRE, LLC, SNAP, Dot1AD, Dot1Q, Dot3, Ether
 from scapy.layers.l2tp import L2TP
 from scapy.layers.ppp import PPP, PPPoE, PPPoED
 from scapy.layers.vxlan import VXLAN
-from scapy.packet import Packet, Raw
+from scapy.packet import Packet, Raw, bind_layers
 
 ETHER = Ether(src="02:00:00:00:00:01", dst="02:00:00:00:00:02")
 V4 = IP(src="192.0.2.1", dst="192.0.2.2")
@@ -37,6 +40,15 @@ INNER_FRAMES: tuple[Packet, ...] = (
     ETHER / Dot1Q(vlan=7) / INNER4,
 )
 
+# What scapy does not know of AH: what may follow it.
+for layer, number in (
+    (TCP, 6),
+    (IPv6ExtHdrRouting, 43),
+    (IPv6ExtHdrFragment, 44),
+    (IPv6ExtHdrDestOpt, 60),
+):
+    bind_layers(AH, layer, nh=number)
+
 
 def all_frames() -> Iterator[Packet]:
     links: list[Packet] = [ETHER, ETHER / Dot1Q(vlan=5), ETHER / Dot1AD(vlan=5) / Dot1Q(vlan=6)]
@@ -44,6 +56,7 @@ def all_frames() -> Iterator[Packet]:
         yield from (link / packet for packet in over_ip(outer) for link in links)
     yield from without_ip()
     yield from fragments()
+    yield from extensions()
     yield from every_tcp_flag()
 
 
@@ -99,6 +112,21 @@ def fragments() -> Iterator[Packet]:
     ]
     for chain in chains:
         yield from (ETHER / part for part in fragment6(V6 / chain / segment, 1000))
+    misleading = IPv6ExtHdrDestOpt(nh=17) / UDP() / Raw(b"x" * 99)
+    yield ETHER / V6 / IPv6ExtHdrFragment(offset=1, nh=60) / misleading  # the nearest later one
+    yield ETHER / IP(proto=6, frag=0x1000) / Raw(b"\xff" * 99)  # the highest bit alone
+
+
+def extensions() -> Iterator[Packet]:
+    """Extension headers behind each other, AH among them, which counts its length another way."""
+    headers: list[Packet] = [
+        AH(spi=1, seq=1, icv=b"i" * 12, payloadlen=4),
+        IPv6ExtHdrRouting(addresses=["2001:db8::9"]),
+        IPv6ExtHdrFragment(id=1),
+        IPv6ExtHdrDestOpt(options=[PadN(optdata=b"x" * 20)]),
+    ]
+    for first, second in permutations(headers, 2):
+        yield ETHER / V6 / IPv6ExtHdrHopByHop() / first / second / TCP(flags="S")
 
 
 def every_tcp_flag() -> Iterator[Packet]:

@@ -132,14 +132,15 @@ def test_another_link_type_in_a_pcapng_ends_it_there(tmp_path: Path) -> None:
 def test_a_file_cut_anywhere_gives_what_is_whole_and_tells_the_number_of_the_next(
     tmp_path: Path, form: str, compress: type[bytes]
 ) -> None:
-    path = tmp_path / "capture"
+    path, frames = tmp_path / "capture", FRAMES[:4]
     if form == "pcap":
-        write_pcap(path, FRAMES[:5])
+        write_pcap(path, frames)
     else:
-        write_pcapng(path, [(ETHERNET, frame) for frame in FRAMES[:5]])
+        write_pcapng(path, [(ETHERNET, frame) for frame in frames])
     whole = path.read_bytes()
-    ends = [whole.index(frame) + len(frame) for frame in FRAMES[:5]]
-    for cut in range(ends[2] + 40, ends[3]):
+    behind = 0 if form == "pcap" else -len(frames[2]) % 4 + 4  # padding, and the block's length
+    start = whole.index(frames[2]) + len(frames[2]) + behind
+    for cut in range(start + 1, whole.index(frames[3]) + len(frames[3])):
         path.write_bytes(compress(whole[:cut]))
         count, said = read_until_it_breaks(path)
         assert count == 3
