@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,7 +24,7 @@ from pktexp.settings import FlowMode
 from support import tshark
 from support.encapsulations import V4, V6, all_frames, over_ip
 from support.packets import all_cases
-from support.replaying import IPV4, IPV6, RAW, flows, traffic, write_pcap
+from support.replaying import IPV4, IPV6, RAW, Sums, flows, traffic, write_pcap
 from support.tshark import Dissected
 
 BESIDE = Path(__file__).parents[3] / "shared" / "captures"
@@ -71,34 +71,44 @@ def ours(replayed: Replayed) -> Outcome:
     return {"traffic": traffic(replayed), "flows": flows(replayed), "left out": replayed.left_out}
 
 
-def theirs(packets: Iterable[Dissected]) -> Outcome:
-    traffic: dict[Any, list[int]] = defaultdict(lambda: [0, 0])
-    flows: dict[Any, list[int]] = defaultdict(lambda: [0, 0])
-    for p in packets:
-        for tally in traffic[p.protocol, p.ip_version], flows[p.protocol, p.source, p.dest]:
-            tally[:] = tally[0] + 1, tally[1] + p.bytes
+def theirs(packets: Sequence[Dissected]) -> Outcome:
+    """Of these aspects, those that `ours` has are compared."""
     return {
-        "traffic": {key: tuple(tally) for key, tally in traffic.items()},
-        "flows": {key: tuple(tally) for key, tally in flows.items()},
+        "traffic": tallies((p.bytes, (p.protocol, p.ip_version)) for p in packets),
+        "flows": tallies((p.bytes, (p.protocol, p.source, p.dest)) for p in packets),
+        "TCP flags": Counter(
+            flag for p in packets for bit, flag in enumerate(FLAGS) if p.flags >> bit & 1
+        ),
         "left out": {},
     }
 
 
-def differences(replayer: Replayer, capture: Capture, said: Sequence[Dissected]) -> Iterator[str]:
-    """Aspects of a capture, and exceptions that are none."""
-    name, excepted = capture.path.name, EXCEPTIONS.get(capture.path.name, {})
-    pairs = dict(enumerate(zip(capture.packets, said, strict=True), 1))
-    for number, why in excepted.items():
-        packet, dissected = pairs.pop(number)
-        if ours(replayer.run(name, [packet])) == theirs([dissected]):
-            yield f"{capture.path}: packet {number} is no exception: {why}"
-    found = ours(replayer.run(name, [packet for packet, _ in pairs.values()]))
-    expected = theirs(dissected for _, dissected in pairs.values())
+def tallies(packets: Iterable[tuple[int, tuple[str, ...]]]) -> Sums:
+    sums: Sums = {}
+    for size, key in packets:
+        count, total = sums.get(key, (0, 0))
+        sums[key] = count + 1, total + size
+    return sums
+
+
+def unlike(found: Outcome, expected: Outcome) -> Iterator[str]:
     for aspect in found:
         if found[aspect] != expected[aspect]:
             both = found[aspect].items() & expected[aspect].items()
             here, there = (dict(o[aspect].items() - both) for o in (found, expected))
-            yield f"{capture.path}: {aspect}: {here} here, tshark: {there}"
+            yield f"{aspect}: {here} here, tshark: {there}"
+
+
+def differences(replayer: Replayer, capture: Capture, said: Sequence[Dissected]) -> Iterator[str]:
+    """All aspects of a capture that differ, and exceptions that are none."""
+    pairs = dict(enumerate(zip(capture.packets, said, strict=True), 1))
+    for number, why in EXCEPTIONS.get(capture.path.name, {}).items():
+        packet, dissected = pairs.pop(number)
+        if not any(unlike(ours(replayer.run("one", [packet])), theirs([dissected]))):
+            yield f"{capture.path}: packet {number} is no exception: {why}"
+    replayed = replayer.run("all", [packet for packet, _ in pairs.values()])
+    expected = theirs([dissected for _, dissected in pairs.values()])
+    yield from (f"{capture.path}: {line}" for line in unlike(ours(replayed), expected))
 
 
 def compare(replayer: Replayer, captures: Sequence[Capture], merged: Path) -> list[str]:
