@@ -18,6 +18,7 @@ from pktexp import labels
 from pktexp.flowpage import FAMILIES, FlowPage
 from pktexp.flows import FlowTable
 from pktexp.interfaces import Interfaces, Snapshot
+from pktexp.kernel.enums import Direction
 from pktexp.kernel.records import INTERFACE_COUNTERS, RING_RECORD
 from pktexp.leases import Lease
 
@@ -34,7 +35,8 @@ class OneInterface:
 
     def snapshot(self) -> Snapshot:
         """Nothing lost."""
-        return Snapshot([Lease("eth0", ID, 0)], np.zeros(1, INTERFACE_COUNTERS), {})
+        totals = np.zeros((1, len(Direction)), INTERFACE_COUNTERS)
+        return Snapshot([Lease("eth0", ID, 0)], totals, tuple(Direction), {})
 
 
 class Library(Collector):

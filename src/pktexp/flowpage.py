@@ -12,10 +12,10 @@ import itertools
 import numpy as np
 
 from pktexp import labels
-from pktexp.flows import FlowTable
-from pktexp.interfaces import Interfaces, Snapshot
+from pktexp.interfaces import Snapshot
 from pktexp.kernel.records import FLOW_KEY, Records
 from pktexp.others import Tally
+from pktexp.sources import Flows, Totals
 
 FAMILIES = {
     "packets": "Packets of the heaviest flows; the rest as other.",
@@ -31,7 +31,7 @@ Rows = dict[str, tuple[int, int]]
 class FlowPage:
     """The heaviest flows one by one, and for each interface all else, lost events included."""
 
-    def __init__(self, interfaces: Interfaces, flows: FlowTable) -> None:
+    def __init__(self, interfaces: Totals, flows: Flows) -> None:
         self._interfaces = interfaces
         self._flows = flows
         self._labels: dict[bytes, str] = {}

@@ -21,10 +21,11 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector
 
 from pktexp import labels
-from pktexp.interfaces import NO_HOOK, Interfaces, Snapshot
+from pktexp.interfaces import NO_HOOK, Snapshot
 from pktexp.kernel.enums import Direction, LinkClass
 from pktexp.kernel.records import SIZE_BOUNDS, SIZE_BUCKETS, Records
 from pktexp.packetmetrics import packet_families
+from pktexp.sources import Totals
 
 BUCKETS = (*(str(float(bound)) for bound in SIZE_BOUNDS), "+Inf")
 TRAFFIC_LABELS = ("interface", "direction", "protocol", "ip_version")
@@ -34,7 +35,7 @@ GROUP_OF_CLASS = np.array([labels.size_group(c) for c in labels.CLASSES])
 class TrafficCollector(Collector):
     """Collects afresh for each scrape, in the caller's thread."""
 
-    def __init__(self, interfaces: Interfaces) -> None:
+    def __init__(self, interfaces: Totals) -> None:
         self._interfaces = interfaces
 
     def describe(self) -> Iterable[Metric]:

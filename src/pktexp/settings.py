@@ -25,6 +25,14 @@ class EventMode(StrEnum):
     FLOW = "flow"
 
 
+class Format(StrEnum):
+    """How a replay's outcome is shown."""
+
+    PROMETHEUS = "prometheus"
+    TABLE = "table"
+    JSON = "json"
+
+
 @dataclass(frozen=True)
 class Settings:
     """One run of `pktexp serve`; sizes in bytes."""

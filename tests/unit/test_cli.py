@@ -196,6 +196,20 @@ def test_bad_values_get_one_line_that_names_the_option(
     assert not started
 
 
+def test_a_replay_without_flows_cannot_show_them(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_main(monkeypatch, "replay", "x.pcap", "--flows", "off", "--format", "table") == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "--format table shows flows, and --flows off leaves none" in line
+    assert line.endswith("(see 'pktexp replay --help')")
+
+
+def test_serving_does_not_import_what_only_replaying_needs() -> None:
+    code = "import sys, pktexp.cli; sys.exit('pcapng' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
 def test_a_bad_number_in_the_environment_names_the_variable(
     monkeypatch: pytest.MonkeyPatch, started: list[Settings], capsys: pytest.CaptureFixture[str]
 ) -> None:

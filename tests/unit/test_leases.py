@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pktexp.interfaces import NameFilter
 from pktexp.kernel.counters import Counters, InterfaceTable
 from pktexp.kernel.enums import LinkType
 from pktexp.kernel.records import INTERFACE_BUCKET, INTERFACE_COUNTERS, Records
 from pktexp.leases import RETENTION, Leases
+from pktexp.namefilter import NameFilter
 
 
 @pytest.fixture
