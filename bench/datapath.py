@@ -85,7 +85,7 @@ def configured(
         counters = Counters(datapath.counters)
 
         def lost() -> int:
-            return int(counters.read(np.array([SLOT]))["lost"]["packets"][0])
+            return int(counters.read(np.array([SLOT]))["lost"]["packets"].sum())
 
         with ExitStack() as stack:
             if datapath.rings:
@@ -103,7 +103,7 @@ def alternatives(lib: Libbpf, path: Path, cpu: int) -> Iterator[list[Program]]:
     try:
         for name in ("percpu_hash", "lru_hash"):
             loaded.resize(name, HASH_ENTRIES)
-        loaded.load("empty")
+        loaded.load(["empty"])
         sequence = flows.view(loaded)
         with perf_reader(loaded.map_fd("perf"), cpu) as lost:
             names = {

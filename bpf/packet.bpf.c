@@ -106,7 +106,7 @@ static __always_inline __u64 frame_bytes(struct xdp_md *ctx)
 	return ctx->data_end - ctx->data;
 }
 
-SEC("xdp.frags") int count_xdp(struct xdp_md *ctx)
+static __always_inline int count_frame(struct xdp_md *ctx)
 {
 	void *start = (void *)(long)ctx->data;
 	struct cursor c = {start, start, (void *)(long)ctx->data_end, false};
@@ -167,6 +167,11 @@ static __always_inline int count_skb(struct __sk_buff *skb, enum direction direc
 	}
 	tell(&at, flow);
 	return NEXT;
+}
+
+SEC("xdp.frags") int count_xdp(struct xdp_md *ctx)
+{
+	return count_frame(ctx);
 }
 
 SEC("tc") int count_ingress(struct __sk_buff *skb)
