@@ -51,6 +51,7 @@ static __always_inline enum unparsed pick_and_parse(struct xdp_md *ctx, struct f
 	struct cursor c;
 
 	barrier_var(flow);
+	barrier_var(p);
 	pick(ctx);
 	c.start = c.pos = (void *)(long)ctx->data;
 	c.end = (void *)(long)ctx->data_end;
@@ -112,7 +113,7 @@ SEC("xdp.frags") int count_percpu(struct xdp_md *ctx)
 	struct place at = {.counters = bpf_map_lookup_elem(&percpu_counters, &key)};
 
 	if (at.counters)
-		count_packet(&at, &flow, &p, reason);
+		count_packet(&at, &flow, &p, 1, reason);
 	return XDP_PASS;
 }
 

@@ -121,13 +121,14 @@ static __always_inline void count_size(struct interface_counters *to, __u32 pack
 }
 
 static __always_inline void count_sizes(struct interface_counters *to, __u32 packet_class,
-					const struct packet *p, __u64 bytes, bool shared)
+					const struct packet *p, __u32 segments, __u64 bytes,
+					bool shared)
 {
-	__u64 full = p->segments - 1;
+	__u64 full = segments - 1;
 
 	if (full)
 		count_size(to, packet_class, full, p->segment_bytes, shared);
-	count_size(to, packet_class, 1, bytes - full * p->segment_bytes, shared);
+	count_size(to, packet_class, 1, full ? bytes - full * p->segment_bytes : bytes, shared);
 }
 
 /* Adds to a counter for each bit that is set; few packets have any. */
@@ -154,17 +155,18 @@ static __always_inline void count_unparsed(struct interface_counters *to, __u32 
 }
 
 static __always_inline void count(struct interface_counters *to, const struct flow_record *flow,
-				  const struct packet *p, enum unparsed reason, bool shared)
+				  const struct packet *p, __u32 segments, enum unparsed reason,
+				  bool shared)
 {
 	__u32 packet_class = flow->packet_class;
 
 	barrier_var(packet_class);
 	if (packet_class >= CLASS_COUNT)
 		return;
-	add_tally(&to->classes[packet_class], p->segments, flow->bytes, shared);
-	count_sizes(to, packet_class, p, flow->bytes, shared);
+	add_tally(&to->classes[packet_class], segments, flow->bytes, shared);
+	count_sizes(to, packet_class, p, segments, flow->bytes, shared);
 	if (p->traits)
-		count_bits(to->traits, p->traits, TRAIT_COUNT, p->segments, shared);
+		count_bits(to->traits, p->traits, TRAIT_COUNT, segments, shared);
 	if (p->icmp_type)
 		count_icmp_type(to, p->icmp_type, shared);
 	if (reason)

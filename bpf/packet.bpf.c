@@ -72,15 +72,19 @@ static __always_inline bool attribute(struct flow_record *flow, bool late_cpu)
 	return add_to_cache(flow, bpf_get_smp_processor_id());
 }
 
-/* Counts a packet, parsed as far as it could be, whatever the hook. */
+/*
+ * Counts a packet, parsed as far as it could be, whatever the hook. Of `segments` compilers know
+ * where it is always 1; p->segments is memory to them.
+ */
 static __always_inline void count_packet(const struct place *at, struct flow_record *flow,
-					 const struct packet *p, enum unparsed reason)
+					 const struct packet *p, __u32 segments,
+					 enum unparsed reason)
 {
 	flow->interface = at->id;
-	flow->packets = p->segments;
-	count(at->counters, flow, p, reason, at->shared);
+	flow->packets = segments;
+	count(at->counters, flow, p, segments, reason, at->shared);
 	if (is_tcp(flow))
-		count_tcp_flags(at->counters, flow->tcp_flags, p->segments, at->shared);
+		count_tcp_flags(at->counters, flow->tcp_flags, segments, at->shared);
 }
 
 /* Counts what it carries, which from here on is what the flow is about. */
@@ -111,18 +115,19 @@ static __always_inline int count_frame(struct xdp_md *ctx)
 	void *start = (void *)(long)ctx->data;
 	struct cursor c = {start, start, (void *)(long)ctx->data_end, false};
 	struct flow_record record = {.direction = DIRECTION_INGRESS}, *flow = &record;
-	struct packet p = {.segments = 1}, inner;
+	struct packet parsed = {.segments = 1}, *p = &parsed, inner;
 	enum unparsed reason;
 	struct place at;
 
 	if (!find_place(&at, ctx->ingress_ifindex, DIRECTION_INGRESS))
 		return XDP_PASS;
-	barrier_var(flow); /* stays in memory: as scalars it would be spilled in every branch */
+	barrier_var(flow); /* both stay in memory: scalars would be spilled in every branch */
+	barrier_var(p);
 	flow->bytes = frame_bytes(ctx);
-	reason = parse(&c, flow, &p, at.link_type);
-	count_packet(&at, flow, &p, reason);
+	reason = parse(&c, flow, p, at.link_type);
+	count_packet(&at, flow, p, 1, reason);
 	if (config.decap && !reason) {
-		inner = p;
+		inner = *p;
 		reason = look_inside_frame(ctx, flow, &inner, config.decap);
 		count_inside(&at, flow, &inner, reason);
 	}
@@ -148,20 +153,21 @@ static __always_inline int count_skb(struct __sk_buff *skb, enum direction direc
 	void *start = (void *)(long)skb->data;
 	struct cursor c = {start, start, (void *)(long)skb->data_end, false};
 	struct flow_record record = {.direction = direction}, *flow = &record;
-	struct packet p = {.segments = 1, .vlans = skb->vlan_present}, inner;
+	struct packet parsed = {.segments = 1, .vlans = skb->vlan_present}, *p = &parsed, inner;
 	enum unparsed reason;
 	struct place at;
 
 	if (!find_place(&at, skb->ifindex, direction))
 		return NEXT;
 	barrier_var(flow);
-	reason = parse(&c, flow, &p, at.link_type);
+	barrier_var(p);
+	reason = parse(&c, flow, p, at.link_type);
 	if (reason && !is_linear(skb))
-		reason = parse_all(skb, flow, &p, at.link_type);
-	flow->bytes = split(skb, flow, &p);
-	count_packet(&at, flow, &p, reason);
+		reason = parse_all(skb, flow, p, at.link_type);
+	flow->bytes = split(skb, flow, p);
+	count_packet(&at, flow, p, p->segments, reason);
 	if (config.decap && !reason) {
-		inner = p;
+		inner = *p;
 		reason = look_inside_skb(skb, flow, &inner, config.decap);
 		count_inside(&at, flow, &inner, reason);
 	}
