@@ -1,0 +1,163 @@
+"""Large segments count as the packets they stand for: both ends of a pair say the same."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from support.netns import Namespace
+from support.seen import Seen, seen
+from support.service import PATIENCE, Service, serving, wait_for
+from support.wire import watching
+
+Pair = tuple[Namespace, Namespace]
+A, B = "10.99.0.1", "10.99.0.2"
+AMOUNT = "20M"
+UDP_RATE = "200M"
+
+
+@pytest.fixture
+def joined(pair: Pair) -> Pair:
+    """With addresses of both families, and neighbours known, so that there is no other traffic."""
+    ends = ((pair[0], "va", 1), (pair[1], "vb", 2))
+    for here, name, own in ends:
+        # Else interfaces would tell the multicast groups that they are in.
+        chain = "add chain ip6 t out { type filter hook output priority 0; }"
+        rule = "add rule ip6 t out meta l4proto icmpv6 drop"
+        here.run("nft", f"add table ip6 t; {chain}; {rule}")
+        here.run("sysctl", "-qw", f"net.ipv6.conf.{name}.disable_ipv6=0")
+        here.run("sysctl", "-qw", f"net.ipv6.conf.{name}.router_solicitations=0")
+        here.ip("link", "set", name, "mtu", "1500")
+        here.ip("address", "add", f"10.99.0.{own}/24", "dev", name)
+        here.ip("address", "add", f"fd99::{own}/64", "dev", name, "nodad")
+    for (here, name, _), (there, other, number) in (ends, ends[::-1]):
+        mac = there.link(other)["address"]
+        for address in (f"10.99.0.{number}", f"fd99::{number}"):
+            here.ip("neigh", "replace", address, "lladdr", mac, "dev", name, "nud", "permanent")
+    return pair
+
+
+@contextlib.contextmanager
+def listening(namespace: Namespace) -> Iterator[None]:
+    """An iperf3 server for one client."""
+    command = namespace.command("iperf3", "-s", "-1", "--forceflush")
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+        try:
+            assert any("listening" in line for line in server.stdout or ())
+            yield
+            server.wait(PATIENCE)
+        finally:
+            server.kill()
+
+
+def transfer(pair: Pair, *options: str, to: str = B) -> None:
+    with listening(pair[1]):
+        pair[0].run("iperf3", "-c", to, *options)
+
+
+def settled(service: Service, interface: str, direction: str) -> Seen:
+    """Once nothing comes any more."""
+    found: list[Seen] = [{}]
+
+    def same() -> bool:
+        time.sleep(0.2)
+        found.append(seen(service.page(), interface, direction))
+        return found[-1] == found[-2] != {}
+
+    wait_for(same)
+    return found[-1]
+
+
+def packets(found: Seen, name: str = "pktexp_packets_total") -> int:
+    return int(sum(value for (n, _), value in found.items() if n == name))
+
+
+def both_ends_agree(one: Service, other: Service) -> int:
+    """In both directions; gives the packets from `va` to `vb`."""
+    for (sender, sent_by), (receiver, received_by) in (
+        ((one, "va"), (other, "vb")),
+        ((other, "vb"), (one, "va")),
+    ):
+        sent = settled(sender, sent_by, "egress")
+        received = settled(receiver, received_by, "ingress")
+        assert sent == received
+    return packets(settled(other, "vb", "ingress"))
+
+
+TRANSFERS = {
+    "tcp": ("-n", AMOUNT),
+    "tcp, small": ("-n", "1M", "-l", "100", "-N"),
+    "udp": ("-u", "-n", AMOUNT, "-b", UDP_RATE),
+}
+
+
+@pytest.mark.parametrize("ingress", ["tcx", "xdp-native"])
+@pytest.mark.parametrize("options", TRANSFERS.values(), ids=TRANSFERS)
+def test_what_one_end_sends_the_other_receives(
+    joined: Pair, options: tuple[str, ...], ingress: str
+) -> None:
+    a, b = joined
+    with (
+        serving(a, "--interfaces", "va", "--flows", "sockets") as one,
+        serving(b, "--interfaces", "vb", "--flows", "sockets", "--ingress", ingress) as other,
+    ):
+        one.wait_until_attached("va")
+        other.wait_until_attached("vb")
+        transfer(joined, *options)
+        count = both_ends_agree(one, other)
+    assert count > 500
+
+
+@pytest.mark.parametrize("to", [B, "fd99::2"])
+def test_large_segments_are_there_and_counted_as_those_that_a_wire_would_carry(
+    joined: Pair, to: str
+) -> None:
+    a, b = joined
+    with (
+        serving(a, "--interfaces", "va", "--flows", "sockets") as one,
+        serving(b, "--interfaces", "vb", "--flows", "sockets") as other,
+    ):
+        one.wait_until_attached("va")
+        other.wait_until_attached("vb")
+        before = b.statistics("vb")[0]
+        transfer(joined, "-n", AMOUNT, to=to)
+        count = both_ends_agree(one, other)
+        buffers = b.statistics("vb")[0] - before
+        sizes = settled(other, "vb", "ingress")
+    assert count > 2 * buffers  # the kernel counts a large segment as one packet
+    larger = {
+        dict(labels)["le"]: value
+        for (name, labels), value in sizes.items()
+        if name == "pktexp_packet_size_bytes_bucket"
+    }
+    assert larger["1518.0"] == larger["+Inf"] == count  # none exceeds what the wire takes
+
+
+@pytest.mark.parametrize("options", TRANSFERS.values(), ids=TRANSFERS)
+def test_with_offloads_off_both_ends_say_what_tshark_sees_on_the_wire(
+    joined: Pair, options: tuple[str, ...]
+) -> None:
+    a, b = joined
+    off = ("tso", "off", "gso", "off", "gro", "off", "tx-udp-segmentation", "off")
+    for here, name in ((a, "va"), (b, "vb")):
+        here.run("ethtool", "-K", name, *off)
+    with (
+        watching(b, "vb", a, "va") as wire,
+        serving(a, "--interfaces", "va", "--flows", "sockets") as one,
+        serving(b, "--interfaces", "vb", "--flows", "sockets") as other,
+    ):
+        one.wait_until_attached("va")
+        other.wait_until_attached("vb")
+        transfer(joined, *options)
+        count = both_ends_agree(one, other)
+        received = settled(other, "vb", "ingress")
+        sent = settled(other, "vb", "egress")
+        frames = wire.frames()
+    from_a = [size for source, size in frames if source == A]
+    from_b = [size for source, size in frames if source == B]
+    assert (len(from_a), sum(from_a)) == (count, packets(received, "pktexp_bytes_total"))
+    assert (len(from_b), sum(from_b)) == (packets(sent), packets(sent, "pktexp_bytes_total"))
