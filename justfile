@@ -6,7 +6,7 @@ export PATH := justfile_directory() / ".venv/bin:" + env("PATH")
 default:
     @just --list
 
-# the BPF object
+# the BPF objects
 build:
     make -s -C bpf
 

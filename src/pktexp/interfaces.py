@@ -193,6 +193,11 @@ class Interfaces:
         with self._lock:
             return [lease.id for lease in self._leases.by_name.values()]
 
+    def lease_names(self) -> dict[int, str]:
+        """The ids under which an interface may be counted, and its name."""
+        with self._lock:
+            return {lease.id: lease.name for lease in self._leases.by_name.values()}
+
     def snapshot(self) -> Snapshot:
         """Totals of every name that has a lease, and the hook of every wanted interface."""
         with self._lock:

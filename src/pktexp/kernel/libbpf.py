@@ -70,6 +70,8 @@ class TestRunOpts(c.Structure):
     )
 
 
+POINTER_TO_U32 = c.POINTER(c.c_uint32)
+
 # Name: (result, arguments). An int below zero and a null pointer are errors; None returns nothing.
 SIGNATURES: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "libbpf_version_string": (c.c_char_p, ()),
@@ -84,16 +86,22 @@ SIGNATURES: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "bpf_map__fd": (c.c_int, (c.c_void_p,)),
     "bpf_map__initial_value": (c.c_void_p, (c.c_void_p, c.POINTER(c.c_size_t))),
     "bpf_map__set_max_entries": (c.c_int, (c.c_void_p, c.c_uint32)),
+    "bpf_map__reuse_fd": (c.c_int, (c.c_void_p, c.c_int)),
     "bpf_map_create": (
         c.c_int,
         (c.c_int, c.c_char_p, c.c_uint32, c.c_uint32, c.c_uint32, c.c_void_p),
     ),
     "bpf_map_update_elem": (c.c_int, (c.c_int, c.c_void_p, c.c_void_p, c.c_uint64)),
+    "bpf_map_delete_elem": (c.c_int, (c.c_int, c.c_void_p)),
+    "bpf_map_lookup_batch": (c.c_int, (c.c_int, *(c.c_void_p,) * 4, POINTER_TO_U32, c.c_void_p)),
     "bpf_program__fd": (c.c_int, (c.c_void_p,)),
     "bpf_program__set_flags": (c.c_int, (c.c_void_p, c.c_uint32)),
     "bpf_program__set_log_buf": (c.c_int, (c.c_void_p, c.c_void_p, c.c_size_t)),
     "bpf_link_create": (c.c_int, (c.c_int, c.c_int, c.c_int, c.POINTER(LinkCreateOpts))),
+    "bpf_raw_tracepoint_open": (c.c_int, (c.c_char_p, c.c_int)),
     "bpf_prog_test_run_opts": (c.c_int, (c.c_int, c.POINTER(TestRunOpts))),
+    "btf__load_vmlinux_btf": (c.c_void_p, ()),
+    "btf__free": (None, (c.c_void_p,)),
     "btf__find_by_name": (c.c_int, (c.c_void_p, c.c_char_p)),
     "btf__type_by_id": (c.c_void_p, (c.c_void_p, c.c_uint32)),
     "btf__name_by_offset": (c.c_char_p, (c.c_void_p, c.c_uint32)),
