@@ -18,6 +18,8 @@
 #include "cells.h"
 #include "kernel.h"
 
+#include "members.h"
+
 enum {
 	AF_INET = 2,
 	AF_INET6 = 10,
@@ -89,16 +91,12 @@ static __always_inline int locate(const struct sk_buff *skb, const struct sock *
 	return locate_without_device(skb, receiver);
 }
 
-/*
- * How many packets of the wire a buffer stands for. Those that hang on it in a list are freed after
- * it, one by one, and then count for themselves.
- */
-static __always_inline __u32 packets_of(const struct sk_buff *skb)
+/* How many packets of the wire a buffer stands for. */
+static __always_inline __u32 packets_of(const struct skb_shared_info *shared)
 {
-	struct skb_shared_info *shared = (void *)(skb->head + skb->end);
 	__u32 segments = BPF_CORE_READ(shared, gso_segs);
 
-	return segments > 1 && !BPF_CORE_READ(shared, frag_list) ? segments : 1;
+	return segments ? segments : 1;
 }
 
 SEC("tp_btf/kfree_skb") int count_drop(__u64 *arguments)
@@ -106,9 +104,12 @@ SEC("tp_btf/kfree_skb") int count_drop(__u64 *arguments)
 	const struct sk_buff *skb = (void *)arguments[0];
 	const struct sock *receiver = NULL;
 	__u32 reason = arguments[2], interface = 0;
+	const struct skb_shared_info *shared;
 	int ifindex;
 
 	if (IS_REASON(reason, SKB_NOT_DROPPED_YET) || IS_REASON(reason, SKB_CONSUMED))
+		return 0;
+	if (is_member(skb))
 		return 0;
 	if (config.arguments > RECEIVER)
 		receiver = (void *)arguments[RECEIVER];
@@ -117,7 +118,9 @@ SEC("tp_btf/kfree_skb") int count_drop(__u64 *arguments)
 		return 0;
 	if (ifindex != NOWHERE && !(interface = interface_id(ifindex)))
 		return 0;
-	count_packets(interface, reason, packets_of(skb));
+	shared = (void *)(skb->head + skb->end);
+	expect_members(shared);
+	count_packets(interface, reason, packets_of(shared));
 	return 0;
 }
 

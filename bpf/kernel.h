@@ -54,6 +54,7 @@ struct sock {
 };
 
 struct sk_buff {
+	struct sk_buff *next;
 	struct net_device *dev;
 	struct sock *sk;
 	char cb[48];
@@ -63,9 +64,14 @@ struct sk_buff {
 	unsigned char *head;
 };
 
+typedef struct {
+	int counter;
+} atomic_t;
+
 struct skb_shared_info {
 	unsigned short gso_segs;
 	struct sk_buff *frag_list;
+	atomic_t dataref;
 };
 
 struct tcp_skb_cb {

@@ -13,6 +13,8 @@ import importlib.util
 import logging
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +112,7 @@ SIGNATURES: dict[str, tuple[Any, tuple[Any, ...]]] = {
 
 # libbpf's enum libbpf_print_level: warn, info, debug. Its info lines are ours at debug level.
 LOG_LEVELS = (logging.WARNING, logging.DEBUG, logging.DEBUG)
+QUIET_LEVELS = (logging.DEBUG,) * 3
 PRINT_CALLBACK = c.CFUNCTYPE(c.c_int, c.c_int, c.c_char_p, c.c_void_p)
 MESSAGE_SIZE = 4096
 
@@ -133,6 +136,7 @@ class Libbpf:
             function = getattr(self._dll, name)
             function.restype, function.argtypes = result, arguments
         self._print = PRINT_CALLBACK(_print_message)  # kept: C holds no reference
+        self._print_quietly = PRINT_CALLBACK(partial(_print_message, levels=QUIET_LEVELS))
         self._dll.libbpf_set_print(self._print)
 
     def __call__(self, attempted: str, name: str, *arguments: Any) -> Any:
@@ -146,6 +150,15 @@ class Libbpf:
         elif returns is not None and not result:
             raise BpfError(c.get_errno() or errno.ENOENT, attempted)
         return result
+
+    @contextmanager
+    def quiet(self) -> Iterator[None]:
+        """All that libbpf says meanwhile is for debugging: whoever calls tells of failures."""
+        self._dll.libbpf_set_print(self._print_quietly)
+        try:
+            yield
+        finally:
+            self._dll.libbpf_set_print(self._print)
 
     @property
     def version(self) -> str:
@@ -168,7 +181,9 @@ def find() -> Libbpf:
     )
 
 
-def _print_message(level: int, template: bytes, arguments: int) -> int:
+def _print_message(
+    level: int, template: bytes, arguments: int, levels: tuple[int, ...] = LOG_LEVELS
+) -> int:
     """Log a message of libbpf's. An exception here would be lost and a garbage int returned."""
     try:
         buffer = c.create_string_buffer(MESSAGE_SIZE)
@@ -176,7 +191,7 @@ def _print_message(level: int, template: bytes, arguments: int) -> int:
             buffer, c.c_size_t(MESSAGE_SIZE), c.c_char_p(template), c.c_void_p(arguments)
         )
         text = buffer.value.decode(errors="replace").removeprefix("libbpf: ").rstrip()
-        log.log(LOG_LEVELS[min(level, 2)], "%s", text)
+        log.log(levels[min(level, 2)], "%s", text)
     except Exception:
         log.debug("a message of libbpf could not be shown", exc_info=True)
     return 0

@@ -149,9 +149,11 @@ def start(lib: Libbpf, datapath: Datapath, tracepoint: Tracepoint) -> Tracing | 
         return None
     cells = max(CELLS_PER_SLOT * datapath.options.slots, LEAST_CELLS)
     try:
-        return Tracing(lib, datapath, tracepoint, arguments, cells)
+        with lib.quiet():
+            return Tracing(lib, datapath, tracepoint, arguments, cells)
     except BpfError as error:
         log.warning("%s are not counted: %s", tracepoint.what, error)
+        log.debug("the verifier's log:\n%s", getattr(error, "log", ""))
         return None
 
 
