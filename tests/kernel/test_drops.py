@@ -154,26 +154,6 @@ def test_a_packet_without_a_route_is_counted_at_no_interface(sides: Sides) -> No
         assert found == {("", "ip_outnoroutes"): b.statistic("IpOutNoRoutes")}
 
 
-def test_another_namespaces_interface_of_the_same_index_is_not_counted(
-    sides: Sides, namespaces: Make
-) -> None:
-    here = namespaces()
-    connect(namespaces(), here, "vx", "vy")
-    a, b = sides
-    index = b.namespace.link("vb")["ifindex"]
-    assert here.link("vy")["ifindex"] == index
-    with serving(here) as service, serving(b.namespace) as control:
-        service.wait_until_attached("vy")
-        control.wait_until_attached("vb")
-        knock(a, 999, 5)
-        errors = fill(a, b, 1000, 50)
-        with pytest.raises(ConnectionRefusedError):
-            a.open(socket.SOCK_STREAM).connect((B, 999))
-        assert sum(drops_when(control, "vb", 6 + errors).values()) == 6 + errors
-        assert drops(service.page(), "vy") == {}
-        assert drops(service.page(), "") == {}
-
-
 def test_what_is_taken_or_is_no_packet_adds_nothing(sides: Sides) -> None:
     a, b = sides
     with serving(b.namespace) as service:
@@ -192,13 +172,3 @@ def test_what_is_taken_or_is_no_packet_adds_nothing(sides: Sides) -> None:
         page = service.page()
     assert drops(page, "vb") == drops(page, "") == {}
     assert total(page, "pktexp_drop_misses_total") == 0
-
-
-def test_interfaces_that_are_not_wanted_are_not_counted(sides: Sides) -> None:
-    a, b = sides
-    with serving(b.namespace, "--exclude-interfaces", "lo") as service:
-        service.wait_until_attached("vb")
-        knock(b, 999, 5, to="127.0.0.1")
-        knock(a, 999, 2)
-        drops_when(service, "vb", 2)
-        assert drops(service.page()) == {("vb", "no_socket"): 2}

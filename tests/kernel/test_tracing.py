@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 from collections.abc import Callable, Iterator
 from typing import Any, cast
 
@@ -12,6 +13,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from pktexp.dropmetrics import DropCollector
 from pktexp.kernel import drops as kernel_drops
+from pktexp.kernel import probes
 from pktexp.kernel.counters import InterfaceTable
 from pktexp.kernel.datapath import Datapath, DatapathOptions
 from pktexp.kernel.libbpf import Libbpf
@@ -123,6 +125,14 @@ def test_reasons_have_the_names_that_bpftool_shows(lib: Libbpf) -> None:
     reasons = {n: name for n, name in shown.items() if name.startswith("SKB_DROP_REASON_")}
     assert {n: f"SKB_DROP_REASON_{names[n].upper()}" for n in reasons} == reasons
     assert "SKB_DROP_REASON_NO_SOCKET" in reasons.values()
+
+
+@pytest.mark.parametrize("name", ["kfree_skb", "tcp_retransmit_skb"])
+def test_a_tracepoint_has_the_arguments_that_bpftool_shows(lib: Libbpf, name: str) -> None:
+    types = run("bpftool", "btf", "dump", "file", "/sys/kernel/btf/vmlinux", "format", "c")
+    found = re.search(rf"\(\*btf_trace_{name}\)\(void \*, (.*)\);", types)
+    assert found
+    assert probes.tracepoint_arguments(lib, name) == len(found[1].split(","))
 
 
 def test_a_reason_that_the_kernel_has_no_name_for_is_a_number(lib: Libbpf) -> None:

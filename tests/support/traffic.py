@@ -22,9 +22,9 @@ class Side:
         self.namespace = namespace
         self._stack = stack
 
-    def open(self, kind: int = socket.SOCK_DGRAM, family: int = socket.AF_INET) -> socket.socket:
+    def open(self, kind: int = socket.SOCK_DGRAM) -> socket.socket:
         with self.namespace.entered():
-            return self.keep(socket.socket(family, kind))
+            return self.keep(socket.socket(socket.AF_INET, kind))
 
     def keep(self, made: socket.socket) -> socket.socket:
         """Closed at the end."""
