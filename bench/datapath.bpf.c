@@ -44,18 +44,24 @@ struct {
 } perf SEC(".maps");
 
 /* What all that follow share: a flow as the real program has it. */
-static __always_inline enum unparsed pick_and_parse(struct xdp_md *ctx, struct flow_record *flow)
+static __always_inline enum unparsed pick_and_parse(struct xdp_md *ctx, struct flow_record *flow,
+						    struct packet *p)
 {
+	enum unparsed reason;
 	struct cursor c;
 
 	barrier_var(flow);
+	barrier_var(p);
 	pick(ctx);
-	c.pos = (void *)(long)ctx->data;
+	c.start = c.pos = (void *)(long)ctx->data;
 	c.end = (void *)(long)ctx->data_end;
-	flow->packets = 1;
+	c.copied = false;
+	flow->packets = p->segments = 1;
 	flow->bytes = frame_bytes(ctx);
 	flow->interface = 1;
-	return parse(&c, flow, LINK_ETHERNET);
+	reason = parse(&c, flow, p, LINK_ETHERNET);
+	barrier_var(reason);
+	return reason;
 }
 
 static __always_inline void add_to_map(void *map, struct flow_record *flow)
@@ -71,7 +77,7 @@ static __always_inline void add_to_map(void *map, struct flow_record *flow)
 
 	found = bpf_map_lookup_elem(map, &key);
 	if (found)
-		add_tally(found, flow->bytes, map == &lru_hash); /* which CPUs share */
+		add_tally(found, 1, flow->bytes, map == &lru_hash); /* which CPUs share */
 	else
 		bpf_map_update_elem(map, &key, &first, BPF_ANY);
 }
@@ -85,41 +91,38 @@ SEC("xdp.frags") int empty(struct xdp_md *ctx)
 SEC("xdp.frags") int parse_only(struct xdp_md *ctx)
 {
 	struct flow_record flow = {};
-	enum unparsed reason = pick_and_parse(ctx, &flow);
+	struct packet p = {};
 
-	barrier_var(reason);
+	pick_and_parse(ctx, &flow, &p);
 	return XDP_PASS;
 }
 
 /* The real program: counters only, packet events, or flow cache, as it is configured. */
 SEC("xdp.frags") int pktexp(struct xdp_md *ctx)
 {
-	struct cursor c;
-
 	pick(ctx);
-	c.pos = (void *)(long)ctx->data;
-	c.end = (void *)(long)ctx->data_end;
-	account(&c, ctx->ingress_ifindex, frame_bytes(ctx), DIRECTION_INGRESS);
-	return XDP_PASS;
+	return count_frame(ctx);
 }
 
 SEC("xdp.frags") int count_percpu(struct xdp_md *ctx)
 {
 	struct flow_record flow = {};
-	enum unparsed reason = pick_and_parse(ctx, &flow);
+	struct packet p = {};
+	enum unparsed reason = pick_and_parse(ctx, &flow, &p);
 	__u32 key = 0;
-	struct interface_counters *to = bpf_map_lookup_elem(&percpu_counters, &key);
+	struct place at = {.counters = bpf_map_lookup_elem(&percpu_counters, &key)};
 
-	if (to)
-		count(to, &flow, reason, false);
+	if (at.counters)
+		count_packet(&at, &flow, &p, 1, reason);
 	return XDP_PASS;
 }
 
 SEC("xdp.frags") int hash_percpu(struct xdp_md *ctx)
 {
 	struct flow_record flow = {};
+	struct packet p = {};
 
-	pick_and_parse(ctx, &flow);
+	pick_and_parse(ctx, &flow, &p);
 	add_to_map(&percpu_hash, &flow);
 	return XDP_PASS;
 }
@@ -127,8 +130,9 @@ SEC("xdp.frags") int hash_percpu(struct xdp_md *ctx)
 SEC("xdp.frags") int hash_lru(struct xdp_md *ctx)
 {
 	struct flow_record flow = {};
+	struct packet p = {};
 
-	pick_and_parse(ctx, &flow);
+	pick_and_parse(ctx, &flow, &p);
 	add_to_map(&lru_hash, &flow);
 	return XDP_PASS;
 }
@@ -136,8 +140,9 @@ SEC("xdp.frags") int hash_lru(struct xdp_md *ctx)
 SEC("xdp.frags") int perf_event(struct xdp_md *ctx)
 {
 	struct flow_record flow = {};
+	struct packet p = {};
 
-	pick_and_parse(ctx, &flow);
+	pick_and_parse(ctx, &flow, &p);
 	bpf_perf_event_output(ctx, &perf, BPF_F_CURRENT_CPU, &flow, sizeof(flow));
 	return XDP_PASS;
 }

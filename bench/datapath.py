@@ -26,9 +26,10 @@ import report
 from pktexp.kernel import libbpf
 from pktexp.kernel.counters import Counters, InterfaceTable
 from pktexp.kernel.datapath import Datapath, DatapathOptions
+from pktexp.kernel.enums import LinkType
 from pktexp.kernel.libbpf import Libbpf
 from pktexp.kernel.object import BpfObject
-from pktexp.kernel.records import LinkType, Records
+from pktexp.kernel.records import Records
 from pktexp.kernel.testrun import run_program
 from readers import perf_reader, ring_reader
 from support.datapath import LOOPBACK, SLOT, build
@@ -84,7 +85,7 @@ def configured(
         counters = Counters(datapath.counters)
 
         def lost() -> int:
-            return int(counters.read(np.array([SLOT]))["lost"]["packets"][0])
+            return int(counters.read(np.array([SLOT]))["lost"]["packets"].sum())
 
         with ExitStack() as stack:
             if datapath.rings:
@@ -102,7 +103,7 @@ def alternatives(lib: Libbpf, path: Path, cpu: int) -> Iterator[list[Program]]:
     try:
         for name in ("percpu_hash", "lru_hash"):
             loaded.resize(name, HASH_ENTRIES)
-        loaded.load("empty")
+        loaded.load(["empty"])
         sequence = flows.view(loaded)
         with perf_reader(loaded.map_fd("perf"), cpu) as lost:
             names = {

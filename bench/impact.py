@@ -44,7 +44,14 @@ FULL = {"rounds": 10, "seconds": 2, "requests": 20_000}
 QUICK = {"rounds": 1, "seconds": 1, "requests": 100}
 
 PROGRAMS = {"xdp-native": "pass_xdp", "xdp-generic": "pass_xdp", "tcx-ingress": "pass_tcx"}
-SERVICES = (("--flows", "off"), ("--events", "packet"), ())
+SERVICES = (
+    ("--flows", "off"),
+    ("--events", "packet"),
+    ("--no-egress",),
+    ("--ingress", "xdp-generic"),
+    ("--ingress", "xdp-native"),
+    (),
+)
 HEADER = ("case", "hook", "TCP Gbit/s", "min-max", "ratio", "latency µs", "p99 µs", "ratio")
 
 
@@ -70,7 +77,7 @@ def loaded() -> Iterator[BpfObject]:
     with tempfile.TemporaryDirectory() as folder:
         built = build(SOURCE, Path(folder))
         with closing(BpfObject(libbpf.find(), built)) as programs:
-            programs.load("pass_xdp")
+            programs.load(["pass_xdp"])
             yield programs
 
 

@@ -56,9 +56,10 @@ class Case:
     flows: int
 
     def shown(self, page: str) -> bool:
-        """Whether the page shows all of it, and every interface at the native hook."""
+        """Whether the page shows all of it, and every interface's hook at ingress."""
         lines = page.splitlines()
-        hooked = [x for x in lines if x.startswith('pktexp_interface_attached{hook="xdp-native"')]
+        attached = [x for x in lines if x.startswith("pktexp_interface_attached{")]
+        hooked = [x for x in attached if 'hook="tcx-ingress"' in x]
         flows = [x for x in lines if x.startswith("pktexp_flow_packets_total{")]
         named = [x for x in flows if 'source="other"' not in x]
         return (len(hooked), len(named)) == (self.interfaces, self.flows)

@@ -139,14 +139,14 @@ def prepared() -> Iterator[tuple[Namespace, Namespace, BpfObject]]:
         with a.entered():
             out = socket.if_nametoindex("va")
         sender.set_constants(".rodata.out", np.uint32(out).tobytes())
-        sender.load("send_out")
+        sender.load(["send_out"])
         yield a, b, sender
 
 
 @contextmanager
 def counting(b: Namespace, *options: str) -> Iterator[Service]:
-    """Pktexp on the receiving end."""
-    with serving(b, "--interfaces", "vb", *options) as service:
+    """Pktexp on the receiving end, at the hook that redirected frames reach."""
+    with serving(b, "--interfaces", "vb", "--ingress", "xdp-native", *options) as service:
         service.wait_until_attached("vb")
         yield service
 
@@ -179,7 +179,8 @@ def measure(case: Case, sender: Sender, b: Namespace, seconds: float) -> Run:
         after = service.page()
 
     def grown(name: str) -> int:
-        return total(after, name, interface="vb") - total(before, name, interface="vb")
+        site = {"interface": "vb", "direction": "ingress"}
+        return total(after, name, **site) - total(before, name, **site)
 
     lost = grown("pktexp_event_lost_packets_total") / received
     difference = grown("pktexp_packets_total") - received

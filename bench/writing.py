@@ -18,6 +18,7 @@ from pktexp import labels
 from pktexp.flowpage import FAMILIES, FlowPage
 from pktexp.flows import FlowTable
 from pktexp.interfaces import Interfaces, Snapshot
+from pktexp.kernel.enums import Direction
 from pktexp.kernel.records import INTERFACE_COUNTERS, RING_RECORD
 from pktexp.leases import Lease
 
@@ -28,13 +29,14 @@ NAMES = ("interface", "direction", "protocol", "source", "dest")
 class OneInterface:
     """What a FlowPage asks of Interfaces."""
 
-    def lease_ids(self) -> list[int]:
+    def lease_names(self) -> dict[int, str]:
         """The only one."""
-        return [ID]
+        return {ID: "eth0"}
 
     def snapshot(self) -> Snapshot:
         """Nothing lost."""
-        return Snapshot([Lease("eth0", ID, 0)], np.zeros(1, INTERFACE_COUNTERS), {})
+        totals = np.zeros((1, len(Direction)), INTERFACE_COUNTERS)
+        return Snapshot([Lease("eth0", ID, 0)], totals, tuple(Direction), {})
 
 
 class Library(Collector):

@@ -16,7 +16,7 @@ struct {
 } interfaces SEC(".maps");
 
 /*
- * Counters, a row of slots for each CPU: mapped, so that a scrape reads them without a system call,
+ * Counters by CPU, slot and direction: mapped, so that a scrape reads them without a system call,
  * and sized by the CPUs that are there (a PERCPU_ARRAY takes memory for every possible one). A CPU
  * that comes online later adds to the last row, which all such CPUs share, with atomics.
  */
@@ -42,13 +42,31 @@ static __always_inline struct interface_entry *find_interface(__u32 ifindex)
 	return NULL;
 }
 
-/* This CPU's row, and whether it is shared with others. */
-static __always_inline __u32 counter_row(bool *shared)
-{
-	__u32 cpu = bpf_get_smp_processor_id();
+/* Where a packet's counters are. */
+struct place {
+	struct interface_counters *counters;
+	__u32 id; /* of the interface's lease */
+	__u32 link_type;
+	__u32 row;   /* this CPU's */
+	bool shared; /* with other CPUs */
+};
 
-	*shared = cpu >= config.counter_rows - 1;
-	return *shared ? config.counter_rows - 1 : cpu;
+/* False for an interface that is not counted. */
+static __always_inline bool find_place(struct place *place, __u32 ifindex, enum direction direction)
+{
+	struct interface_entry *interface = find_interface(ifindex);
+	__u32 cpu = bpf_get_smp_processor_id(), last = config.counter_rows - 1, key;
+
+	if (!interface)
+		return false;
+	place->id = interface->id;
+	place->link_type = interface->link_type;
+	place->shared = cpu >= last;
+	place->row = place->shared ? last : cpu;
+	key = place->row * config.slots + (place->id & (config.slots - 1));
+	key = key * DIRECTION_COUNT + direction;
+	place->counters = bpf_map_lookup_elem(&counters, &key);
+	return place->counters;
 }
 
 static __always_inline void add(__u64 *counter, __u64 n, bool shared)
@@ -59,9 +77,9 @@ static __always_inline void add(__u64 *counter, __u64 n, bool shared)
 		*counter += n;
 }
 
-static __always_inline void add_tally(struct tally *tally, __u64 bytes, bool shared)
+static __always_inline void add_tally(struct tally *tally, __u64 packets, __u64 bytes, bool shared)
 {
-	add(&tally->packets, 1, shared);
+	add(&tally->packets, packets, shared);
 	add(&tally->bytes, bytes, shared);
 }
 
@@ -92,21 +110,67 @@ static __always_inline __u32 size_bucket(__u64 bytes)
 	return bytes <= SIZE_BOUND_9 ? 9 : 10;
 }
 
-static __always_inline void count(struct interface_counters *to, const struct flow_record *flow,
-				  enum unparsed reason, bool shared)
+static __always_inline void count_size(struct interface_counters *to, __u32 packet_class,
+				       __u64 packets, __u64 bytes, bool shared)
 {
-	__u32 packet_class = flow->packet_class, bucket;
+	__u32 bucket = size_group_of[packet_class] * SIZE_BUCKETS + size_bucket(bytes);
 
-	/* Both bounds always hold. The compiler knows; the verifier has to be shown. */
+	/* The bound always holds. The compiler knows; the verifier has to be shown. */
+	if (bucket < SIZE_GROUP_COUNT * SIZE_BUCKETS)
+		add(&to->sizes[bucket], packets, shared);
+}
+
+static __always_inline void count_sizes(struct interface_counters *to, __u32 packet_class,
+					const struct packet *p, __u32 segments, __u64 bytes,
+					bool shared)
+{
+	__u64 full = segments - 1;
+
+	if (full)
+		count_size(to, packet_class, full, p->segment_bytes, shared);
+	count_size(to, packet_class, 1, full ? bytes - full * p->segment_bytes : bytes, shared);
+}
+
+/* Adds to a counter for each bit that is set; few packets have any. */
+static __always_inline void count_bits(__u64 *counters, __u32 bits, __u32 count, __u64 packets,
+				       bool shared)
+{
+	for (__u32 i = 0; i < count; i++)
+		if (bits & 1U << i)
+			add(&counters[i], packets, shared);
+}
+
+static __always_inline void count_icmp_type(struct interface_counters *to, __u32 type, bool shared)
+{
+	barrier_var(type); /* as in count_size */
+	if (type < ICMP_TYPE_COUNT)
+		add(&to->icmp_types[type], 1, shared);
+}
+
+static __always_inline void count_unparsed(struct interface_counters *to, __u32 reason, bool shared)
+{
+	barrier_var(reason); /* as in count_size */
+	if (reason < UNPARSED_COUNT)
+		add(&to->unparsed[reason], 1, shared);
+}
+
+static __always_inline void count(struct interface_counters *to, const struct flow_record *flow,
+				  const struct packet *p, __u32 segments, enum unparsed reason,
+				  bool shared)
+{
+	__u32 packet_class = flow->packet_class;
+
 	barrier_var(packet_class);
 	if (packet_class >= CLASS_COUNT)
 		return;
-	add_tally(&to->classes[packet_class], flow->bytes, shared);
-	bucket = size_group_of[packet_class] * SIZE_BUCKETS + size_bucket(flow->bytes);
-	if (bucket < SIZE_GROUP_COUNT * SIZE_BUCKETS)
-		add(&to->sizes[bucket], 1, shared);
-	if (reason && reason < UNPARSED_COUNT)
-		add(&to->unparsed[reason], 1, shared);
+	add_tally(&to->classes[packet_class], segments, flow->bytes, shared);
+	count_sizes(to, packet_class, p, segments, flow->bytes, shared);
+	if (p->traits)
+		count_bits(to->traits, p->traits, TRAIT_COUNT, segments, shared);
+	if (p->icmp_type)
+		count_icmp_type(to, p->icmp_type, shared);
+	if (reason)
+		count_unparsed(to, reason, shared);
 }
 
 #endif

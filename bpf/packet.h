@@ -19,6 +19,8 @@ enum link_type {
 
 enum direction {
 	DIRECTION_INGRESS = 0,
+	DIRECTION_EGRESS = 1,
+	DIRECTION_COUNT = 2,
 };
 
 /*
@@ -95,11 +97,93 @@ enum unparsed {
 	UNPARSED_BAD_HEADER = 4,
 	UNPARSED_VLAN_DEPTH = 5,
 	UNPARSED_EXTENSION_DEPTH = 6,
-	UNPARSED_COUNT = 7,
+	UNPARSED_TRUNCATED_TUNNEL = 7,
+	UNPARSED_COUNT = 8,
+};
+
+/*
+ * Combinations of TCP flags (RFC 9293, 3.1; RFC 3168) that are common, and so are counted as one.
+ * Of others each flag is counted by itself.
+ */
+enum tcp_combination {
+	TCP_COMBINATION_0 = 0x10,  /* ACK */
+	TCP_COMBINATION_1 = 0x18,  /* PSH ACK */
+	TCP_COMBINATION_2 = 0x02,  /* SYN */
+	TCP_COMBINATION_3 = 0x12,  /* SYN ACK */
+	TCP_COMBINATION_4 = 0x11,  /* FIN ACK */
+	TCP_COMBINATION_5 = 0x19,  /* FIN PSH ACK */
+	TCP_COMBINATION_6 = 0x04,  /* RST */
+	TCP_COMBINATION_7 = 0x14,  /* RST ACK */
+	TCP_COMBINATION_8 = 0x50,  /* ACK ECE */
+	TCP_COMBINATION_9 = 0x90,  /* ACK CWR */
+	TCP_COMBINATION_10 = 0xc2, /* SYN ECE CWR */
+	TCP_COMBINATION_11 = 0x52, /* SYN ACK ECE */
+};
+
+/* Types of ICMP messages (IANA), those of ICMPv6 from ICMPV6_TYPE_OTHER on. */
+enum icmp_type {
+	ICMP_TYPE_NONE = 0, /* no such message */
+	ICMP_TYPE_OTHER = 1,
+	ICMP_TYPE_ECHO_REPLY = 2,
+	ICMP_TYPE_UNREACHABLE = 3,
+	ICMP_TYPE_SOURCE_QUENCH = 4,
+	ICMP_TYPE_REDIRECT = 5,
+	ICMP_TYPE_ECHO_REQUEST = 6,
+	ICMP_TYPE_ROUTER_ADVERTISEMENT = 7,
+	ICMP_TYPE_ROUTER_SOLICITATION = 8,
+	ICMP_TYPE_TIME_EXCEEDED = 9,
+	ICMP_TYPE_PARAMETER_PROBLEM = 10,
+	ICMP_TYPE_TIMESTAMP_REQUEST = 11,
+	ICMP_TYPE_TIMESTAMP_REPLY = 12,
+	ICMPV6_TYPE_OTHER = 13,
+	ICMPV6_TYPE_UNREACHABLE = 14,
+	ICMPV6_TYPE_PACKET_TOO_BIG = 15,
+	ICMPV6_TYPE_TIME_EXCEEDED = 16,
+	ICMPV6_TYPE_PARAMETER_PROBLEM = 17,
+	ICMPV6_TYPE_ECHO_REQUEST = 18,
+	ICMPV6_TYPE_ECHO_REPLY = 19,
+	ICMPV6_TYPE_LISTENER_QUERY = 20,
+	ICMPV6_TYPE_LISTENER_REPORT = 21,
+	ICMPV6_TYPE_LISTENER_DONE = 22,
+	ICMPV6_TYPE_ROUTER_SOLICITATION = 23,
+	ICMPV6_TYPE_ROUTER_ADVERTISEMENT = 24,
+	ICMPV6_TYPE_NEIGHBOR_SOLICITATION = 25,
+	ICMPV6_TYPE_NEIGHBOR_ADVERTISEMENT = 26,
+	ICMPV6_TYPE_REDIRECT = 27,
+	ICMPV6_TYPE_LISTENER_REPORT_V2 = 28,
+	ICMP_TYPE_COUNT = 29,
+};
+
+/* What few packets are, beside their class; a packet may be several. */
+enum trait {
+	TRAIT_GROUP = 0, /* broadcast or multicast, by the destination's first byte */
+	TRAIT_BROADCAST = 1,
+	TRAIT_FRAGMENT = 2,
+	TRAIT_ECN_MARKED = 3, /* congestion experienced (RFC 3168, 5) */
+	TRAIT_COUNT = 4,
+};
+
+/* Packets that carry others. */
+enum tunnel {
+	TUNNEL_VXLAN = 0,
+	TUNNEL_GENEVE = 1,
+	TUNNEL_GTPU = 2,
+	TUNNEL_GRE = 3,
+	TUNNEL_IPIP = 4,       /* IPv4 in IPv4 */
+	TUNNEL_SIXIN4 = 5,     /* IPv6 in IPv4 */
+	TUNNEL_IP_IN_IPV6 = 6, /* either in IPv6 */
+	TUNNEL_MPLS = 7,
+	TUNNEL_PPPOE = 8,
+	TUNNEL_COUNT = 9,
 };
 
 enum limit {
 	SIZE_BUCKETS = 11,
+	TCP_FLAGS = 8,
+	TCP_COMBINATIONS = 12,
+	MAX_TUNNELS = 3,
+	MAX_MPLS_LABELS = 8,
+	MAX_GTPU_EXTENSIONS = 4,
 	MAX_VLAN_TAGS = 4,
 	MAX_EXTENSION_HEADERS = 8,
 	INTERFACE_WAYS = 4,
@@ -114,9 +198,12 @@ struct config {
 	__u32 rings;	    /* ring buffers; CPUs are dealt out over them */
 	__u32 wakeup_bytes; /* unread bytes in a ring that are worth waking its reader */
 	__u32 flow_sets;    /* of the flow cache, a CPU and half; 0: each packet is an event */
+	__u32 decap;	    /* tunnels whose inside tells flows apart: a bit each, by enum tunnel */
+	__u16 ephemeral[2]; /* first and last port that the kernel gives to clients */
 	__u8 events;	    /* send flow_record records */
 	__u8 ports;	    /* ports tell flows apart */
-	__u8 _pad[2];
+	__u8 services;	    /* ports of the serving side alone do */
+	__u8 _pad;
 	__u64 hash_seed[HASH_SEEDS]; /* random, so that nobody can aim flows at one set */
 	__u64 hash_multiplier;	     /* random and odd */
 };
@@ -145,6 +232,11 @@ struct interface_counters {
 	struct tally classes[CLASS_COUNT];
 	__u64 sizes[SIZE_GROUP_COUNT * SIZE_BUCKETS];
 	__u64 unparsed[UNPARSED_COUNT];
+	__u64 tcp_combinations[TCP_COMBINATIONS];
+	__u64 tcp_flags[TCP_FLAGS]; /* of packets with other combinations, by bit */
+	__u64 icmp_types[ICMP_TYPE_COUNT];
+	__u64 traits[TRAIT_COUNT];
+	__u64 tunnels[TUNNEL_COUNT];
 	struct tally lost; /* events that found no room in their ring */
 };
 
@@ -156,7 +248,7 @@ struct flow_record {
 	__u64 saddr[2];
 	__u64 daddr[2];
 	__u32 interface;   /* interface_entry.id */
-	__u32 ports;	   /* source, dest: two bytes each */
+	__u32 ports;	   /* source, dest: two bytes each; 0 where none tells flows apart */
 	__u8 packet_class; /* enum packet_class */
 	__u8 direction;	   /* enum direction */
 	__u8 tcp_flags;	   /* of all packets, OR-ed (RFC 9293, 3.1) */

@@ -6,51 +6,22 @@ import asyncio
 import logging
 import mmap
 import sys
-from collections.abc import Callable
-from typing import Any, TypeVar
+from pathlib import Path
+from typing import Any
 
 import click
 import uvloop
 
-from pktexp import __version__, logs
+from pktexp import __version__, logs, options
 from pktexp.errors import PktexpError
+from pktexp.kernel.enums import Tunnel
+from pktexp.kernel.hooks import IngressMode
 from pktexp.kernel.libbpf import VerifierError
+from pktexp.options import PowerOfTwo, option
 from pktexp.service import serve as run_service
-from pktexp.settings import EventMode, FlowMode, Settings
+from pktexp.settings import EventMode, FlowMode, Format, Settings
 
 log = logging.getLogger(__name__)
-
-F = TypeVar("F", bound=Callable[..., Any])
-
-
-class PowerOfTwo(click.ParamType[int]):
-    """A power of two within bounds, as the kernel wants a ring's size."""
-
-    name = "bytes"
-
-    def __init__(self, least: int, most: int) -> None:
-        self.least = least
-        self.most = most
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> int:
-        """The number; click's usage error if it is none of these."""
-        try:
-            number = int(value)
-        except ValueError:
-            self.fail(f"'{value}' is not a number", param, ctx)
-        if not self.least <= number <= self.most or number & (number - 1):
-            self.fail(
-                f"{number} is not a power of two from {self.least} to {self.most}", param, ctx
-            )
-        return number
-
-
-def option(flag: str, *old_names: str, **settings: Any) -> Callable[[F], F]:
-    """An option with its PKTEXP_ variable, and the original tool's names after it."""
-    name = "PKTEXP_" + flag.lstrip("-").replace("-", "_").upper()
-    return click.option(
-        flag, envvar=[name, *old_names], show_default=True, show_envvar=True, **settings
-    )
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -71,18 +42,19 @@ def cli() -> None:
 @option(
     "--max-interfaces",
     type=PowerOfTwo(16, 1 << 16),
-    default=1024,
+    default=512,
     help="Interfaces that can be counted at one time.",
 )
 @option(
-    "--flows",
-    type=click.Choice([mode.value for mode in FlowMode], case_sensitive=False),
-    default=FlowMode.HOSTS.value,
-    help="What tells one flow from another.",
+    "--ingress",
+    type=click.Choice([mode.value for mode in IngressMode], case_sensitive=False),
+    default=IngressMode.AUTO.value,
+    help="Hook for what comes in; auto: native XDP where hardware is behind, else TCX.",
 )
-@option(
-    "--max-flows", type=click.IntRange(1, 100_000), default=1000, help="Flows shown one by one."
-)
+@option("--egress/--no-egress", default=True, help="Count what goes out.")
+@options.decap
+@options.flows
+@options.max_flows
 @option(
     "--events",
     type=click.Choice([mode.value for mode in EventMode], case_sensitive=False),
@@ -102,22 +74,57 @@ def cli() -> None:
     default=8 << 20,
     help="Size of a ring buffer.",
 )
-@option(
-    "--log-level",
-    type=click.Choice(logs.LEVELS, case_sensitive=False),
-    default="info",
-    help="Least severe to show.",
-)
-@option(
-    "--log-format",
-    type=click.Choice(logs.FORMATS, case_sensitive=False),
-    default="text",
-    help="Form of log lines.",
-)
-def serve(log_level: str, log_format: str, flows: str, events: str, **values: Any) -> None:
+@options.log_level
+@options.log_format
+def serve(log_level: str, log_format: str, **values: Any) -> None:
     """Attach to the interfaces and serve /metrics until told to stop."""
     logs.configure(log_level, log_format)
-    uvloop.run(run_service(Settings(flows=FlowMode(flows), events=EventMode(events), **values)))
+    for name, kind in (("flows", FlowMode), ("events", EventMode), ("ingress", IngressMode)):
+        values[name] = kind(values[name])
+    uvloop.run(run_service(Settings(**values)))
+
+
+@cli.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@options.decap
+@options.flows
+@options.max_flows
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice([form.value for form in Format], case_sensitive=False),
+    default=Format.PROMETHEUS.value,
+    show_default=True,
+    help="The whole page, or the flows alone.",
+)
+@options.log_level
+@options.log_format
+def replay(
+    file: Path,
+    log_level: str,
+    log_format: str,
+    decap: frozenset[Tunnel],
+    flows: str,
+    max_flows: int,
+    form: str,
+) -> None:
+    """Count the packets of a capture, as if an interface had received them, and show the metrics.
+
+    Reads pcap and pcapng, also gzip'd. Attaches to nothing, and touches no interface.
+    """
+    # Imported here, as `serve` needs none of it.
+    from pktexp.replay import replay as run_replay  # noqa: PLC0415
+    from pktexp.report import report  # noqa: PLC0415
+
+    if flows == FlowMode.OFF and form != Format.PROMETHEUS:
+        raise click.UsageError(f"--format {form} shows flows, and --flows off leaves none")
+    logs.configure(log_level, log_format)
+    replayed = run_replay(file, FlowMode(flows), decap)
+    click.echo(report(replayed, Format(form), max_flows), nl=False)
+    for reason, packets in replayed.left_out.items():
+        log.warning("%d packets left out: %s", packets, reason)
+    if replayed.error:
+        raise replayed.error
 
 
 def main() -> None:

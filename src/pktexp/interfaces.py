@@ -7,8 +7,6 @@ counters (kernel/counters.py), whose slots are let to names (leases.py); metrics
 from __future__ import annotations
 
 import asyncio
-import errno
-import fnmatch
 import logging
 import threading
 import time
@@ -19,9 +17,13 @@ import numpy as np
 
 from pktexp.kernel.counters import Counters, InterfaceTable
 from pktexp.kernel.datapath import Datapath
-from pktexp.kernel.links import Link, LinkMonitor
+from pktexp.kernel.enums import Direction
+from pktexp.kernel.hooks import IngressMode
+from pktexp.kernel.linkinfo import Link
+from pktexp.kernel.links import LinkMonitor
 from pktexp.kernel.records import Records
 from pktexp.leases import Lease, Leases
+from pktexp.namefilter import NameFilter
 from pktexp.tasks import to_its_end
 from pktexp.wakeup import Wakeup
 
@@ -31,53 +33,45 @@ TIDY = 60.0  # seconds between looks at leases that have run out
 NO_HOOK = "none"
 
 
-class NameFilter:
-    """Which interfaces are wanted, by globs over their names."""
-
-    def __init__(self, include: Sequence[str] = (), exclude: Sequence[str] = ()) -> None:
-        """No `include` means every interface."""
-        self.include = tuple(include)
-        self.exclude = tuple(exclude)
-
-    def __call__(self, name: str) -> bool:
-        """Whether an interface of this name is wanted."""
-        wanted = not self.include or _any_match(name, self.include)
-        return wanted and not _any_match(name, self.exclude)
-
-    def idle(self, names: Sequence[str]) -> list[str]:
-        """Globs of either kind that match none of `names`."""
-        return [g for g in self.include + self.exclude if not fnmatch.filter(names, g)]
-
-
-def _any_match(name: str, globs: Sequence[str]) -> bool:
-    return any(fnmatch.fnmatchcase(name, glob) for glob in globs)
-
-
 @dataclass
 class Attachment:
-    """An interface that should be counted; `hook` is NO_HOOK where that failed."""
+    """An interface that should be counted; `hooks` lacks the directions where that failed."""
 
     link: Link
-    hook: str
+    hooks: dict[Direction, str]
     lease: Lease | None
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """All interfaces at one moment: `totals[i]` (INTERFACE_COUNTERS) belongs to `leases[i]`."""
+    """All interfaces at one moment.
+
+    `totals[i, d]` (INTERFACE_COUNTERS) belongs to `leases[i]` and direction d, of those that are
+    counted; `hooks[name, d]` is NO_HOOK where none could be had.
+    """
 
     leases: list[Lease]
     totals: Records
-    hooks: dict[str, str]
+    directions: Sequence[Direction]
+    hooks: dict[tuple[str, Direction], str]
 
 
 class Interfaces:
     """Attached to what is wanted, live. `attach_failures` and `follow_failures` only grow."""
 
-    def __init__(self, datapath: Datapath, monitor: LinkMonitor, wanted: NameFilter) -> None:
+    def __init__(
+        self,
+        datapath: Datapath,
+        monitor: LinkMonitor,
+        wanted: NameFilter,
+        ingress: IngressMode = IngressMode.AUTO,
+        directions: Sequence[Direction] = tuple(Direction),
+    ) -> None:
         self._hooks = datapath.hooks
         self._monitor = monitor
         self._wanted = wanted
+        self._ingress = ingress
+        self._directions = directions
         self._table = InterfaceTable(datapath.interfaces)
         self._counters = Counters(datapath.counters)
         self._leases = Leases(self._counters)
@@ -137,46 +131,51 @@ class Interfaces:
     def _follow_link(self, link: Link) -> None:
         known = self._attached.get(link.ifindex)
         if known is None:
-            self._attach(link)
+            self._attach(link, {})
         elif known.link != link:
-            if known.lease is None:
-                self._attach(link)  # it failed before; what has changed may be why
+            if known.lease is None or len(known.hooks) < len(self._directions):
+                self._attach(link, known.hooks)  # it failed before; what has changed may be why
             elif known.link.name != link.name:
                 self._rename(link, known)
             known.link = link
 
-    def _attach(self, link: Link) -> None:
-        try:
-            hook, fallback = self._hooks.attach(link.ifindex)
-        except OSError as error:
-            self._refuse(link, f"{error}{_attach_hint(error)}")
-            return
-        if not self._enter(link, hook):
+    def _attach(self, link: Link, hooks: dict[Direction, str]) -> None:
+        """Attach in those directions where there is no hook yet."""
+        first = link.ifindex not in self._attached
+        had, refusals, fallbacks = dict(hooks), [], []
+        for direction in [d for d in self._directions if d not in hooks]:
+            try:
+                had[direction], fallback = self._hooks.attach(link, direction, self._ingress)
+            except OSError as error:
+                refusals.append(f"{direction.name.lower()} not counted: {error}")
+            else:
+                fallbacks += [fallback] if fallback else []
+        if had and not self._enter(link, had):
             self._hooks.detach(link.ifindex)
+            had = {}
             hint = f"more than {self._counters.slots} interfaces: raise --max-interfaces"
-            self._refuse(link, f"no room to count it ({hint})")
-            return
-        log.info("%s: counting at %s%s", link.name, hook, f" ({fallback})" if fallback else "")
+            refusals = [f"not counted: no room ({hint})"]
+        if not had:
+            with self._lock:
+                self._attached[link.ifindex] = Attachment(link, {}, None)
+        if first:
+            self.attach_failures += len(refusals)
+            for refusal in refusals:
+                log.warning("%s: %s", link.name, refusal)
+        if had != hooks:
+            log.info("%s: counting at %s%s", link.name, ", ".join(had.values()), _why(fallbacks))
 
-    def _refuse(self, link: Link, reason: str) -> None:
-        known = self._attached.get(link.ifindex)
-        with self._lock:
-            self._attached[link.ifindex] = Attachment(link, NO_HOOK, None)
-        if known is None:
-            self.attach_failures += 1
-            log.warning("%s: not counted: %s", link.name, reason)
-
-    def _enter(self, link: Link, hook: str) -> bool:
+    def _enter(self, link: Link, hooks: dict[Direction, str]) -> bool:
         with self._lock:
             lease = self._leases.take(link.name)
             if lease is None or not self._table.set(link.ifindex, lease.id, link.link_type):
                 return False
             lease.gone_since = None
-            self._attached[link.ifindex] = Attachment(link, hook, lease)
+            self._attached[link.ifindex] = Attachment(link, hooks, lease)
             return True
 
     def _rename(self, link: Link, known: Attachment) -> None:
-        if self._enter(link, known.hook):
+        if self._enter(link, known.hooks):
             log.info("%s: now named %s", known.link.name, link.name)
         else:
             log.warning("%s: no room for its new name %s", known.link.name, link.name)
@@ -188,28 +187,31 @@ class Interfaces:
             known = self._attached.pop(ifindex)
         log.info("%s: gone", known.link.name)
 
-    def lease_ids(self) -> list[int]:
-        """The ids under which records may come."""
-        with self._lock:
-            return [lease.id for lease in self._leases.by_name.values()]
-
     def lease_names(self) -> dict[int, str]:
-        """The ids under which an interface may be counted, and its name."""
+        """The ids under which records and drops may come, and whose they are."""
         with self._lock:
             return {lease.id: lease.name for lease in self._leases.by_name.values()}
 
+    def links(self) -> list[Link]:
+        """Every interface that should be counted, also where that failed; one of each name."""
+        with self._lock:
+            return list({a.link.name: a.link for a in self._attached.values()}.values())
+
     def snapshot(self) -> Snapshot:
-        """Totals of every name that has a lease, and the hook of every wanted interface."""
+        """Totals of every name that has a lease, and the hooks of every wanted interface."""
         with self._lock:
             leases = list(self._leases.by_name.values())
             totals = self._counters.read(np.array([lease.slot for lease in leases], np.intp))
-            return Snapshot(leases, totals, {a.link.name: a.hook for a in self._attached.values()})
+            hooks = {
+                (a.link.name, direction): a.hooks.get(direction, NO_HOOK)
+                for a in self._attached.values()
+                for direction in self._directions
+            }
+            return Snapshot(leases, totals, self._directions, hooks)
 
 
-def _attach_hint(error: OSError) -> str:
-    if error.errno == errno.EBUSY:
-        return " (another XDP program is there: see 'ip link show')"
-    return ""
+def _why(fallbacks: Sequence[str]) -> str:
+    return f" ({'; '.join(fallbacks)})" if fallbacks else ""
 
 
 def _traceback() -> bool:

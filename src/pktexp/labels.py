@@ -5,14 +5,19 @@ from __future__ import annotations
 import socket
 from typing import Any
 
-from pktexp.kernel.records import (
+import numpy as np
+
+from pktexp.kernel.enums import (
     Direction,
+    IcmpType,
     IpClass,
     LinkClass,
     PacketClass,
     SizeGroup,
+    Tunnel,
     Unparsed,
 )
+from pktexp.kernel.records import TCP_COMBINATIONS, TCP_FLAGS
 
 OTHER = "other"
 
@@ -28,6 +33,18 @@ CLASSES = _classes()
 """packet class -> (protocol, IP version; "" for what is not IP)"""
 
 DIRECTIONS = {direction.value: direction.name.lower() for direction in Direction}
+FLAG_BITS = np.array(
+    [[bits >> bit & 1 for bit in range(len(TCP_FLAGS))] for bits in TCP_COMBINATIONS], np.uint64
+)
+"""(combination, flag): whether packets that are counted by the combination carry the flag"""
+
+ICMP_TYPES = {
+    t.value: ("icmpv6" if t.name.startswith("V6_") else "icmp", t.name.removeprefix("V6_").lower())
+    for t in IcmpType
+}
+"""ICMP type -> (protocol, its name)"""
+
+TUNNELS = {t: t.name.lower().replace("_", "-").replace("sixin4", "6in4") for t in Tunnel}
 UNPARSED = {r.value: r.name.lower() for r in Unparsed if r is not Unparsed.NOTHING}
 SIZE_GROUPS = {group.value: group.name.lower() for group in SizeGroup}
 
@@ -41,23 +58,22 @@ def size_group(packet_class: int) -> SizeGroup:
 def endpoints(key: Any) -> tuple[str, str]:
     """Source and destination of a flow key (FLOW_KEY); "" where the packet has no addresses.
 
-    `address` where the key has no ports, else `address:port`, and `[address]:port` for IPv6.
+    `address` where the key has no port for it, else `address:port`, and `[address]:port` for IPv6.
     """
     packet_class = int(key["packet_class"])
     has_addresses = packet_class >= PacketClass.IPV4 or packet_class == LinkClass.ARP
     if not has_addresses:
         return "", ""
     ipv6 = packet_class >= PacketClass.IPV6
-    has_ports = bool(key["ports"].any())
     return (
-        _endpoint(bytes(key["saddr"]), int(key["ports"][0]), ipv6, has_ports),
-        _endpoint(bytes(key["daddr"]), int(key["ports"][1]), ipv6, has_ports),
+        _endpoint(bytes(key["saddr"]), int(key["ports"][0]), ipv6),
+        _endpoint(bytes(key["daddr"]), int(key["ports"][1]), ipv6),
     )
 
 
-def _endpoint(address: bytes, port: int, ipv6: bool, has_port: bool) -> str:
+def _endpoint(address: bytes, port: int, ipv6: bool) -> str:
     family, size = (socket.AF_INET6, 16) if ipv6 else (socket.AF_INET, 4)
     text = socket.inet_ntop(family, address[:size])
-    if not has_port:
+    if not port:
         return text
     return f"[{text}]:{port}" if ipv6 else f"{text}:{port}"

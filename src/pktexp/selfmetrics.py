@@ -15,7 +15,7 @@ from prometheus_client.registry import Collector
 
 from pktexp.attribution import Attribution
 from pktexp.interfaces import Interfaces
-from pktexp.kernel.datapath import Datapath
+from pktexp.kernel.datapath import PROGRAMS, Datapath
 
 STATISTICS = Path("/proc/sys/kernel/bpf_stats_enabled")
 
@@ -126,13 +126,16 @@ class SelfCollector(Collector):
         """What the program costs, where the kernel measures it (kernel.bpf_stats_enabled)."""
         if not STATISTICS.exists() or STATISTICS.read_text().strip() != "1":
             return
-        fields = self.datapath.program_info()
-        seconds = int(fields["run_time_ns"]) / 1e9
-        runs = int(fields["run_cnt"])
-        yield CounterMetricFamily(
-            "pktexp_bpf_run_seconds", "Time in the BPF program.", value=seconds
+        seconds = CounterMetricFamily(
+            "pktexp_bpf_run_seconds", "Time in a BPF program.", labels=("program",)
         )
-        yield CounterMetricFamily("pktexp_bpf_runs", "Runs of the BPF program.", value=runs)
+        runs = CounterMetricFamily("pktexp_bpf_runs", "Runs of a BPF program.", labels=("program",))
+        for program in PROGRAMS:
+            fields = self.datapath.program_info(program)
+            seconds.add_metric((program,), int(fields["run_time_ns"]) / 1e9)
+            runs.add_metric((program,), int(fields["run_cnt"]))
+        yield seconds
+        yield runs
 
 
 def _counters(table: Sequence[tuple[str, str, str]], owner: object) -> Iterator[Metric]:

@@ -23,13 +23,16 @@ from pktexp import __version__, privileges
 from pktexp.attribution import Attribution, attributing
 from pktexp.dropmetrics import DropCollector, RetransmitCollector
 from pktexp.flowpage import FlowPage
-from pktexp.interfaces import Interfaces, NameFilter
+from pktexp.infometrics import InterfaceCollector
+from pktexp.interfaces import Interfaces
 from pktexp.kernel import libbpf, tracing
 from pktexp.kernel.datapath import Datapath, DatapathOptions
 from pktexp.kernel.drops import DROPS, RETRANSMITS, reason_names
+from pktexp.kernel.enums import Direction
 from pktexp.kernel.libbpf import Libbpf
 from pktexp.kernel.links import LinkMonitor
-from pktexp.metrics import TrafficCollector
+from pktexp.metrics import TrafficPage
+from pktexp.namefilter import NameFilter
 from pktexp.selfmetrics import SelfCollector
 from pktexp.settings import EventMode, FlowMode, Settings
 from pktexp.tasks import background
@@ -64,16 +67,17 @@ async def serve(settings: Settings) -> None:
         attribution = await stack.enter_async_context(_attributing(datapath, settings))
         await stack.enter_async_context(background(interfaces.follow()))
         registry = CollectorRegistry()
-        registry.register(TrafficCollector(interfaces))
+        registry.register(InterfaceCollector(interfaces))
         for collector in _tracing(stack, lib, datapath, interfaces):
             registry.register(collector)
         registry.register(
             SelfCollector(__version__, lib.version, datapath, interfaces, attribution)
         )
         ProcessCollector(registry=registry)
+        totals = TrafficPage(interfaces)
         source = Source(
             registry,
-            flows=FlowPage(interfaces, attribution.flows) if attribution else lambda _: "",
+            pages=[*([FlowPage(interfaces, attribution.flows)] if attribution else []), totals],
             flush=lambda: _flush(attribution),
             ready=lambda: _missing(interfaces, attribution),
         )
@@ -95,7 +99,9 @@ def _options(settings: Settings) -> DatapathOptions:
         rings=settings.workers,
         ring_size=settings.ring_size,
         events=settings.flows is not FlowMode.OFF,
-        ports=settings.flows is FlowMode.SOCKETS,
+        ports=settings.flows in (FlowMode.SERVICES, FlowMode.SOCKETS),
+        services=settings.flows is FlowMode.SERVICES,
+        decap=settings.decap,
         flow_cache=settings.flow_cache if settings.events is EventMode.FLOW else 0,
     )
 
@@ -113,7 +119,8 @@ def _log_memory(datapath: Datapath) -> None:
 
 def _attach(datapath: Datapath, monitor: LinkMonitor, settings: Settings) -> Interfaces:
     wanted = NameFilter(settings.interfaces, settings.exclude_interfaces)
-    interfaces = Interfaces(datapath, monitor, wanted)
+    directions = tuple(Direction) if settings.egress else (Direction.INGRESS,)
+    interfaces = Interfaces(datapath, monitor, wanted, settings.ingress, directions)
     interfaces.warn_of_idle_globs()
     interfaces.reconcile()
     return interfaces

@@ -5,12 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from pktexp.kernel.enums import Tunnel
+from pktexp.kernel.hooks import IngressMode
+
 
 class FlowMode(StrEnum):
     """What tells one flow from another."""
 
     OFF = "off"
     HOSTS = "hosts"
+    SERVICES = "services"
     SOCKETS = "sockets"
 
 
@@ -19,6 +23,14 @@ class EventMode(StrEnum):
 
     PACKET = "packet"
     FLOW = "flow"
+
+
+class Format(StrEnum):
+    """How a replay's outcome is shown."""
+
+    PROMETHEUS = "prometheus"
+    TABLE = "table"
+    JSON = "json"
 
 
 @dataclass(frozen=True)
@@ -30,6 +42,9 @@ class Settings:
     interfaces: tuple[str, ...]
     exclude_interfaces: tuple[str, ...]
     max_interfaces: int
+    ingress: IngressMode
+    egress: bool
+    decap: frozenset[Tunnel]
     flows: FlowMode
     max_flows: int
     events: EventMode

@@ -10,8 +10,8 @@ import pytest
 from pktexp.kernel import libbpf
 from pktexp.kernel.counters import Counters, InterfaceTable
 from pktexp.kernel.datapath import OBJECT, Datapath, DatapathOptions
+from pktexp.kernel.enums import LinkType
 from pktexp.kernel.libbpf import Libbpf
-from pktexp.kernel.records import LinkType
 from support.datapath import LOOPBACK, SLOT, Bench
 
 

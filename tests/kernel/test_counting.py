@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from pktexp.kernel import datapath as datapath_module
-from pktexp.kernel.records import SIZE_BUCKETS, LinkType
+from pktexp.kernel.enums import LinkType
+from pktexp.kernel.records import SIZE_BUCKETS
 from support.datapath import LOOPBACK, Bench
 from support.packets import ETHER, V4, sizes
 

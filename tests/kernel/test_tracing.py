@@ -16,8 +16,8 @@ from pktexp.kernel import drops as kernel_drops
 from pktexp.kernel import probes
 from pktexp.kernel.counters import InterfaceTable
 from pktexp.kernel.datapath import Datapath, DatapathOptions
+from pktexp.kernel.enums import LinkType
 from pktexp.kernel.libbpf import Libbpf
-from pktexp.kernel.records import LinkType
 from pktexp.kernel.tracing import Tracing
 from support.netns import Namespace, run
 from support.service import parse, wait_for

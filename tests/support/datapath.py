@@ -11,6 +11,7 @@ import numpy as np
 from pktexp import labels
 from pktexp.kernel.counters import Counters, InterfaceTable
 from pktexp.kernel.datapath import Datapath
+from pktexp.kernel.enums import Direction
 from pktexp.kernel.records import FLOW_RECORD, Records
 
 LOOPBACK = 1  # the ifindex under which BPF_PROG_TEST_RUN runs XDP programs
@@ -32,18 +33,20 @@ class Bench:
     table: InterfaceTable
     counters: Counters
 
-    def totals(self) -> Records:
-        return self.counters.read(np.array([SLOT]))
+    def totals(self, direction: Direction = Direction.INGRESS) -> Records:
+        return self.counters.read(np.array([SLOT]))[:, direction]
 
-    def traffic(self) -> dict[tuple[str, str], tuple[int, int]]:
-        tallies = self.totals()[0]["classes"]
+    def traffic(
+        self, direction: Direction = Direction.INGRESS
+    ) -> dict[tuple[str, str], tuple[int, int]]:
+        tallies = self.totals(direction)[0]["classes"]
         seen = np.flatnonzero(tallies["packets"]).tolist()
         return {
             labels.CLASSES[i]: (int(tallies[i]["packets"]), int(tallies[i]["bytes"])) for i in seen
         }
 
-    def unparsed(self) -> dict[str, int]:
-        counts = self.totals()[0]["unparsed"]
+    def unparsed(self, direction: Direction = Direction.INGRESS) -> dict[str, int]:
+        counts = self.totals(direction)[0]["unparsed"]
         return {labels.UNPARSED[i]: int(counts[i]) for i in np.flatnonzero(counts).tolist()}
 
     def events(self) -> Records:

@@ -93,11 +93,11 @@ class Service:
         return found[0]
 
     def wait_until_attached(self, interface: str) -> str:
-        """The hook, as soon as the interface is counted."""
+        """The hook at ingress, as soon as the interface is counted there."""
 
         def hook() -> str:
             name = "pktexp_interface_attached"
-            found = select(self.page(), name, interface=interface)
+            found = select(self.page(), name, interface=interface, direction="ingress")
             return next((dict(key)["hook"] for key, value in found.items() if value), "")
 
         return wait_for(hook)
@@ -152,10 +152,12 @@ def total(page: Page, name: str, **labels: str) -> int:
     return int(sum(select(page, name, **labels).values()))
 
 
-def traffic(page: Page, interface: str) -> dict[tuple[str, str], tuple[int, int]]:
-    """(protocol, IP version) -> (packets, bytes), of what an interface received."""
-    counts = {}
-    for key, packets in select(page, "pktexp_packets_total", interface=interface).items():
+def traffic(
+    page: Page, interface: str, direction: str = "ingress"
+) -> dict[tuple[str, str], tuple[int, int]]:
+    """(protocol, IP version) -> (packets, bytes), of what an interface received, or sent."""
+    counts, site = {}, {"interface": interface, "direction": direction}
+    for key, packets in select(page, "pktexp_packets_total", **site).items():
         if packets:
             labels = dict(key)
             bytes_ = page["pktexp_bytes_total", key]

@@ -2,69 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
 import subprocess
-import urllib.parse
-import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from support.netns import Namespace
 from support.packets import all_cases
-from support.service import PATIENCE, serving, wait_for
+from support.prometheus import prometheus
+from support.service import serving, wait_for
 
 CASES = all_cases()
-CONFIG = """
-global: {{scrape_interval: 1s, scrape_timeout: 1s}}
-scrape_configs:
-  - job_name: pktexp
-    static_configs: [{{targets: ["localhost:{port}"]}}]
-"""
 Pair = tuple[Namespace, Namespace]
-
-
-class Prometheus:
-    """A server in a namespace, asked through its HTTP API."""
-
-    def __init__(self, namespace: Namespace, folder: Path, port: int) -> None:
-        self.namespace = namespace
-        config = folder / "prometheus.yml"
-        config.write_text(CONFIG.format(port=port))
-        self.process = subprocess.Popen(
-            namespace.command(
-                "prometheus",
-                f"--config.file={config}",
-                f"--storage.tsdb.path={folder / 'data'}",
-                "--web.listen-address=localhost:9090",
-            ),
-            stderr=subprocess.DEVNULL,
-        )
-
-    def query(self, expression: str) -> list[dict[str, Any]]:
-        query = urllib.parse.urlencode({"query": expression})
-        with self.namespace.entered(), contextlib.suppress(OSError):
-            url = f"http://localhost:9090/api/v1/query?{query}"
-            with urllib.request.urlopen(url, timeout=PATIENCE) as answer:
-                found: list[dict[str, Any]] = json.load(answer)["data"]["result"]
-                return found
-        return []
-
-    def stop(self) -> None:
-        self.process.terminate()
-        self.process.wait(PATIENCE)
-
-
-@contextlib.contextmanager
-def prometheus(namespace: Namespace, folder: Path, port: int) -> Iterator[Prometheus]:
-    server = Prometheus(namespace, folder, port)
-    try:
-        yield server
-    finally:
-        server.stop()
 
 
 def lint(text: str) -> str:
@@ -107,13 +56,5 @@ def test_prometheus_scrapes_and_answers_rates(pair: Pair, tmp_path: Path) -> Non
                 return all(server.query(expression) for expression in rates)
 
             wait_for(all_answered)
-            (counter,) = metadata(server)["pktexp_packets"]  # its name in OpenMetrics
+            (counter,) = server.ask("metadata")["pktexp_packets"]  # its name in OpenMetrics
             assert counter["type"] == "counter"
-
-
-def metadata(server: Prometheus) -> dict[str, Any]:
-    with server.namespace.entered():
-        url = "http://localhost:9090/api/v1/metadata"
-        with urllib.request.urlopen(url, timeout=PATIENCE) as answer:
-            found: dict[str, Any] = json.load(answer)["data"]
-            return found

@@ -15,6 +15,8 @@ import pytest
 
 from pktexp import __version__, cli
 from pktexp.errors import PktexpError
+from pktexp.kernel.enums import Tunnel
+from pktexp.kernel.hooks import IngressMode
 from pktexp.kernel.libbpf import BpfError, VerifierError
 from pktexp.settings import EventMode, FlowMode, Settings
 
@@ -71,7 +73,10 @@ def test_defaults(monkeypatch: pytest.MonkeyPatch, started: list[Settings]) -> N
             listen="",
             interfaces=(),
             exclude_interfaces=(),
-            max_interfaces=1024,
+            max_interfaces=512,
+            ingress=IngressMode.AUTO,
+            egress=True,
+            decap=frozenset(),
             flows=FlowMode.HOSTS,
             max_flows=1000,
             events=EventMode.FLOW,
@@ -113,6 +118,9 @@ def test_every_option_has_its_variable(
         "INTERFACES": "eth* wlan*",
         "EXCLUDE_INTERFACES": "veth*",
         "MAX_INTERFACES": "64",
+        "INGRESS": "XDP-Generic",
+        "EGRESS": "no",
+        "DECAP": "vxlan, 6in4",
         "FLOWS": "Sockets",
         "MAX_FLOWS": "7",
         "EVENTS": "Packet",
@@ -132,6 +140,9 @@ def test_every_option_has_its_variable(
             interfaces=("eth*", "wlan*"),
             exclude_interfaces=("veth*",),
             max_interfaces=64,
+            ingress=IngressMode.XDP_GENERIC,
+            egress=False,
+            decap=frozenset({Tunnel.VXLAN, Tunnel.SIXIN4}),
             flows=FlowMode.SOCKETS,
             max_flows=7,
             events=EventMode.PACKET,
@@ -183,6 +194,20 @@ def test_bad_values_get_one_line_that_names_the_option(
     assert arguments[0] in line
     assert line.endswith("(see 'pktexp serve --help')")
     assert not started
+
+
+def test_a_replay_without_flows_cannot_show_them(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_main(monkeypatch, "replay", "x.pcap", "--flows", "off", "--format", "table") == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "--format table shows flows, and --flows off leaves none" in line
+    assert line.endswith("(see 'pktexp replay --help')")
+
+
+def test_serving_does_not_import_what_only_replaying_needs() -> None:
+    code = "import sys, pktexp.cli; sys.exit('pcapng' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_a_bad_number_in_the_environment_names_the_variable(

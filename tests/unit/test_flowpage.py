@@ -16,6 +16,7 @@ from prometheus_client.registry import Collector
 from pktexp.flowpage import FAMILIES, FlowPage
 from pktexp.flows import FlowTable
 from pktexp.interfaces import Interfaces, Snapshot
+from pktexp.kernel.enums import Direction
 from pktexp.kernel.records import INTERFACE_COUNTERS, RING_RECORD, Records
 from pktexp.leases import Lease
 
@@ -29,11 +30,11 @@ class OneInterface:
     lease: Lease
     totals: Records
 
-    def lease_ids(self) -> list[int]:
-        return [self.lease.id]
+    def lease_names(self) -> dict[int, str]:
+        return {self.lease.id: self.lease.name}
 
     def snapshot(self) -> Snapshot:
-        return Snapshot([self.lease], self.totals, {})
+        return Snapshot([self.lease], self.totals, tuple(Direction), {})
 
 
 def table_of(*flows: tuple[int, list[int], list[int], list[int]]) -> FlowTable:
@@ -49,8 +50,9 @@ def table_of(*flows: tuple[int, list[int], list[int], list[int]]) -> FlowTable:
 
 
 def page_of(table: FlowTable) -> FlowPage:
-    totals = np.zeros(1, INTERFACE_COUNTERS)
-    totals["lost"]["packets"], totals["lost"]["bytes"] = 3, 333
+    totals = np.zeros((1, len(Direction)), INTERFACE_COUNTERS)
+    totals["lost"]["packets"] = [[3, 4]]
+    totals["lost"]["bytes"] = [[333, 444]]
     return FlowPage(cast("Interfaces", OneInterface(Lease(STRANGE, 7, 7), totals)), table)
 
 
@@ -58,10 +60,11 @@ V4 = (9, [10, 0, 0, 1], [10, 0, 0, 2], [1234, 53])
 V6 = (24 + 3, [0x20, 1, *[0] * 13, 1], [0xFE, 0x80, *[0] * 13, 2], [0, 0])
 ARP = (1, [10, 0, 0, 9], [10, 0, 0, 8], [0, 0])
 EXPECTED = {
-    ("tcp", "10.0.0.1:1234", "10.0.0.2:53"): (1, 100),
-    ("icmp", "2001::1", "fe80::2"): (1, 100),
-    ("arp", "10.0.0.9", "10.0.0.8"): (1, 100),
-    ("other", "other", "other"): (3, 333),
+    ("ingress", "tcp", "10.0.0.1:1234", "10.0.0.2:53"): (1, 100),
+    ("ingress", "icmp", "2001::1", "fe80::2"): (1, 100),
+    ("ingress", "arp", "10.0.0.9", "10.0.0.8"): (1, 100),
+    ("ingress", "other", "other", "other"): (3, 333),
+    ("egress", "other", "other", "other"): (4, 444),
 }
 
 
@@ -77,7 +80,7 @@ class Library(Collector):
         for unit, (field, text) in enumerate(FAMILIES.items()):
             family = CounterMetricFamily(f"pktexp_flow_{field}", text, labels=names)
             for labels, sums in EXPECTED.items():
-                family.add_metric((STRANGE, "ingress", *labels), sums[unit])
+                family.add_metric((STRANGE, *labels), sums[unit])
             made.append(family)
         return made
 
@@ -98,7 +101,7 @@ def test_it_is_what_the_client_library_would_write(openmetrics: bool) -> None:
 
 
 def test_a_flow_whose_interface_is_no_more_is_not_shown() -> None:
-    interfaces = OneInterface(Lease("eth0", 8, 0), np.zeros(1, INTERFACE_COUNTERS))
+    interfaces = OneInterface(Lease("eth0", 8, 0), np.zeros((1, 2), INTERFACE_COUNTERS))
     page = FlowPage(cast("Interfaces", interfaces), table_of(V4))
     assert "10.0.0.1" not in page(openmetrics=False)
     assert 'interface="eth0",protocol="other"' in page(openmetrics=False)

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
-from pktexp.interfaces import Interfaces, NameFilter
-from pktexp.kernel.links import Link
+from pktexp.interfaces import Interfaces
+from pktexp.kernel.enums import Direction
+from pktexp.kernel.hooks import Hook, IngressMode
+from pktexp.kernel.linkinfo import Link
 from pktexp.kernel.records import INTERFACE_BUCKET, INTERFACE_COUNTERS
+from pktexp.namefilter import NameFilter
+
+HOOKS = {Direction.INGRESS: Hook.TCX_INGRESS, Direction.EGRESS: Hook.TCX_EGRESS}
+REFUSED = OSError(95, "Operation not supported")
 
 
 class FakeMonitor:
@@ -34,20 +41,20 @@ class FakeDatapath:
 
     def __init__(self, slots: int) -> None:
         self.interfaces = np.zeros(slots, INTERFACE_BUCKET)
-        self.counters = np.zeros((2, slots), INTERFACE_COUNTERS)
+        self.counters = np.zeros((2, slots, len(Direction)), INTERFACE_COUNTERS)
         self.hooks = self
         self.options = SimpleNamespace(slots=slots)
-        self.attached: set[int] = set()
-        self.error: OSError | None = None
+        self.attached: set[tuple[int, Direction]] = set()
+        self.errors: dict[Direction, OSError] = {}
 
-    def attach(self, ifindex: int) -> tuple[str, str]:
-        if self.error:
-            raise self.error
-        self.attached.add(ifindex)
-        return "xdp-native", ""
+    def attach(self, link: Link, direction: Direction, _: IngressMode) -> tuple[Hook, str]:
+        if direction in self.errors:
+            raise self.errors[direction]
+        self.attached.add((link.ifindex, direction))
+        return HOOKS[direction], ""
 
     def detach(self, ifindex: int) -> None:
-        self.attached.discard(ifindex)
+        self.attached -= {(ifindex, direction) for direction in Direction}
 
 
 def link(ifindex: int, *, up: bool = True) -> Link:
@@ -57,6 +64,11 @@ def link(ifindex: int, *, up: bool = True) -> Link:
 def made(slots: int = 4) -> tuple[Interfaces, Any, Any]:
     datapath, monitor = FakeDatapath(slots), FakeMonitor()
     return Interfaces(datapath, monitor, NameFilter()), datapath, monitor  # type: ignore[arg-type]
+
+
+def hooks(interfaces: Interfaces, name: str = "eth1") -> list[str]:
+    found = interfaces.snapshot().hooks
+    return [found[name, direction] for direction in Direction]
 
 
 def test_an_error_while_following_is_counted_and_not_raised(
@@ -70,25 +82,42 @@ def test_an_error_while_following_is_counted_and_not_raised(
     monitor.error = None
     monitor.links = {1: link(1)}
     interfaces.look()
-    assert interfaces.snapshot().hooks == {"eth1": "xdp-native"}
+    assert hooks(interfaces) == ["tcx-ingress", "tcx-egress"]
 
 
 def test_an_interface_that_refuses_is_tried_again_only_when_it_has_changed() -> None:
     interfaces, datapath, monitor = made()
     monitor.links = {1: link(1, up=False)}
-    datapath.error = OSError(95, "Operation not supported")
+    datapath.errors = dict.fromkeys(Direction, REFUSED)
     interfaces.look()
     interfaces.look()
-    assert interfaces.attach_failures == 1
-    assert interfaces.snapshot().hooks == {"eth1": "none"}
+    assert interfaces.attach_failures == 2
+    assert hooks(interfaces) == ["none", "none"]
     assert not interfaces.attached
-    datapath.error = None
+    datapath.errors = {}
     interfaces.look()
-    assert interfaces.snapshot().hooks == {"eth1": "none"}
+    assert hooks(interfaces) == ["none", "none"]
     monitor.links = {1: link(1, up=True)}
     interfaces.look()
-    assert interfaces.snapshot().hooks == {"eth1": "xdp-native"}
+    assert hooks(interfaces) == ["tcx-ingress", "tcx-egress"]
     assert interfaces.attached
+
+
+def test_an_interface_that_refuses_one_direction_is_counted_in_the_other(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    interfaces, datapath, monitor = made()
+    monitor.links = {1: link(1)}
+    datapath.errors = {Direction.EGRESS: REFUSED}
+    interfaces.look()
+    assert hooks(interfaces) == ["tcx-ingress", "none"]
+    assert interfaces.attached
+    assert interfaces.attach_failures == 1
+    assert "eth1: egress not counted: " in caplog.text
+    datapath.errors = {}
+    monitor.links = {1: link(1, up=False)}
+    interfaces.look()
+    assert hooks(interfaces) == ["tcx-ingress", "tcx-egress"]
 
 
 def test_interfaces_beyond_the_limit_are_let_go_and_the_option_is_named(
@@ -97,8 +126,9 @@ def test_interfaces_beyond_the_limit_are_let_go_and_the_option_is_named(
     interfaces, datapath, monitor = made(slots=4)
     monitor.links = {n: link(n) for n in range(1, 6)}
     interfaces.look()
-    assert sorted(interfaces.snapshot().hooks.values()) == ["none"] + ["xdp-native"] * 4
-    assert len(datapath.attached) == 4
+    states = Counter(interfaces.snapshot().hooks.values())
+    assert states == {"none": 2, "tcx-ingress": 4, "tcx-egress": 4}
+    assert len(datapath.attached) == 8
     assert "raise --max-interfaces" in caplog.text
     assert interfaces.attach_failures == 1
 

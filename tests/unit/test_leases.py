@@ -5,16 +5,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pktexp.interfaces import NameFilter
 from pktexp.kernel.counters import Counters, InterfaceTable
-from pktexp.kernel.records import INTERFACE_BUCKET, INTERFACE_COUNTERS, LinkType, Records
+from pktexp.kernel.enums import LinkType
+from pktexp.kernel.records import INTERFACE_BUCKET, INTERFACE_COUNTERS, Records
 from pktexp.leases import RETENTION, Leases
+from pktexp.namefilter import NameFilter
 
 
 @pytest.fixture
 def rows() -> Records:
     """Two CPUs and the shared row, four slots."""
-    return np.zeros((3, 4), INTERFACE_COUNTERS)
+    return np.zeros((3, 4, 2), INTERFACE_COUNTERS)
 
 
 @pytest.fixture
@@ -79,11 +80,11 @@ def test_a_name_that_comes_back_within_the_hour_goes_on(leases: Leases) -> None:
 
 def test_a_slot_that_is_let_again_counts_from_zero(rows: Records) -> None:
     counters = Counters(rows)
-    rows["classes"]["packets"][:, 2, 9] = [5, 7, 1]
-    assert counters.read(np.array([2]))["classes"]["packets"][0, 9] == 13
+    rows["classes"]["packets"][:, 2, 1, 9] = [5, 7, 1]
+    assert counters.read(np.array([2]))["classes"]["packets"][0, 1, 9] == 13
     counters.restart(2)
-    rows["classes"]["packets"][1, 2, 9] += 4
-    assert counters.read(np.array([2]))["classes"]["packets"][0, 9] == 4
+    rows["classes"]["packets"][1, 2, 1, 9] += 4
+    assert counters.read(np.array([2]))["classes"]["packets"][0, 1, 9] == 4
 
 
 def test_a_full_bucket_refuses_and_a_freed_way_is_used_again() -> None:

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from pktexp.kernel.links import Link, LinkMonitor
-from pktexp.kernel.records import LinkType
+from pktexp.kernel.enums import LinkType
+from pktexp.kernel.linkinfo import Link
+from pktexp.kernel.links import LinkMonitor
 
 NEWLINK, DELLINK, DONE = 16, 17, 3
 INTERRUPTED = 0x10

@@ -13,6 +13,7 @@ from pktexp.errors import PktexpError
 from pktexp.kernel import libbpf, records
 from pktexp.kernel.btf import Btf
 from pktexp.kernel.datapath import OBJECT
+from pktexp.kernel.enums import PacketClass
 
 
 @pytest.fixture
@@ -60,5 +61,5 @@ def test_a_record_of_the_ring_takes_64_bytes() -> None:
 
 
 def test_every_counter_has_a_label_of_its_own() -> None:
-    assert sorted(labels.CLASSES) == list(range(records.PacketClass.COUNT))
-    assert len(set(labels.CLASSES.values())) == records.PacketClass.COUNT
+    assert sorted(labels.CLASSES) == list(range(PacketClass.COUNT))
+    assert len(set(labels.CLASSES.values())) == PacketClass.COUNT

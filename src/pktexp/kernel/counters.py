@@ -1,4 +1,4 @@
-"""The interface table and counters of the loaded object (datapath.py), by slot.
+"""The interface table and counters of the loaded object (datapath.py), by slot and direction.
 
 A slot is a place in every CPU's row of counters. It is let to an interface's name (interfaces.py),
 and `id` names the lease: its low bits are the slot, the others count how often the slot was let,
@@ -10,7 +10,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from pktexp.kernel.records import INTERFACE_COUNTERS, LinkType, Records
+from pktexp.kernel.enums import LinkType
+from pktexp.kernel.records import INTERFACE_COUNTERS, Records
 
 Words = npt.NDArray[np.uint64]
 WORDS = INTERFACE_COUNTERS.itemsize // 8
@@ -46,17 +47,17 @@ class Counters:
     """Exact totals by slot, summed over the CPUs, since each slot was last let."""
 
     def __init__(self, rows: Records) -> None:
-        """`rows`: the mapped counters, (CPUs + 1, slots) of INTERFACE_COUNTERS."""
-        self.slots = rows.shape[1]
+        """`rows`: the mapped counters, (CPUs + 1, slots, directions) of INTERFACE_COUNTERS."""
+        _, self.slots, directions = rows.shape
         self._rows: Words = rows.view(np.uint64).reshape(*rows.shape, WORDS)
-        self._since = np.zeros((self.slots, WORDS), np.uint64)
+        self._since = np.zeros((self.slots, directions, WORDS), np.uint64)
 
     def restart(self, slot: int) -> None:
         """Count a slot from zero. The kernel's words stay as they are: it may be adding to them."""
         self._since[slot] = self._rows[:, slot].sum(axis=0)
 
     def read(self, slots: npt.NDArray[np.intp]) -> Records:
-        """Totals of the named slots: an array of INTERFACE_COUNTERS of the same length."""
+        """Totals of the named slots: (slots, directions) of INTERFACE_COUNTERS."""
         words = self._rows[:, slots].sum(axis=0) - self._since[slots]
-        totals: Records = words.view(INTERFACE_COUNTERS).reshape(len(slots))
+        totals: Records = words.view(INTERFACE_COUNTERS)[..., 0]
         return totals

@@ -11,6 +11,7 @@ import errno
 import logging
 import math
 import secrets
+from collections.abc import Collection
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -20,11 +21,17 @@ import numpy as np
 from pktexp.errors import PktexpError
 from pktexp.kernel import records
 from pktexp.kernel.cpus import highest_online_cpu
+from pktexp.kernel.enums import Direction, Tunnel
 from pktexp.kernel.flowcache import HALVES, FlowCache
 from pktexp.kernel.hooks import Hooks
 from pktexp.kernel.libbpf import BpfError, Libbpf
 from pktexp.kernel.object import BpfObject
-from pktexp.kernel.probes import MAP_TYPE_RINGBUF, has_multi_buffer, require_ring_buffer
+from pktexp.kernel.probes import (
+    MAP_TYPE_RINGBUF,
+    has_multi_buffer,
+    has_tcx,
+    require_ring_buffer,
+)
 from pktexp.kernel.records import Records
 from pktexp.kernel.ring import Ring
 from pktexp.kernel.testrun import run_program
@@ -32,7 +39,11 @@ from pktexp.kernel.testrun import run_program
 log = logging.getLogger(__name__)
 
 OBJECT = Path(str(files("pktexp") / "packet.bpf.o"))
-PROGRAM = "count_ingress"
+XDP_PROGRAM = "count_xdp"
+SKB_PROGRAMS = {Direction.INGRESS: "count_ingress", Direction.EGRESS: "count_egress"}
+PROGRAMS = (XDP_PROGRAM, *SKB_PROGRAMS.values())
+EPHEMERAL = Path("/proc/sys/net/ipv4/ip_local_port_range")
+REVERSED = 16384  # connections remembered whose serving side their ports would not tell
 NO_MEMORY = (errno.ENOMEM, errno.E2BIG)
 LESS_MEMORY = "ask for less kernel memory: a smaller --flow-cache or --max-interfaces"
 WAKEUP_SHARE = 8  # a reader is woken when this part of its ring has filled
@@ -52,6 +63,10 @@ class DatapathOptions:
     """tell user space whose packets they were"""
     ports: bool = True
     """ports tell flows apart, not just addresses"""
+    services: bool = False
+    """of the ports only that of the serving side"""
+    decap: Collection[Tunnel] = ()
+    """tunnels whose inside tells flows apart"""
     flow_cache: int = 0
     """flows that a CPU sums up before it sends a record, a multiple of FLOW_WAYS; 0: each packet
     is a record"""
@@ -75,28 +90,35 @@ class Datapath:
             rows = highest_online_cpu() + 2  # one more, for CPUs that come online later
             self._configure(rows)
             self._load()
-            self.hooks = Hooks(lib, self._program_fd)
+            skb_programs = {d: self.object.program_fd(name) for d, name in SKB_PROGRAMS.items()}
+            xdp_program = self.object.program_fd(XDP_PROGRAM)
+            self.hooks = Hooks(lib, skb_programs, xdp_program, has_tcx(lib))
             self.interfaces = self.object.view(
                 "interfaces", records.INTERFACE_BUCKET, options.slots
             )
-            cells = self.object.view("counters", records.INTERFACE_COUNTERS, rows * options.slots)
-            self.counters = cells.reshape(rows, options.slots)
+            shape = (rows, options.slots, len(Direction))
+            cells = self.object.view("counters", records.INTERFACE_COUNTERS, math.prod(shape))
+            self.counters = cells.reshape(shape)
             self.rings = self._make_rings() if options.events else []
             self.flow_cache = self._view_flow_cache(rows) if self._flow_sets else None
         except BaseException:
             self.object.close()
             raise
 
-    def test_run(self, frame: bytes, repeat: int = 1) -> int:
-        """Run the program over a frame by BPF_PROG_TEST_RUN, as if `lo` had received it.
+    def test_run(
+        self, frame: bytes, repeat: int = 1, program: str = XDP_PROGRAM, context: bytes = b""
+    ) -> int:
+        """Run one of PROGRAMS over a frame by BPF_PROG_TEST_RUN, as if `lo` had it.
 
-        Returns its verdict (enum xdp_action). Needs Linux 5.18 for frames larger than a page.
+        Returns its verdict. Needs Linux 5.18 for frames larger than a page.
         """
-        return run_program(self._lib, self._program_fd, frame, repeat)
+        fd = self.object.program_fd(program)
+        return run_program(self._lib, fd, frame, repeat, context)
 
-    def program_info(self) -> dict[str, str]:
-        """What the kernel tells of the loaded program in its fdinfo (kernel/bpf/syscall.c, 5.1)."""
-        lines = Path(f"/proc/self/fdinfo/{self._program_fd}").read_text().splitlines()
+    def program_info(self, program: str) -> dict[str, str]:
+        """What the kernel tells of one of PROGRAMS in its fdinfo (kernel/bpf/syscall.c, 5.1)."""
+        path = Path(f"/proc/self/fdinfo/{self.object.program_fd(program)}")
+        lines = path.read_text().splitlines()
         return {key: value.strip() for key, _, value in (line.partition(":") for line in lines)}
 
     @property
@@ -115,16 +137,14 @@ class Datapath:
         self.rings = []
         self.object.close()
 
-    @property
-    def _program_fd(self) -> int:
-        return self.object.program_fd(PROGRAM)
-
     def _configure(self, rows: int) -> None:
         """Size the maps and set the constants; possible only before loading."""
         options = self.options
         sizes = {
             "interfaces": options.slots,
-            "counters": rows * options.slots,
+            "counters": rows * options.slots * len(Direction),
+            "copies": max(rows - 1, 1),
+            "reversed": REVERSED if options.services else 1,
             "rings": options.rings,
             "wakeups": options.rings,
             "flows": max((rows - 1) * HALVES * self._flow_sets, 1),
@@ -139,6 +159,9 @@ class Datapath:
         config["flow_sets"] = self._flow_sets
         config["events"] = options.events
         config["ports"] = options.ports
+        config["services"] = options.services
+        config["decap"] = sum(1 << tunnel for tunnel in options.decap)
+        config["ephemeral"] = [int(port) for port in EPHEMERAL.read_text().split()]
         config["hash_seed"] = [secrets.randbits(64) for _ in range(records.HASH_SEEDS)]
         config["hash_multiplier"] = secrets.randbits(64) | 1
         self.object.set_constants(".rodata.config", config.tobytes())
@@ -146,9 +169,9 @@ class Datapath:
     def _load(self) -> None:
         if not has_multi_buffer(self._lib):
             log.info("no multi-buffer XDP (Linux 5.18) here: some jumbo MTUs need generic XDP")
-            self.object.clear_program_flags(PROGRAM)
+            self.object.clear_program_flags(XDP_PROGRAM)
         try:
-            self.object.load(PROGRAM)
+            self.object.load(PROGRAMS)
         except BpfError as error:
             if error.errno not in NO_MEMORY:
                 raise

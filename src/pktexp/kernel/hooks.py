@@ -1,7 +1,7 @@
-"""Where the program is attached: one link an interface; part of datapath.py.
+"""Where the programs are attached: one hook an interface and direction; part of datapath.py.
 
-A link is a file descriptor: when the process ends, however it ends, the kernel detaches the
-program.
+At XDP and TCX by a link, which is a file descriptor: when the process ends, however it ends, the
+kernel detaches the program. Where there is no TCX (before 6.6), by filters of clsact (clsact.py).
 """
 
 from __future__ import annotations
@@ -9,55 +9,147 @@ from __future__ import annotations
 import ctypes as c
 import errno
 import os
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
 
+from pktexp.kernel.clsact import Clsact
+from pktexp.kernel.enums import Direction
 from pktexp.kernel.libbpf import BpfError, Libbpf, LinkCreateOpts
+from pktexp.kernel.linkinfo import InterfaceClass, Link
+from pktexp.kernel.probes import TCX_EGRESS, TCX_INGRESS
 
-# From include/uapi/linux/bpf.h and if_link.h (6.1).
+# From include/uapi/linux/bpf.h and if_link.h (6.6).
 ATTACH_XDP = 37
 XDP_FLAGS_SKB_MODE = 1 << 1
 XDP_FLAGS_DRV_MODE = 1 << 2
-HOOKS = {"xdp-native": XDP_FLAGS_DRV_MODE, "xdp-generic": XDP_FLAGS_SKB_MODE}
-LAST_HOOK = "xdp-generic"
-# The device is gone, we may not, another native XDP program is there: no generic hook either.
-NO_OTHER_HOOK = (errno.ENODEV, errno.EPERM, errno.EBUSY)
+BPF_F_BEFORE = 1 << 3
+BPF_F_AFTER = 1 << 4
+
+
+class Hook(StrEnum):
+    """Where an interface's packets can be counted."""
+
+    XDP_NATIVE = "xdp-native"
+    XDP_GENERIC = "xdp-generic"
+    TCX_INGRESS = "tcx-ingress"
+    TCX_EGRESS = "tcx-egress"
+    CLSACT_INGRESS = "clsact-ingress"
+    CLSACT_EGRESS = "clsact-egress"
+
+    @property
+    def xdp(self) -> bool:
+        """Whether it sees frames, not socket buffers."""
+        return self in (Hook.XDP_NATIVE, Hook.XDP_GENERIC)
+
+
+class IngressMode(StrEnum):
+    """What the operator wants of ingress."""
+
+    AUTO = "auto"
+    XDP = "xdp"
+    XDP_NATIVE = "xdp-native"
+    XDP_GENERIC = "xdp-generic"
+    TCX = "tcx"
+
+
+# Attach type and flags of bpf_link_create. Before all others at ingress and after them at egress,
+# what is seen is what the wire sees.
+LINKS = {
+    Hook.XDP_NATIVE: (ATTACH_XDP, XDP_FLAGS_DRV_MODE),
+    Hook.XDP_GENERIC: (ATTACH_XDP, XDP_FLAGS_SKB_MODE),
+    Hook.TCX_INGRESS: (TCX_INGRESS, BPF_F_BEFORE),
+    Hook.TCX_EGRESS: (TCX_EGRESS, BPF_F_AFTER),
+}
+XDP_HOOKS = {
+    IngressMode.XDP: (Hook.XDP_NATIVE, Hook.XDP_GENERIC),
+    IngressMode.XDP_NATIVE: (Hook.XDP_NATIVE,),
+    IngressMode.XDP_GENERIC: (Hook.XDP_GENERIC,),
+    IngressMode.TCX: (),
+}
+OCCUPIED = (errno.EBUSY, errno.EEXIST)
+
+
+def ingress_hooks(mode: IngressMode, link: Link, tcx: bool) -> Sequence[Hook]:
+    """The hooks to try on an interface, best first; `tcx`: whether the kernel has it.
+
+    Native XDP is best where hardware fills the buffers. On a virtual device it costs the device's
+    peer its segmentation offload, and generic XDP copies every large segment: both come last there.
+    """
+    skb_hook = Hook.TCX_INGRESS if tcx else Hook.CLSACT_INGRESS
+    if mode is not IngressMode.AUTO:
+        return (*XDP_HOOKS[mode], skb_hook)
+    if link.interface_class is InterfaceClass.PHYSICAL:
+        return (Hook.XDP_NATIVE, skb_hook, Hook.XDP_GENERIC)
+    return (skb_hook, Hook.XDP_GENERIC)
+
+
+def egress_hooks(tcx: bool) -> Sequence[Hook]:
+    """As ingress_hooks."""
+    return (Hook.TCX_EGRESS if tcx else Hook.CLSACT_EGRESS,)
 
 
 class Hooks:
-    """A program's links, by ifindex. Close it to detach from every interface."""
+    """The programs' attachments, by ifindex. Close it to detach from every interface."""
 
-    def __init__(self, lib: Libbpf, program_fd: int) -> None:
+    def __init__(self, lib: Libbpf, programs: Mapping[Direction, int], xdp: int, tcx: bool) -> None:
+        """`programs`: descriptors of those for socket buffers; `xdp`: of that for frames."""
         self._lib = lib
-        self._program_fd = program_fd
-        self._links: dict[int, int] = {}
+        self._programs = programs
+        self._xdp = xdp
+        self._tcx = tcx
+        self._links: dict[tuple[int, Direction], int] = {}
+        self._clsact = Clsact()
 
-    def attach(self, ifindex: int) -> tuple[str, str]:
-        """Attach to an interface: (hook, why no better hook; "" for the best).
+    def attach(self, link: Link, direction: Direction, mode: IngressMode) -> tuple[Hook, str]:
+        """Attach to an interface: (hook, why no better one; "" for the best).
 
-        Native XDP, else generic. BpfError, with the last hook's reason, if neither can be had.
+        BpfError or OSError, with the last hook's reason, if none can be had.
         """
-        fallback = ""
-        for hook, flags in HOOKS.items():
+        if direction is Direction.INGRESS:
+            hooks = ingress_hooks(mode, link, self._tcx)
+        else:
+            hooks = egress_hooks(self._tcx)
+        reasons: list[str] = []
+        for hook in hooks:
             try:
-                self._links[ifindex] = self._link(ifindex, hook, flags)
-                return hook, fallback
-            except BpfError as error:
-                if hook == LAST_HOOK or error.errno in NO_OTHER_HOOK:
+                self._attach(link.ifindex, direction, hook)
+                return hook, "; ".join(reasons)
+            except OSError as error:
+                if hook is hooks[-1] or error.errno == errno.ENODEV:
                     raise
-                fallback = str(error)
+                reasons.append(f"not at {hook}: {_reason(error, hook)}")
         raise AssertionError("the last hook returns or raises")
 
     def detach(self, ifindex: int) -> None:
-        """Detach from an interface; nothing happens if there is no link to it."""
-        if (link := self._links.pop(ifindex, None)) is not None:
-            os.close(link)
+        """Detach from an interface; nothing happens if nothing is attached there."""
+        for direction in Direction:
+            if (link := self._links.pop((ifindex, direction), None)) is not None:
+                os.close(link)
+        self._clsact.detach(ifindex)
 
     def close(self) -> None:
         """Detach from every interface."""
-        for ifindex in list(self._links):
-            self.detach(ifindex)
+        for link in self._links.values():
+            os.close(link)
+        self._links.clear()
+        self._clsact.close()
 
-    def _link(self, ifindex: int, hook: str, flags: int) -> int:
+    def _attach(self, ifindex: int, direction: Direction, hook: Hook) -> None:
+        program = self._xdp if hook.xdp else self._programs[direction]
+        if hook in LINKS:
+            self._links[ifindex, direction] = self._link(program, ifindex, hook)
+        else:
+            self._clsact.attach(ifindex, direction, program)
+
+    def _link(self, program: int, ifindex: int, hook: Hook) -> int:
+        attach_type, flags = LINKS[hook]
         options = LinkCreateOpts(sz=c.sizeof(LinkCreateOpts), flags=flags)
-        arguments = (self._program_fd, ifindex, ATTACH_XDP, c.byref(options))
+        arguments = (program, ifindex, attach_type, c.byref(options))
         fd: int = self._lib(f"attach {hook}", "bpf_link_create", *arguments)
         return fd
+
+
+def _reason(error: OSError, hook: Hook) -> str:
+    if hook.xdp and error.errno in OCCUPIED:
+        return "another XDP program is there"
+    return os.strerror(error.errno) if isinstance(error, BpfError) and error.errno else str(error)

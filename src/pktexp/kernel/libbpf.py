@@ -101,6 +101,10 @@ SIGNATURES: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "bpf_program__set_log_buf": (c.c_int, (c.c_void_p, c.c_void_p, c.c_size_t)),
     "bpf_link_create": (c.c_int, (c.c_int, c.c_int, c.c_int, c.POINTER(LinkCreateOpts))),
     "bpf_raw_tracepoint_open": (c.c_int, (c.c_char_p, c.c_int)),
+    "bpf_prog_query": (
+        c.c_int,
+        (c.c_int, c.c_int, c.c_uint32, c.c_void_p, c.c_void_p, c.c_void_p),
+    ),
     "bpf_prog_test_run_opts": (c.c_int, (c.c_int, c.POINTER(TestRunOpts))),
     "btf__load_vmlinux_btf": (c.c_void_p, ()),
     "btf__free": (None, (c.c_void_p,)),

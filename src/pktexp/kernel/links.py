@@ -1,7 +1,7 @@
 """Which interfaces there are, told by netlink as they come, change and go; read by interfaces.py.
 
-A plain non-blocking route socket with pyroute2's parser. What the socket's buffer could not hold
-(ENOBUFS) is made good by asking for everything again.
+A plain non-blocking route socket; linkinfo.py reads its messages. What the socket's buffer could
+not hold (ENOBUFS) is made good by asking for everything again.
 """
 
 from __future__ import annotations
@@ -10,53 +10,18 @@ import errno
 import logging
 import select
 import socket
-import struct
-from dataclasses import dataclass
 
-from pyroute2.netlink import NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_REQUEST, NLMSG_DONE
+from pyroute2.netlink import NLM_F_DUMP, NLM_F_DUMP_INTR, NLMSG_DONE
 from pyroute2.netlink.rtnl import RTM_DELLINK, RTM_GETLINK, RTM_NEWLINK, RTMGRP_LINK
-from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
 
 from pktexp.errors import PktexpError
-from pktexp.kernel.records import LinkType
+from pktexp.kernel.linkinfo import INTERFACE_INFO, Link, parse_link
+from pktexp.kernel.rtnetlink import BUFFER, messages, request
 
 log = logging.getLogger(__name__)
 
-BUFFER = 1 << 20  # bytes of one read; the kernel's dumps come in chunks of at most 32 KiB
 QUEUE = 8 << 20  # bytes asked for the socket's queue, so that overruns are rare
-HEADER = struct.Struct("=IHHII")  # struct nlmsghdr: length, type, flags, sequence, port
-INTERFACE_INFO = struct.Struct("=BxHiII")  # struct ifinfomsg
 TIMEOUT = 10  # seconds to wait for the kernel's first list
-
-# include/uapi/linux/if_arp.h (6.1): hardware types and what their frames begin with.
-ETHERNET_TYPES = {1, 772}  # ARPHRD_ETHER, ARPHRD_LOOPBACK
-IP_TYPES = {
-    519,
-    768,
-    769,
-    776,
-    778,
-    823,
-    0xFFFE,
-}  # RAWIP, TUNNEL, TUNNEL6, SIT, IPGRE, IP6GRE, NONE
-
-
-@dataclass(frozen=True)
-class Link:
-    """An interface as netlink describes it."""
-
-    ifindex: int
-    name: str
-    hardware_type: int
-    up: bool
-    mtu: int
-
-    @property
-    def link_type(self) -> LinkType:
-        """What its frames begin with."""
-        if self.hardware_type in ETHERNET_TYPES:
-            return LinkType.ETHERNET
-        return LinkType.IP if self.hardware_type in IP_TYPES else LinkType.OPAQUE
 
 
 class LinkMonitor:
@@ -102,7 +67,8 @@ class LinkMonitor:
                     raise
                 self._overrun()
             else:
-                self._read(data)
+                for kind, flags, body in messages(data):
+                    self._take(kind, flags, body)
 
     def take_gone(self) -> set[int]:
         """Interfaces that went since the last call; a new one may have the same index by now."""
@@ -126,25 +92,16 @@ class LinkMonitor:
         self._listed = set()
         self.synchronised = False
         body = INTERFACE_INFO.pack(socket.AF_UNSPEC, 0, 0, 0, 0)
-        length = HEADER.size + len(body)
-        flags = NLM_F_REQUEST | NLM_F_DUMP
-        self._socket.send(HEADER.pack(length, RTM_GETLINK, flags, 1, 0) + body)
+        self._socket.send(request(RTM_GETLINK, NLM_F_DUMP, body))
 
-    def _read(self, data: bytes) -> None:
-        offset = 0
-        while offset + HEADER.size <= len(data):
-            length, kind, flags, _, _ = HEADER.unpack_from(data, offset)
-            self._take(kind, flags, data[offset : offset + length])
-            offset += (max(length, HEADER.size) + 3) & ~3
-
-    def _take(self, kind: int, flags: int, message: bytes) -> None:
+    def _take(self, kind: int, flags: int, body: bytes) -> None:
         if kind == NLMSG_DONE:
             self._listing_ends(interrupted=bool(flags & NLM_F_DUMP_INTR))
         elif kind in (RTM_NEWLINK, RTM_DELLINK):
             # A bridge tells of its ports in messages of its own family, also when a port leaves it.
-            if message[HEADER.size] != socket.AF_UNSPEC:
+            if body[0] != socket.AF_UNSPEC:
                 return
-            link = _parse(message)
+            link = parse_link(body)
             if kind == RTM_DELLINK:
                 self.links.pop(link.ifindex, None)
                 self.gone.add(link.ifindex)
@@ -160,20 +117,3 @@ class LinkMonitor:
         self.gone |= self.links.keys() - self._listed
         self.links = {index: link for index, link in self.links.items() if index in self._listed}
         self.synchronised = True
-
-
-def _parse(message: bytes) -> Link:
-    parsed = ifinfmsg(message)
-    parsed.decode()
-    return Link(
-        ifindex=parsed["index"],
-        name=_text(parsed.get_attr("IFLA_IFNAME")),
-        hardware_type=parsed["ifi_type"],
-        up=bool(parsed["flags"] & 1),
-        mtu=parsed.get_attr("IFLA_MTU") or 0,
-    )
-
-
-def _text(name: str | bytes) -> str:
-    """A name as text: the kernel takes any bytes, and the parser leaves those that are no UTF-8."""
-    return name if isinstance(name, str) else name.decode(errors="backslashreplace")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ctypes as c
 import mmap
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -63,18 +64,20 @@ class BpfObject:
         """Load a program without the flags that its section's name asks for."""
         self._lib("change the program's flags", "bpf_program__set_flags", self._program(name), 0)
 
-    def load(self, program: str) -> None:
-        """Load everything; VerifierError with the log if `program` is refused, else BpfError."""
-        log = mmap.mmap(-1, LOG_SIZE)  # untouched, and so no memory, unless it is written
-        address = c.addressof(c.c_char.from_buffer(log))
-        arguments = (self._program(program), address, LOG_SIZE)
-        self._lib("keep the verifier's log", "bpf_program__set_log_buf", *arguments)
+    def load(self, programs: Sequence[str]) -> None:
+        """Load everything; VerifierError with the log if one of these is refused, else BpfError."""
+        # Untouched, and so no memory, unless they are written.
+        logs = [mmap.mmap(-1, LOG_SIZE) for _ in programs]
+        for program, log in zip(programs, logs, strict=True):
+            arguments = (self._program(program), c.addressof(c.c_char.from_buffer(log)), LOG_SIZE)
+            self._lib("keep the verifier's log", "bpf_program__set_log_buf", *arguments)
         attempted = "load the BPF programs into the kernel"
         try:
             self._lib(attempted, "bpf_object__load", self._handle)
         except BpfError as error:
-            if text := log[: log.find(b"\0")].decode(errors="replace"):
-                raise VerifierError(error.errno or 0, attempted, text) from error
+            texts = [log[: log.find(b"\0")].decode(errors="replace") for log in logs]
+            if any(texts):
+                raise VerifierError(error.errno or 0, attempted, "\n".join(texts)) from error
             raise
 
     def program_fd(self, name: str) -> int:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import ctypes as c
+
 from pktexp.errors import PktexpError
 from pktexp.kernel.btf import kernel_btf
 from pktexp.kernel.libbpf import BpfError, Libbpf
 
-# From include/uapi/linux/bpf.h (6.1).
+# From include/uapi/linux/bpf.h (6.6).
 PROG_TYPE_XDP = 6
 MAP_TYPE_RINGBUF = 27
 HELPER_XDP_GET_BUFF_LEN = 188
+TCX_INGRESS = 46
+TCX_EGRESS = 47
+LOOPBACK = 1  # the ifindex of lo, which every namespace has
 
 
 def require_ring_buffer(lib: Libbpf) -> None:
@@ -27,6 +32,17 @@ def has_multi_buffer(lib: Libbpf) -> bool:
         return bool(lib("ask the kernel for multi-buffer XDP", *probe))
     except BpfError:
         return False
+
+
+def has_tcx(lib: Libbpf) -> bool:
+    """Whether programs can be attached to TCX (6.6): whether it can be asked who is."""
+    flags, count = c.c_uint32(), c.c_uint32()
+    arguments = (LOOPBACK, TCX_INGRESS, 0, c.byref(flags), None, c.byref(count))
+    try:
+        lib("ask the kernel for TCX", "bpf_prog_query", *arguments)
+    except BpfError:
+        return False
+    return True
 
 
 def tracepoint_arguments(lib: Libbpf, name: str) -> int:

@@ -14,87 +14,20 @@ import numpy.typing as npt
 
 from pktexp.errors import PktexpError
 from pktexp.kernel.btf import Btf, Field
+from pktexp.kernel.enums import (
+    Direction,
+    IcmpType,
+    IpClass,
+    LinkClass,
+    LinkType,
+    PacketClass,
+    SizeGroup,
+    Trait,
+    Tunnel,
+    Unparsed,
+)
 
 Records = npt.NDArray[np.void]
-
-
-class LinkType(IntEnum):
-    """What the first byte of a frame is (enum link_type)."""
-
-    ETHERNET = 0
-    IP = 1
-    OPAQUE = 2
-
-
-class Direction(IntEnum):
-    """Which way a packet goes (enum direction)."""
-
-    INGRESS = 0
-
-
-class LinkClass(IntEnum):
-    """Classes of packets that are not IP (enum link_class)."""
-
-    OTHER = 0
-    ARP = 1
-    LLC = 2
-    LLDP = 3
-    MPLS = 4
-    PPPOE = 5
-    EAPOL = 6
-    MACSEC = 7
-
-
-class IpClass(IntEnum):
-    """Classes of packets by IP protocol number (enum ip_class)."""
-
-    OTHER = 0
-    TCP = 1
-    UDP = 2
-    ICMP = 3
-    ICMPV6 = 4
-    SCTP = 5
-    IGMP = 6
-    GRE = 7
-    ESP = 8
-    AH = 9
-    IPIP = 10
-    IPV6 = 11
-    OSPF = 12
-    PIM = 13
-    VRRP = 14
-    DCCP = 15
-
-
-class PacketClass(IntEnum):
-    """Where each family's classes begin in the flat index (enum packet_class)."""
-
-    LINK = 0
-    IPV4 = 8
-    IPV6 = 24
-    COUNT = 40
-
-
-class SizeGroup(IntEnum):
-    """Groups of classes that share a histogram of sizes (enum size_group)."""
-
-    OTHER = 0
-    TCP = 1
-    UDP = 2
-    ICMP = 3
-    ICMPV6 = 4
-
-
-class Unparsed(IntEnum):
-    """Why a packet could not be parsed to its end (enum unparsed)."""
-
-    NOTHING = 0
-    TRUNCATED_LINK = 1
-    TRUNCATED_NETWORK = 2
-    TRUNCATED_TRANSPORT = 3
-    BAD_HEADER = 4
-    VLAN_DEPTH = 5
-    EXTENSION_DEPTH = 6
 
 
 # Upper bounds of the size buckets in bytes; one more bucket takes what is larger (enum size_bound).
@@ -104,6 +37,10 @@ INTERFACE_WAYS = 4
 FLOW_WAYS = 4
 HASH_SEEDS = 6
 
+# Flags of TCP by bit (RFC 9293, 3.1; RFC 3168), and combinations of them that are counted as one.
+TCP_FLAGS = ("fin", "syn", "rst", "psh", "ack", "urg", "ece", "cwr")
+TCP_COMBINATIONS = (0x10, 0x18, 0x02, 0x12, 0x11, 0x19, 0x04, 0x14, 0x50, 0x90, 0xC2, 0x52)
+
 CONFIG = np.dtype(
     [
         ("counter_rows", "u4"),
@@ -111,9 +48,12 @@ CONFIG = np.dtype(
         ("rings", "u4"),
         ("wakeup_bytes", "u4"),
         ("flow_sets", "u4"),
+        ("decap", "u4"),
+        ("ephemeral", "u2", 2),
         ("events", "u1"),
         ("ports", "u1"),
-        ("_pad", "u1", 2),
+        ("services", "u1"),
+        ("_pad", "u1"),
         ("hash_seed", "u8", HASH_SEEDS),
         ("hash_multiplier", "u8"),
     ]
@@ -127,6 +67,11 @@ INTERFACE_COUNTERS = np.dtype(
         ("classes", TALLY, PacketClass.COUNT),
         ("sizes", "u8", len(SizeGroup) * SIZE_BUCKETS),
         ("unparsed", "u8", len(Unparsed)),
+        ("tcp_combinations", "u8", len(TCP_COMBINATIONS)),
+        ("tcp_flags", "u8", len(TCP_FLAGS)),
+        ("icmp_types", "u8", len(IcmpType)),
+        ("traits", "u8", len(Trait)),
+        ("tunnels", "u8", len(Tunnel)),
         ("lost", TALLY),
     ]
 )
@@ -166,21 +111,33 @@ def _enumerators(prefix: str, members: type[IntEnum]) -> dict[str, int]:
     return {f"{prefix}_{m.name}": m.value for m in members}
 
 
+def _icmp_types() -> dict[str, int]:
+    """In C those of ICMPv6 have a prefix of their own."""
+    names = {f"ICMP_TYPE_{m.name}": m.value for m in IcmpType}
+    return {n.replace("ICMP_TYPE_V6_", "ICMPV6_TYPE_"): value for n, value in names.items()}
+
+
 ENUMS: dict[str, dict[str, int]] = {
     "link_type": _enumerators("LINK", LinkType),
-    "direction": _enumerators("DIRECTION", Direction),
+    "direction": _enumerators("DIRECTION", Direction) | {"DIRECTION_COUNT": len(Direction)},
     "link_class": _enumerators("LINK_CLASS", LinkClass),
     "ip_class": _enumerators("IP_CLASS", IpClass),
     "packet_class": _enumerators("CLASS", PacketClass),
     "size_group": _enumerators("SIZE_GROUP", SizeGroup) | {"SIZE_GROUP_COUNT": len(SizeGroup)},
     "size_bound": {f"SIZE_BOUND_{i}": bound for i, bound in enumerate(SIZE_BOUNDS)},
     "unparsed": _enumerators("UNPARSED", Unparsed) | {"UNPARSED_COUNT": len(Unparsed)},
+    "tcp_combination": {f"TCP_COMBINATION_{i}": bits for i, bits in enumerate(TCP_COMBINATIONS)},
+    "icmp_type": _icmp_types() | {"ICMP_TYPE_COUNT": len(IcmpType)},
+    "trait": _enumerators("TRAIT", Trait) | {"TRAIT_COUNT": len(Trait)},
+    "tunnel": _enumerators("TUNNEL", Tunnel) | {"TUNNEL_COUNT": len(Tunnel)},
 }
 LIMITS = {
     "SIZE_BUCKETS": SIZE_BUCKETS,
     "INTERFACE_WAYS": INTERFACE_WAYS,
     "FLOW_WAYS": FLOW_WAYS,
     "HASH_SEEDS": HASH_SEEDS,
+    "TCP_FLAGS": len(TCP_FLAGS),
+    "TCP_COMBINATIONS": len(TCP_COMBINATIONS),
 }
 
 

@@ -73,7 +73,7 @@ class Tracing:
         self._object = BpfObject(lib, Path(str(files("pktexp") / tracepoint.object)))
         try:
             self._configure(datapath, arguments)
-            self._object.load(tracepoint.program)
+            self._object.load([tracepoint.program])
             self._overflow = self._object.view(".data.overflow", PACKETS, 1)
             self._program = self._object.program_fd(tracepoint.program)
             attempted = f"attach to the tracepoint {tracepoint.name}"

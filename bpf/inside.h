@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT
+ *
+ * Functions that the verifier checks once, by themselves, and not anew for each way in which
+ * headers can be parsed before: looking into tunnels (tunnel.h), and parsing what does not lie in
+ * one piece (gather.h). They find the packet by their context; what they are told of is copied by
+ * callers, as it does not stay in registers. Used by segments.h and packet.bpf.c.
+ */
+#ifndef PKTEXP_INSIDE_H
+#define PKTEXP_INSIDE_H
+
+static __always_inline enum unparsed look_inside(struct cursor *c, struct flow_record *flow,
+						 struct packet *p, __u32 wanted)
+{
+	if (!flow || !p)
+		return UNPARSED_NOTHING;
+	if (!advance(c, p->parsed & MAX_HEADERS))
+		return UNPARSED_TRUNCATED_TUNNEL;
+	return enter_tunnels(c, flow, p, wanted);
+}
+
+/* As enter_tunnels, from behind the p->parsed bytes that were parsed. */
+__noinline int look_inside_frame(struct xdp_md *ctx, struct flow_record *flow, struct packet *p,
+				 __u32 wanted)
+{
+	void *start = (void *)(long)ctx->data;
+	struct cursor c = {start, start, (void *)(long)ctx->data_end, false};
+
+	return look_inside(&c, flow, p, wanted);
+}
+
+__noinline int look_inside_copy(struct __sk_buff *skb, struct flow_record *flow, struct packet *p,
+				__u32 wanted)
+{
+	struct cursor c;
+
+	if (!gather(skb, &c))
+		return UNPARSED_TRUNCATED_TUNNEL;
+	return look_inside(&c, flow, p, wanted);
+}
+
+__noinline int look_inside_skb(struct __sk_buff *skb, struct flow_record *flow, struct packet *p,
+			       __u32 wanted)
+{
+	void *start = (void *)(long)skb->data;
+	struct cursor c = {start, start, (void *)(long)skb->data_end, false};
+
+	if (!is_linear(skb))
+		return look_inside_copy(skb, flow, p, wanted);
+	return look_inside(&c, flow, p, wanted);
+}
+
+/* As parse, from a copy of the headers; all is lost that could not be copied. */
+__noinline int parse_gathered(struct __sk_buff *skb, struct flow_record *flow, struct packet *p,
+			      __u32 link_type)
+{
+	struct cursor c;
+
+	if (!flow || !p || !gather(skb, &c))
+		return UNPARSED_TRUNCATED_LINK;
+	return parse(&c, flow, p, link_type);
+}
+
+#endif

@@ -1,0 +1,107 @@
+"""Prometheus families of what interfaces are, and of what their devices say they dropped.
+
+Beside metrics.py, which is about the packets that the programs saw. interfaces.py tells which there
+are; kernel/linkstats.py, the devices' own numbers; kernel/nsids.py, where a link leads.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+import numpy as np
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from pktexp.interfaces import Interfaces
+from pktexp.kernel import linkstats
+from pktexp.kernel.linkinfo import Link
+from pktexp.kernel.nsids import NamespaceNames
+from pktexp.kernel.records import Records
+
+log = logging.getLogger(__name__)
+
+INFO_LABELS = ("interface", "ifindex", "kind", "class", "address", "mtu", "alias", "peer_netns")
+
+# Field of LINK_STATISTICS: (direction, kind).
+DROPS = {
+    "rx_dropped": ("ingress", "dropped"),
+    "rx_missed_errors": ("ingress", "missed"),
+    "rx_fifo_errors": ("ingress", "fifo"),
+    "rx_errors": ("ingress", "errors"),
+    "rx_nohandler": ("ingress", "nohandler"),
+    "tx_dropped": ("egress", "dropped"),
+    "tx_fifo_errors": ("egress", "fifo"),
+    "tx_errors": ("egress", "errors"),
+}
+KINDS = tuple(DROPS.values())
+ALWAYS_SHOWN = np.array([kind == "dropped" for _, kind in KINDS])
+
+
+class InterfaceCollector(Collector):
+    """Collects afresh for each scrape, in the caller's thread; `failures` only grows."""
+
+    def __init__(self, interfaces: Interfaces) -> None:
+        self._interfaces = interfaces
+        self._namespaces = NamespaceNames()
+        self.failures = 0
+
+    def describe(self) -> Iterable[Metric]:
+        """Nothing, so that registering does not collect."""
+        return ()
+
+    def collect(self) -> Iterator[Metric]:
+        """All families; what netlink refuses to tell now is left out, and counted."""
+        links = self._interfaces.links()
+        yield information(links, self._peers(links))
+        try:
+            yield dropped(links, linkstats.read())
+        except OSError as error:
+            self._failed("what devices dropped", error)
+        yield CounterMetricFamily(
+            "pktexp_netlink_query_failures",
+            "Questions to netlink at a scrape that were not answered.",
+            value=self.failures,
+        )
+
+    def _peers(self, links: Sequence[Link]) -> dict[int, str]:
+        ids = {link.link_netnsid for link in links if link.link_netnsid is not None}
+        try:
+            return self._namespaces.of(ids)
+        except OSError as error:
+            self._failed("the names of namespaces", error)
+            return {}
+
+    def _failed(self, what: str, error: OSError) -> None:
+        if not self.failures:
+            log.warning("netlink does not tell %s: %s (said once, counted always)", what, error)
+        self.failures += 1
+
+
+def information(links: Sequence[Link], peers: Mapping[int, str]) -> Metric:
+    """1 for each interface, what it is in the labels; `peers`: namespaces' names by id."""
+    family = GaugeMetricFamily(
+        "pktexp_interface_info", "What an interface is, as labels.", labels=INFO_LABELS
+    )
+    for link in links:
+        peer = "" if link.link_netnsid is None else peers.get(link.link_netnsid, "")
+        values = (str(link.ifindex), link.kind, link.interface_class, link.address, str(link.mtu))
+        family.add_metric((link.name, *values, link.alias, peer), 1)
+    return family
+
+
+def dropped(links: Sequence[Link], statistics: Records) -> Metric:
+    """What devices dropped (LINK_STATISTICS): kind "dropped" also at 0, others once seen."""
+    family = CounterMetricFamily(
+        "pktexp_interface_dropped_packets",
+        "Packets that an interface's device or driver says it dropped.",
+        labels=("interface", "direction", "kind"),
+    )
+    names = {link.ifindex: link.name for link in links}
+    statistics = statistics[np.isin(statistics["ifindex"], list(names))]
+    counts = np.stack([statistics[field] for field in DROPS], axis=1)
+    rows, columns = np.nonzero((counts > 0) | ALWAYS_SHOWN)
+    shown = (statistics["ifindex"][rows], columns, counts[rows, columns])
+    for ifindex, column, count in zip(*(array.tolist() for array in shown), strict=True):
+        family.add_metric((names[ifindex], *KINDS[column]), count)
+    return family

@@ -1,0 +1,92 @@
+"""How options are declared, and those that several commands share; used by cli.py."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from pktexp import labels, logs
+from pktexp.kernel.enums import Tunnel
+from pktexp.settings import FlowMode
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class PowerOfTwo(click.ParamType[int]):
+    """A power of two within bounds, as the kernel wants a ring's size."""
+
+    name = "bytes"
+
+    def __init__(self, least: int, most: int) -> None:
+        self.least = least
+        self.most = most
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> int:
+        """The number; click's usage error if it is none of these."""
+        try:
+            number = int(value)
+        except ValueError:
+            self.fail(f"'{value}' is not a number", param, ctx)
+        if not self.least <= number <= self.most or number & (number - 1):
+            self.fail(
+                f"{number} is not a power of two from {self.least} to {self.most}", param, ctx
+            )
+        return number
+
+
+class Tunnels(click.ParamType[frozenset[Tunnel]]):
+    """Names of tunnels with commas between, or "all"."""
+
+    name = "kinds"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> frozenset[Tunnel]:
+        """The tunnels; click's usage error if one is not known."""
+        if isinstance(value, frozenset):
+            return value
+        known = {name: tunnel for tunnel, name in labels.TUNNELS.items()}
+        wanted = {name.strip().lower() for name in value.split(",") if name.strip()}
+        if wanted == {"all"}:
+            return frozenset(Tunnel)
+        if unknown := sorted(wanted - known.keys()):
+            self.fail(f"'{unknown[0]}' is none of: all, {', '.join(known)}", param, ctx)
+        return frozenset(known[name] for name in wanted)
+
+
+def option(flag: str, *old_names: str, **settings: Any) -> Callable[[F], F]:
+    """An option with its PKTEXP_ variable, and the original tool's names after it."""
+    name = "PKTEXP_" + flag.partition("/")[0].lstrip("-").replace("-", "_").upper()
+    return click.option(
+        flag, envvar=[name, *old_names], show_default=True, show_envvar=True, **settings
+    )
+
+
+decap = option(
+    "--decap",
+    type=Tunnels(),
+    default="",
+    metavar="KINDS",
+    help="Tunnels to look into, as a list, or all: flows then are those inside.",
+)
+flows = option(
+    "--flows",
+    type=click.Choice([mode.value for mode in FlowMode], case_sensitive=False),
+    default=FlowMode.HOSTS.value,
+    help="What tells one flow from another.",
+)
+max_flows = option(
+    "--max-flows", type=click.IntRange(1, 100_000), default=1000, help="Flows shown one by one."
+)
+log_level = option(
+    "--log-level",
+    type=click.Choice(logs.LEVELS, case_sensitive=False),
+    default="info",
+    help="Least severe to show.",
+)
+log_format = option(
+    "--log-format",
+    type=click.Choice(logs.FORMATS, case_sensitive=False),
+    default="text",
+    help="Form of log lines.",
+)

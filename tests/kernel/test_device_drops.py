@@ -1,0 +1,145 @@
+"""What devices say they dropped, after real drops, against the kernel's own statistics in sysfs."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import resource
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
+
+import pytest
+
+from pktexp.infometrics import InterfaceCollector
+from pktexp.kernel import linkstats
+from pktexp.kernel.links import LinkMonitor
+from support.netns import Namespace
+from support.packets import ETHER, V4
+from support.service import Page, select, serving
+from support.tun import tun
+
+Pair = tuple[Namespace, Namespace]
+Make = Callable[[], Namespace]
+FAMILY = "pktexp_interface_dropped_packets_total"
+FRAME = bytes(ETHER / V4)
+FIELDS = {
+    ("ingress", "dropped"): "rx_dropped",
+    ("ingress", "missed"): "rx_missed_errors",
+    ("ingress", "fifo"): "rx_fifo_errors",
+    ("ingress", "errors"): "rx_errors",
+    ("ingress", "nohandler"): "rx_nohandler",
+    ("egress", "dropped"): "tx_dropped",
+    ("egress", "fifo"): "tx_fifo_errors",
+    ("egress", "errors"): "tx_errors",
+}
+
+
+def drops(page: Page, interface: str) -> dict[tuple[str, str], int]:
+    found = {}
+    for key, value in select(page, FAMILY, interface=interface).items():
+        labels = dict(key)
+        found[labels["direction"], labels["kind"]] = int(value)
+    return found
+
+
+def sysfs(namespace: Namespace, interface: str) -> dict[str, int]:
+    folder = f"/sys/class/net/{interface}/statistics"
+    lines = namespace.run("grep", "-r", "", folder).splitlines()
+    return {path.rsplit("/", 1)[1]: int(value) for path, value in (x.split(":") for x in lines)}
+
+
+def expected(namespace: Namespace, interface: str) -> dict[tuple[str, str], int]:
+    """What sysfs says, less the kinds that are shown only once seen."""
+    told = sysfs(namespace, interface)
+    values = {key: told[field] for key, field in FIELDS.items()}
+    return {key: value for key, value in values.items() if value or key[1] == "dropped"}
+
+
+def test_an_idle_interface_shows_that_it_dropped_nothing(pair: Pair) -> None:
+    _, b = pair
+    with serving(b) as service:
+        page = service.page()
+        assert drops(page, "vb") == {("ingress", "dropped"): 0, ("egress", "dropped"): 0}
+
+
+def test_frames_too_large_for_the_other_end_are_dropped_at_both(pair: Pair) -> None:
+    a, b = pair
+    b.ip("link", "set", "vb", "mtu", "1000")
+    with serving(a) as near, serving(b) as far:
+        with a.packet_socket("va") as raw:
+            for _ in range(9):
+                with contextlib.suppress(OSError):  # newer kernels tell the sender
+                    raw.send(FRAME.ljust(1400))
+        sent, received = drops(near.page(), "va"), drops(far.page(), "vb")
+    assert sent == expected(a, "va")
+    assert received == expected(b, "vb")
+    assert sent["egress", "dropped"] == 9
+    assert received["ingress", "dropped"] == 9
+
+
+def test_what_finds_the_queue_of_a_tun_device_full_is_its_drop(namespaces: Make) -> None:
+    b = namespaces()
+    with tun(b, "tun7"), serving(b) as service:
+        b.ip("link", "set", "tun7", "txqueuelen", "4")
+        with b.packet_socket("tun7") as raw:
+            for _ in range(30):
+                raw.send(bytes(V4))
+        counts = drops(service.page(), "tun7")
+        assert counts == expected(b, "tun7")
+        assert counts["egress", "dropped"] >= 20
+
+
+def test_every_number_is_the_kernels_own(pair: Pair) -> None:
+    a, b = pair
+    a.send("va", [FRAME] * 5 + [FRAME.ljust(9000)] * 2)
+    with b.entered():
+        (row,) = [x for x in linkstats.read() if x["ifindex"] == b.link("vb")["ifindex"]]
+    told = sysfs(b, "vb")
+    assert {field: int(row[field]) for field in linkstats.FIELDS} == {
+        field: told[field] for field in linkstats.FIELDS
+    }
+    assert told["rx_packets"] == 7
+
+
+def test_as_many_interfaces_are_told_of_as_there_are(namespaces: Make) -> None:
+    b = namespaces()
+    for number in range(200):  # more than a datagram holds
+        b.ip("link", "add", f"br{number}", "type", "bridge")
+    with b.entered():
+        rows = linkstats.read()
+    assert sorted(rows["ifindex"]) == sorted(x["ifindex"] for x in json.loads(b.ip("-j", "link")))
+
+
+@contextlib.contextmanager
+def without_files() -> Iterator[None]:
+    """This process can open no file, nor a socket."""
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+
+@pytest.fixture
+def collector(pair: Pair) -> InterfaceCollector:
+    """A collector of the second namespace's interfaces."""
+    _, b = pair
+    with b.entered():
+        monitor = LinkMonitor()
+    monitor.close()
+    links = list(monitor.links.values())
+    assert any(link.link_netnsid is not None for link in links)
+    return InterfaceCollector(SimpleNamespace(links=lambda: links))  # type: ignore[arg-type]
+
+
+def test_when_netlink_does_not_answer_that_is_counted_and_the_rest_is_told(
+    collector: InterfaceCollector, caplog: pytest.LogCaptureFixture
+) -> None:
+    for scrape in (1, 2):
+        with without_files():
+            families = {family.name: family for family in collector.collect()}
+        assert families.keys() == {"pktexp_interface_info", "pktexp_netlink_query_failures"}
+        (failures,) = families["pktexp_netlink_query_failures"].samples
+        assert failures.value == 2 * scrape  # names of namespaces, and statistics
+    assert caplog.text.count("Too many open files") == 1

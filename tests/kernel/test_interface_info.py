@@ -1,0 +1,141 @@
+"""What the page says of interfaces themselves, against what iproute2 says, as they change."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from support.netns import Namespace, connect, run
+from support.service import Page, select, serving, wait_for
+from support.tun import tun
+
+Pair = tuple[Namespace, Namespace]
+Make = Callable[[], Namespace]
+
+
+def info(page: Page, interface: str) -> dict[str, str]:
+    """The labels of the only series that an interface has."""
+    ((labels, value),) = select(page, "pktexp_interface_info", interface=interface).items()
+    assert value == 1
+    return dict(labels)
+
+
+def test_every_interface_is_told_of_as_iproute2_shows_it(pair: Pair) -> None:
+    _, b = pair
+    b.ip("link", "add", "br0", "type", "bridge")
+    b.ip("link", "add", "vx0", "type", "vxlan", "id", "7", "dstport", "4789", "local", "127.0.0.1")
+    b.ip("link", "set", "vb", "alias", "uplink to rack 7")
+    with tun(b, "tun7"), serving(b) as service:
+        page = service.page()
+        kinds = {"lo": "loopback", "vb": "veth", "br0": "bridge", "vx0": "vxlan", "tun7": "tun"}
+        for name, kind in kinds.items():
+            shown, link = info(page, name), b.link(name)
+            assert shown["kind"] == kind
+            assert shown["class"] == ("loopback" if name == "lo" else "virtual")
+            assert shown["ifindex"] == str(link["ifindex"])
+            assert shown["mtu"] == str(link["mtu"])
+            assert shown["address"] == link.get("address", "")
+            assert shown["alias"] == link.get("ifalias", "")
+        assert len(select(page, "pktexp_interface_info")) == len(kinds)
+
+
+def test_what_is_not_wanted_is_not_told_of(pair: Pair) -> None:
+    _, b = pair
+    with serving(b, "--exclude-interfaces", "lo") as service:
+        assert not select(service.page(), "pktexp_interface_info", interface="lo")
+        assert not select(service.page(), "pktexp_interface_dropped_packets_total", interface="lo")
+
+
+def test_an_interface_that_could_not_be_attached_to_is_told_of(namespaces: Make) -> None:
+    b = namespaces()
+    for number in range(16):
+        b.ip("link", "add", f"br{number}", "type", "bridge")
+    with serving(b, "--max-interfaces", "16") as service:  # and there is lo
+        page = service.page()
+        (refused,) = select(page, "pktexp_interface_attached", hook="none")
+        assert info(page, dict(refused)["interface"])["ifindex"]
+
+
+def test_changes_are_followed(pair: Pair) -> None:
+    _, b = pair
+    with serving(b) as service:
+        service.wait_until_attached("vb")
+        changes = {"mtu": "1432", "alias": "second floor", "address": "02:00:00:00:00:99"}
+        for what, value in changes.items():
+            b.ip("link", "set", "vb", what, value)
+        wait_for(lambda: info(service.page(), "vb").items() >= changes.items())
+        b.ip("link", "set", "vb", "down")
+        b.ip("link", "set", "vb", "name", "wan")
+        page = service.page_when(
+            lambda page: select(page, "pktexp_interface_info", interface="wan")
+        )
+        assert info(page, "wan").items() >= changes.items()
+        assert not select(page, "pktexp_interface_info", interface="vb")
+        b.ip("link", "delete", "wan")
+        service.page_when(lambda page: not select(page, "pktexp_interface_info", interface="wan"))
+
+
+def test_any_alias_makes_a_readable_page(pair: Pair) -> None:
+    _, b = pair
+    awkward = 'a "quoted" \\ back\nslash, \u00e9, {x="y"} 1' + "x" * 200
+    assert len(awkward.encode()) < 256
+    b.ip("link", "set", "vb", "alias", awkward)
+    with serving(b) as service:
+        assert info(service.page(), "vb")["alias"] == awkward
+        b.ip("link", "set", "vb", "alias", os.fsdecode(b"\xff\xfe"))
+        wait_for(lambda: info(service.page(), "vb")["alias"] == "\\xff\\xfe")
+
+
+def test_the_namespace_of_the_other_end_is_named(pair: Pair, namespaces: Make) -> None:
+    a, b = pair
+    c = namespaces()
+    connect(b, c, "to-c", "eth0")
+    b.ip("link", "add", "here", "type", "veth", "peer", "there")
+    with serving(b) as service:
+        page = service.page()
+        peers = {name: info(page, name)["peer_netns"] for name in ("vb", "to-c", "here", "there")}
+        assert peers == {"vb": a.name, "to-c": c.name, "here": "", "there": ""}
+        assert info(page, "lo")["peer_netns"] == ""
+
+
+@pytest.fixture
+def nameless() -> Iterator[int]:
+    """A process in a namespace that has no name."""
+    with subprocess.Popen(["unshare", "--net", "sleep", "1000"]) as process:
+        its, own = Path(f"/proc/{process.pid}/ns/net"), Path("/proc/self/ns/net")
+        wait_for(lambda: its.readlink() != own.readlink())
+        yield process.pid
+        process.terminate()
+
+
+def test_a_name_that_a_namespace_gets_and_loses_is_followed(
+    namespaces: Make, nameless: int
+) -> None:
+    b = namespaces()
+    name = f"{b.name}-named"
+    b.ip("link", "add", "vb", "type", "veth", "peer", "va")
+    with serving(b) as service:
+        b.ip("link", "set", "va", "netns", str(nameless))
+        b.ip("link", "set", "vb", "up")
+        assert info(service.page(), "vb")["peer_netns"] == ""
+        run("ip", "netns", "attach", name, str(nameless))
+        try:
+            wait_for(lambda: info(service.page(), "vb")["peer_netns"] == name)
+        finally:
+            run("ip", "netns", "delete", name)
+        wait_for(lambda: info(service.page(), "vb")["peer_netns"] == "")
+
+
+def test_an_end_that_moves_on_is_found_where_it_is(pair: Pair, namespaces: Make) -> None:
+    a, b = pair
+    c = namespaces()
+    with serving(b) as service:
+        service.wait_until_attached("vb")
+        assert info(service.page(), "vb")["peer_netns"] == a.name
+        a.ip("link", "set", "va", "netns", c.name)
+        c.ip("link", "set", "va", "up")
+        wait_for(lambda: info(service.page(), "vb")["peer_netns"] == c.name)

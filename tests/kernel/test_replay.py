@@ -1,0 +1,202 @@
+"""Replaying captures: everything is counted once, nothing is lost, and what is not run is said."""
+
+from __future__ import annotations
+
+import json
+import random
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from pktexp.captures import Packet
+from pktexp.errors import PktexpError
+from pktexp.kernel import libbpf
+from pktexp.kernel.enums import LinkType
+from pktexp.replay import Replayer
+from pktexp.report import report
+from pktexp.settings import FlowMode, Format
+from support.packets import ETHER, V4, V6, all_cases, expected_flows, expected_traffic
+from support.replaying import RAW, WLAN, flows, traffic, write_pcap, write_pcapng
+
+CASES = [case for case in all_cases() if len(case.frame) >= 14]
+FRAMES = [case.frame for case in CASES]
+FLOOD = 400_000  # more flows than the cache and the ring can hold
+
+
+@pytest.fixture(scope="module")
+def replayers() -> Iterator[dict[FlowMode, Replayer]]:
+    lib = libbpf.find()
+    made = {mode: Replayer(lib, mode) for mode in FlowMode}
+    yield made
+    for replayer in made.values():
+        replayer.close()
+
+
+def packet(frame: bytes, length: int = 0) -> Packet:
+    return Packet(frame, length or len(frame), LinkType.ETHERNET)
+
+
+def replay(*arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "pktexp", "replay", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_every_case_is_counted_as_what_it_is(replayers: dict[FlowMode, Replayer]) -> None:
+    for mode in (FlowMode.HOSTS, FlowMode.SOCKETS):
+        replayed = replayers[mode].run("cases", map(packet, FRAMES))
+        assert traffic(replayed) == expected_traffic(CASES)
+        assert flows(replayed) == expected_flows(CASES, sockets=mode is FlowMode.SOCKETS)
+        assert not replayed.left_out
+        assert not replayed.error
+
+
+def test_without_flows_the_totals_are_the_same(replayers: dict[FlowMode, Replayer]) -> None:
+    replayed = replayers[FlowMode.OFF].run("cases", map(packet, FRAMES))
+    assert traffic(replayed) == expected_traffic(CASES)
+    assert len(replayed.told.keys) == 0
+
+
+def test_a_second_capture_knows_nothing_of_the_first(replayers: dict[FlowMode, Replayer]) -> None:
+    replayer = replayers[FlowMode.HOSTS]
+    replayer.run("first", map(packet, FRAMES))
+    replayed = replayer.run("second", [packet(bytes(ETHER / V4))])
+    assert traffic(replayed) == {("other", "4"): (1, 34)}
+    assert flows(replayed) == {("other", "192.0.2.1", "192.0.2.2"): (1, 34)}
+
+
+def test_packets_are_parsed_by_the_link_type_of_their_own(
+    replayers: dict[FlowMode, Replayer],
+) -> None:
+    packets = [
+        packet(bytes(ETHER / V4)),
+        Packet(bytes(V6), 40, LinkType.IP),
+        packet(bytes(ETHER / V6)),
+    ]
+    replayed = replayers[FlowMode.HOSTS].run("mixed", packets)
+    assert replayed.snapshot().totals["unparsed"].sum() == 0
+    assert {protocol[1]: sums for protocol, sums in traffic(replayed).items()} == {
+        "4": (1, 34),
+        "6": (2, 94),
+    }
+
+
+def test_a_flood_of_flows_loses_no_event(replayers: dict[FlowMode, Replayer]) -> None:
+    frame = bytearray(bytes(ETHER / V4))
+    seeded = random.Random(1)
+
+    def flood() -> Iterator[Packet]:
+        for source in seeded.sample(range(1 << 32), FLOOD):
+            frame[26:30] = source.to_bytes(4)
+            yield packet(bytes(frame))
+
+    replayed = replayers[FlowMode.HOSTS].run("flood", flood())
+    assert int(replayed.totals.totals["lost"]["packets"].sum()) == 0
+    assert len(replayed.told.keys) == FLOOD
+    assert replayed.told.packets.tolist() == [1] * FLOOD
+
+
+def test_bytes_are_those_on_the_wire_though_fewer_were_kept(
+    replayers: dict[FlowMode, Replayer],
+) -> None:
+    kept = [packet(case.frame[:160], len(case.frame)) for case in CASES]
+    replayed = replayers[FlowMode.HOSTS].run("kept", kept)
+    assert traffic(replayed) == expected_traffic(CASES)
+
+
+def test_what_cannot_be_run_is_counted(replayers: dict[FlowMode, Replayer]) -> None:
+    lengths = [13, 14, 1, 65535, 73000, 300_000, 1 << 32]
+    replayed = replayers[FlowMode.HOSTS].run("sizes", [packet(b"", n) for n in lengths])
+    assert traffic(replayed) == {("llc", ""): (3, 14 + 65535 + 73000)}
+    assert replayed.left_out == {"shorter than 14 bytes": 2, "longer than the kernel runs": 2}
+
+
+def test_what_came_before_a_break_is_counted(replayers: dict[FlowMode, Replayer]) -> None:
+    broken = PktexpError("it broke", "mend it")
+
+    def packets() -> Iterator[Packet]:
+        yield packet(bytes(ETHER / V4))
+        raise broken
+
+    replayed = replayers[FlowMode.HOSTS].run("broken", packets())
+    assert replayed.error is broken
+    assert traffic(replayed) == {("other", "4"): (1, 34)}
+
+
+def test_flows_beyond_the_most_are_others_and_all_sum_to_the_totals(
+    replayers: dict[FlowMode, Replayer],
+) -> None:
+    replayed = replayers[FlowMode.SOCKETS].run("cases", map(packet, FRAMES))
+    whole = json.loads(report(replayed, Format.JSON, 100_000))
+    part = json.loads(report(replayed, Format.JSON, 3))
+    weights = sorted((flow["bytes"] for flow in whole["flows"]), reverse=True)
+    assert [flow["bytes"] for flow in part["flows"]] == weights[:3]
+    assert part["other"]["bytes"] == sum(weights[3:])
+    for unit in ("packets", "bytes"):
+        page = _sums(report(replayed, Format.PROMETHEUS, 3), f"pktexp_flow_{unit}_total")
+        assert page["other"] == part["other"][unit]
+        assert sum(page.values()) == whole[unit] == sum(flow[unit] for flow in whole["flows"])
+
+
+def _sums(page: str, name: str) -> dict[str, int]:
+    families = text_string_to_metric_families(page)
+    samples = [sample for family in families for sample in family.samples if sample.name == name]
+    return {
+        " ".join({s.labels["source"], s.labels["dest"], s.labels["protocol"]}): int(s.value)
+        for s in samples
+    }
+
+
+def test_the_command_prints_the_page_of_an_interface_named_as_the_file(tmp_path: Path) -> None:
+    done = replay(write_pcap(tmp_path / "cases.pcap.gz", FRAMES, gz=True))
+    assert (done.returncode, done.stderr) == (0, "")
+    names = {
+        sample.labels["interface"]
+        for family in text_string_to_metric_families(done.stdout)
+        for sample in family.samples
+    }
+    assert names == {"cases"}
+
+
+def test_the_command_prints_a_table_whose_columns_are_aligned(tmp_path: Path) -> None:
+    frames = [bytes(ETHER / V4) + bytes(1466)] * 2000 + [bytes(ETHER / V6)]
+    done = replay("--format", "table", write_pcap(tmp_path / "two.pcap", frames))
+    assert done.stdout.splitlines() == [
+        "protocol  source       dest         packets   bytes",
+        "other     192.0.2.1    192.0.2.2      2,000  3.0 MB",
+        "other     2001:db8::1  2001:db8::2        1    54 B",
+        "other                                     0     0 B",
+        "total                                 2,001  3.0 MB",
+    ]
+
+
+def test_a_broken_file_is_shown_up_to_the_break_and_is_one_line_of_error(tmp_path: Path) -> None:
+    path = write_pcap(tmp_path / "broken.pcap", [bytes(ETHER / V4)] * 3)
+    path.write_bytes(path.read_bytes()[:-1])
+    done = replay("--format", "json", path)
+    assert done.returncode == 1
+    assert json.loads(done.stdout)["packets"] == 2
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(f"pktexp: error: {path} is broken at packet 3: ")
+
+
+def test_files_that_are_no_captures_are_one_line_of_error_and_nothing_else(tmp_path: Path) -> None:
+    empty = tmp_path / "empty.pcap"
+    empty.touch()
+    wireless = write_pcap(tmp_path / "wireless.pcap", FRAMES, WLAN)
+    for path in (tmp_path / "missing.pcap", empty, wireless):
+        done = replay(path)
+        assert (done.returncode, done.stdout) == (1, "")
+        (line,) = done.stderr.splitlines()
+        assert line.startswith("pktexp: error: ")
+
+
+def test_what_was_left_out_is_a_warning_and_no_failure(tmp_path: Path) -> None:
+    frames = [(RAW, b"\x45" * 13), (1, bytes(ETHER / V4))]
+    done = replay(write_pcapng(tmp_path / "short.pcapng", frames))
+    assert done.returncode == 0
+    (line,) = done.stderr.splitlines()
+    assert line.endswith("1 packets left out: shorter than 14 bytes")

@@ -1,0 +1,67 @@
+"""A real Prometheus in a namespace: it scrapes a service, evaluates rules, and answers queries."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from support.netns import Namespace
+from support.service import PATIENCE
+
+CONFIG = """
+global: {{scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 1s}}
+rule_files: {rules}
+scrape_configs:
+  - job_name: pktexp
+    static_configs: [{{targets: ["localhost:{port}"]}}]
+"""
+
+
+class Prometheus:
+    """A server in a namespace, asked through its HTTP API."""
+
+    def __init__(self, namespace: Namespace, folder: Path, port: int, rules: list[Path]) -> None:
+        self.namespace = namespace
+        config = folder / "prometheus.yml"
+        config.write_text(CONFIG.format(port=port, rules=json.dumps([str(r) for r in rules])))
+        self.process = subprocess.Popen(
+            namespace.command(
+                "prometheus",
+                f"--config.file={config}",
+                f"--storage.tsdb.path={folder / 'data'}",
+                "--web.listen-address=localhost:9090",
+            ),
+            stderr=subprocess.DEVNULL,
+        )
+
+    def query(self, expression: str, **parameters: str) -> list[dict[str, Any]]:
+        query = urllib.parse.urlencode({"query": expression, **parameters})
+        with contextlib.suppress(OSError):
+            found: list[dict[str, Any]] = self.ask(f"query?{query}")["result"]
+            return found
+        return []
+
+    def ask(self, path: str) -> Any:
+        with self.namespace.entered():
+            url = f"http://localhost:9090/api/v1/{path}"
+            with urllib.request.urlopen(url, timeout=PATIENCE) as answer:
+                return json.load(answer)["data"]
+
+    def stop(self) -> None:
+        self.process.terminate()
+        self.process.wait(PATIENCE)
+
+
+@contextlib.contextmanager
+def prometheus(namespace: Namespace, folder: Path, port: int, *rules: Path) -> Iterator[Prometheus]:
+    server = Prometheus(namespace, folder, port, list(rules))
+    try:
+        yield server
+    finally:
+        server.stop()

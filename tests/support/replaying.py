@@ -1,0 +1,79 @@
+"""Captures written by scapy, and what a replay says of them, read back from its reports."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from prometheus_client.parser import text_string_to_metric_families
+from scapy.packet import Raw
+from scapy.utils import RawPcapNgWriter, RawPcapWriter
+
+from pktexp.replay import Replayed
+from pktexp.report import report
+from pktexp.settings import Format
+
+ETHERNET, RAW, IPV4, IPV6, WLAN = 1, 101, 228, 229, 105
+EVERY = 100_000  # flows
+
+Sums = dict[tuple[str, ...], tuple[int, int]]
+"""label values -> packets, bytes"""
+
+
+def write_pcap(
+    path: Path, frames: Iterable[bytes], link_type: int = ETHERNET, keep: int = 1 << 18, **form: Any
+) -> Path:
+    """`keep`: bytes of a packet at most; `form`: of scapy's writer (endianness, gz, nano)."""
+    writer = RawPcapWriter(str(path), linktype=link_type, snaplen=keep, **form)
+    writer.write_header(None)
+    for frame in frames:
+        writer.write_packet(frame[:keep], sec=1, usec=1, wirelen=len(frame))
+    writer.close()
+    return path
+
+
+def write_pcapng(path: Path, packets: Iterable[tuple[int, bytes]]) -> Path:
+    """`packets`: (link type, frame); each link type has an interface of its own."""
+    writer = RawPcapNgWriter(str(path))
+    for writer.linktype, frame in packets:
+        packet = Raw(frame)
+        packet.sniffed_on = f"link type {writer.linktype}"
+        writer.write_header(packet)
+        writer.write_packet(packet)
+    writer.close()
+    return path
+
+
+def traffic(replayed: Replayed) -> Sums:
+    """By protocol and IP version, from the page; what has no packets is left out."""
+    packets = _samples(replayed, "pktexp_packets_total", "protocol", "ip_version")
+    sizes = _samples(replayed, "pktexp_bytes_total", "protocol", "ip_version")
+    return {key: (count, sizes[key]) for key, count in packets.items() if count}
+
+
+def tcp_flags(replayed: Replayed) -> dict[str, int]:
+    """Packets by flag, from the page."""
+    packets = _samples(replayed, "pktexp_tcp_flags_total", "flag")
+    return {flag: count for (flag,), count in packets.items() if count}
+
+
+def flows(replayed: Replayed) -> Sums:
+    """By protocol, source and dest, from the JSON document; and that nothing else is there."""
+    document = json.loads(report(replayed, Format.JSON, EVERY))
+    assert document["other"] == {"packets": 0, "bytes": 0}
+    keys = [(flow["protocol"], flow["source"], flow["dest"]) for flow in document["flows"]]
+    assert len(set(keys)) == len(keys)
+    sums = [(flow["packets"], flow["bytes"]) for flow in document["flows"]]
+    return dict(zip(keys, sums, strict=True))
+
+
+def _samples(replayed: Replayed, name: str, *labels: str) -> dict[tuple[str, ...], int]:
+    sums: Counter[tuple[str, ...]] = Counter()
+    for family in text_string_to_metric_families(report(replayed, Format.PROMETHEUS, 1)):
+        for sample in family.samples:
+            if sample.name == name:
+                sums[tuple(sample.labels[label] for label in labels)] += int(sample.value)
+    return dict(sums)

@@ -1,0 +1,119 @@
+"""The shipped recording rules: by promtool, and by a Prometheus beside a host with a pod."""
+
+from __future__ import annotations
+
+import itertools
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from support.netns import Namespace, connect, run
+from support.prometheus import Prometheus, prometheus
+from support.service import Page, select, serving, total, wait_for
+
+ROOT = Path(__file__).parents[2]
+RULES = ROOT / "deploy" / "prometheus" / "rules.yml"
+CASE = Path(__file__).with_name("rules_test.yml")
+PRELOAD = ROOT / "tests" / "support" / "onbus.c"
+RULE = "instance:pktexp_bytes:rate5m"
+
+PING = ("ping", "-q", "-i", "0.01", "-c", "20", "-s", "1000")
+PING_SIZE = 14 + 20 + 8 + 1000
+
+Make = Callable[[], Namespace]
+
+
+def promtool(*arguments: str) -> None:
+    done = subprocess.run(["promtool", *arguments], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_promtool_accepts_the_rules() -> None:
+    promtool("check", "rules", str(RULES))
+
+
+def test_the_documentation_shows_the_rule_that_is_shipped() -> None:
+    text = (ROOT / "docs" / "metrics.md").read_text()
+    section = text.partition("### Counting once")[2]
+    expression = section.partition("```promql\n")[2].partition("```")[0]
+    assert expression.split()
+    assert " ".join(expression.split()) in " ".join(RULES.read_text().split())
+
+
+def test_the_rules_count_physical_interfaces_once_also_while_one_changes() -> None:
+    promtool("test", "rules", str(CASE))
+
+
+@pytest.fixture
+def on_bus(tmp_path: Path) -> list[str]:
+    """Words before a command that make its `wire` look like hardware."""
+    library = tmp_path / "onbus.so"
+    run("clang", "-O2", "-Wall", "-Werror", "-shared", "-fPIC", "-o", str(library), str(PRELOAD))
+    return ["env", f"LD_PRELOAD={library}", "ON_BUS=wire"]
+
+
+@pytest.fixture
+def host(namespaces: Make) -> tuple[Namespace, Namespace, Namespace]:
+    """Outside, host and pod: joined by `wire`, the bridge br0 and the veth `pod`."""
+    outside, host, pod = namespaces(), namespaces(), namespaces()
+    connect(outside, host, "eth0", "wire")
+    connect(host, pod, "pod", "eth0")
+    host.ip("link", "add", "br0", "up", "type", "bridge")
+    for port in ("wire", "pod"):
+        host.ip("link", "set", port, "master", "br0")
+    places = ((outside, "eth0", 1), (host, "br0", 2), (pod, "eth0", 3))
+    for namespace, interface, number in places:
+        namespace.ip("address", "add", f"192.0.2.{number}/24", "dev", interface)
+    return outside, host, pod
+
+
+def test_what_goes_through_wire_bridge_and_pod_is_counted_once(
+    host: tuple[Namespace, Namespace, Namespace], on_bus: list[str], tmp_path: Path
+) -> None:
+    outside, middle, pod = host
+    with serving(middle, prefix=on_bus) as service:
+        classes = {name: class_of(service.page(), name) for name in ("wire", "br0", "pod", "lo")}
+        expected = ("physical", "virtual", "virtual", "loopback")
+        assert tuple(classes.values()) == expected
+        port = int(service.url.rstrip("/").rsplit(":", 1)[1])
+        rounds = itertools.count(1)
+        with prometheus(middle, tmp_path, port, RULES) as server:
+
+            def counted_once() -> bool:
+                for place, number in ((outside, 3), (outside, 2), (pod, 2)):
+                    place.run(*PING, f"192.0.2.{number}")
+                next(rounds)
+                return agrees(server)
+
+            wait_for(counted_once)
+        wire = {"interface": "wire", "direction": "ingress", "protocol": "icmp"}
+        sent = 40 * (next(rounds) - 1)  # requests of both that the outside sends
+        assert total(service.page(), "pktexp_packets_total", **wire) == sent
+        assert total(service.page(), "pktexp_bytes_total", **wire) == sent * PING_SIZE
+
+
+def class_of(page: Page, interface: str) -> str:
+    (labels,) = select(page, "pktexp_interface_info", interface=interface)
+    return dict(labels)["class"]
+
+
+def agrees(server: Prometheus) -> bool:
+    """Whether every rate that the rule recorded last is the wire's, of all three a third."""
+    recorded = server.query(f"{RULE}[20s]")
+    return bool(recorded) and all(
+        any(once(server, series["metric"]["direction"], *point) for point in series["values"])
+        for series in recorded
+    )
+
+
+def once(server: Prometheus, direction: str, time: float, value: str) -> bool:
+    def rate(interfaces: str) -> float:
+        selector = f'direction="{direction}",interface=~"{interfaces}"'
+        query = f"sum(rate(pktexp_bytes_total{{{selector}}}[5m]))"
+        found = server.query(query, time=str(time))
+        return float(found[0]["value"][1]) if found else 0.0
+
+    wire, all_three = rate("wire"), rate("wire|br0|pod")
+    return float(value) == pytest.approx(wire) and all_three > 2.5 * wire > 0

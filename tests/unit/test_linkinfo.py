@@ -1,0 +1,100 @@
+"""What a link's message says: kind, class, addresses, aliases; against iproute2 and sysfs too."""
+
+from __future__ import annotations
+
+import json
+import struct
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pktexp.kernel.linkinfo import InterfaceClass, Link, parse_link
+from pktexp.kernel.links import LinkMonitor
+from support.netns import run
+
+ETHERNET, LOOPBACK, INFINIBAND, IPIP, IP6TNL, TUN = 1, 772, 32, 768, 769, 0xFFFE
+ADDRESS, MTU, LINKINFO, ALIAS, NETNSID, BUS = 1, 4, 18, 20, 37, 57
+NESTED = 0x8000
+
+
+def attribute(kind: int, value: bytes) -> bytes:
+    return struct.pack("=HH", 4 + len(value), kind) + value + bytes(-len(value) % 4)
+
+
+def link(*attributes: tuple[int, bytes], hardware_type: int = ETHERNET) -> Link:
+    body = struct.pack("=BxHiII", 0, hardware_type, 7, 1, 0)
+    return parse_link(body + b"".join(attribute(*a) for a in attributes))
+
+
+def test_what_netlink_does_not_tell_is_empty() -> None:
+    assert link() == Link(7, "", ETHERNET, up=True, mtu=0)
+
+
+def test_the_kind_is_read_from_within_the_link_info() -> None:
+    info = attribute(1, b"vxlan\0") + attribute(2 | NESTED, b"....")
+    assert link((LINKINFO | NESTED, info)).kind == "vxlan"
+
+
+def test_a_loopback_device_is_of_kind_and_class_loopback() -> None:
+    loopback = link(hardware_type=LOOPBACK)
+    assert (loopback.kind, loopback.interface_class) == ("loopback", "loopback")
+
+
+def test_only_what_a_device_on_a_bus_backs_is_physical() -> None:
+    assert link((BUS, b"pci\0")).interface_class is InterfaceClass.PHYSICAL
+    assert link().interface_class is InterfaceClass.VIRTUAL
+
+
+@pytest.mark.parametrize(
+    ("hardware_type", "address", "expected"),
+    [
+        (ETHERNET, b"\x02\xfc\0\0\0\x01", "02:fc:00:00:00:01"),
+        (IPIP, bytes([192, 0, 2, 1]), "192.0.2.1"),
+        (IP6TNL, bytes.fromhex("20010db8000000000000000000000001"), "2001:db8::1"),
+        (INFINIBAND, bytes(range(20)), ":".join(f"{n:02x}" for n in range(20))),
+        (TUN, b"", ""),
+    ],
+)
+def test_an_address_of_any_length_becomes_text(
+    hardware_type: int, address: bytes, expected: str
+) -> None:
+    assert link((ADDRESS, address), hardware_type=hardware_type).address == expected
+
+
+def test_an_alias_that_is_no_utf_8_becomes_text() -> None:
+    assert link((ALIAS, b"caf\xff\0")).alias == "caf\\xff"
+
+
+def test_a_namespace_without_an_id_is_not_taken_for_namespace_0() -> None:
+    assert link().link_netnsid is None
+    assert link((NETNSID, struct.pack("=i", 0))).link_netnsid == 0
+    assert link((NETNSID, struct.pack("=i", -1))).link_netnsid == -1
+
+
+def machine() -> tuple[dict[str, Link], dict[str, Any]]:
+    """This machine's interfaces, as told here and as told by iproute2."""
+    monitor = LinkMonitor()
+    monitor.close()
+    shown = json.loads(run("ip", "-details", "-j", "link", "show"))
+    return {x.name: x for x in monitor.links.values()}, {x["ifname"]: x for x in shown}
+
+
+def test_this_machines_interfaces_are_as_iproute2_shows_them() -> None:
+    links, shown = machine()
+    for name in links.keys() & shown.keys():
+        found, expected = links[name], shown[name]
+        assert found.address == expected.get("address", "")
+        assert found.mtu == expected["mtu"]
+        assert found.bus == expected.get("parentbus", "")
+        kind = expected.get("linkinfo", {}).get("info_kind", "")
+        assert found.kind == ("loopback" if name == "lo" else kind)
+
+
+def test_this_machines_classes_agree_with_its_sysfs() -> None:
+    links, _ = machine()
+    assert "eth0" not in links or links["eth0"].interface_class == "physical"
+    for name, found in links.items():
+        folder = Path("/sys/class/net") / name
+        if folder.exists():
+            assert (found.interface_class == "physical") == (folder / "device").exists(), name
