@@ -1,4 +1,4 @@
-"""Builds the BPF object before hatchling packs it, so that an installed wheel needs no clang."""
+"""Builds the BPF objects before hatchling packs them, so that an installed wheel needs no clang."""
 
 from __future__ import annotations
 

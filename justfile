@@ -6,7 +6,7 @@ export PATH := justfile_directory() / ".venv/bin:" + env("PATH")
 default:
     @just --list
 
-# the BPF object
+# the BPF objects
 build:
     make -s -C bpf
 
@@ -53,6 +53,6 @@ bench-compare *options: (bench "compare" options)
 bench name *options: build
     PYTHONPATH=tests:bench python bench/{{ name }}.py {{ options }}
 
-# the wheel, with the BPF object inside, in dist/
+# the wheel, with the BPF objects inside, in dist/
 wheel: build
     hatchling build -t wheel

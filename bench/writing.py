@@ -29,9 +29,9 @@ NAMES = ("interface", "direction", "protocol", "source", "dest")
 class OneInterface:
     """What a FlowPage asks of Interfaces."""
 
-    def lease_ids(self) -> list[int]:
+    def lease_names(self) -> dict[int, str]:
         """The only one."""
-        return [ID]
+        return {ID: "eth0"}
 
     def snapshot(self) -> Snapshot:
         """Nothing lost."""

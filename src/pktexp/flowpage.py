@@ -47,7 +47,7 @@ class FlowPage:
 
     def _rows(self) -> Rows:
         """Flows are taken before the totals, and so are never ahead of them."""
-        flows = self._flows.snapshot(self._interfaces.lease_ids())
+        flows = self._flows.snapshot(self._interfaces.lease_names())
         snapshot = self._interfaces.snapshot()
         sums = zip(flows.packets.tolist(), flows.bytes.tolist(), strict=True)
         rows = dict(zip(self._texts(flows.keys, snapshot), sums, strict=True))

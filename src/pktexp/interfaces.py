@@ -187,10 +187,10 @@ class Interfaces:
             known = self._attached.pop(ifindex)
         log.info("%s: gone", known.link.name)
 
-    def lease_ids(self) -> list[int]:
-        """The ids under which records may come."""
+    def lease_names(self) -> dict[int, str]:
+        """The ids under which records and drops may come, and whose they are."""
         with self._lock:
-            return [lease.id for lease in self._leases.by_name.values()]
+            return {lease.id: lease.name for lease in self._leases.by_name.values()}
 
     def links(self) -> list[Link]:
         """Every interface that should be counted, also where that failed; one of each name."""

@@ -52,9 +52,9 @@ class Replayed:
     error: PktexpError | None
     """what ended the capture before its end"""
 
-    def lease_ids(self) -> list[int]:
+    def lease_names(self) -> dict[int, str]:
         """The one interface's."""
-        return [lease.id for lease in self.totals.leases]
+        return {lease.id: lease.name for lease in self.totals.leases}
 
     def snapshot(self) -> Snapshot:
         """Of the one interface."""

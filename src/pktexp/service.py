@@ -10,22 +10,26 @@ import asyncio
 import logging
 import resource
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from socket import socket
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry, ProcessCollector
+from prometheus_client.registry import Collector
 
 from pktexp import __version__, privileges
 from pktexp.attribution import Attribution, attributing
+from pktexp.dropmetrics import DropCollector, RetransmitCollector
 from pktexp.flowpage import FlowPage
 from pktexp.infometrics import InterfaceCollector
 from pktexp.interfaces import Interfaces
-from pktexp.kernel import libbpf
+from pktexp.kernel import libbpf, tracing
 from pktexp.kernel.datapath import Datapath, DatapathOptions
+from pktexp.kernel.drops import DROPS, RETRANSMITS, reason_names
 from pktexp.kernel.enums import Direction
+from pktexp.kernel.libbpf import Libbpf
 from pktexp.kernel.links import LinkMonitor
 from pktexp.metrics import TrafficPage
 from pktexp.namefilter import NameFilter
@@ -64,6 +68,8 @@ async def serve(settings: Settings) -> None:
         await stack.enter_async_context(background(interfaces.follow()))
         registry = CollectorRegistry()
         registry.register(InterfaceCollector(interfaces))
+        for collector in _tracing(stack, lib, datapath, interfaces):
+            registry.register(collector)
         registry.register(
             SelfCollector(__version__, lib.version, datapath, interfaces, attribution)
         )
@@ -118,6 +124,18 @@ def _attach(datapath: Datapath, monitor: LinkMonitor, settings: Settings) -> Int
     interfaces.warn_of_idle_globs()
     interfaces.reconcile()
     return interfaces
+
+
+def _tracing(
+    stack: AsyncExitStack, lib: Libbpf, datapath: Datapath, interfaces: Interfaces
+) -> Iterator[Collector]:
+    """What of dropped and retransmitted packets this kernel can tell."""
+    if drops := tracing.start(lib, datapath, DROPS):
+        stack.callback(drops.close)
+        yield DropCollector(interfaces, drops, reason_names(lib))
+    if retransmits := tracing.start(lib, datapath, RETRANSMITS):
+        stack.callback(retransmits.close)
+        yield RetransmitCollector(interfaces, retransmits)
 
 
 @asynccontextmanager

@@ -15,8 +15,8 @@ from pktexp.interfaces import Snapshot
 class Totals(Protocol):
     """Exact totals by interface."""
 
-    def lease_ids(self) -> list[int]:
-        """The ids under which records may come."""
+    def lease_names(self) -> dict[int, str]:
+        """The ids under which records may come, and whose they are."""
 
     def snapshot(self) -> Snapshot:
         """The totals now."""

@@ -26,9 +26,10 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return built
 
 
-def test_the_wheel_carries_the_object_the_page_and_the_licences(wheel: Path) -> None:
+def test_the_wheel_carries_the_objects_the_page_and_the_licences(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
-    assert {"pktexp/packet.bpf.o", "pktexp/web/index.html", "pktexp/cli.py"} <= names
+    objects = {"packet.bpf.o", "drops.bpf.o", "retransmits.bpf.o"}
+    assert {f"pktexp/{name}" for name in (*objects, "web/index.html", "cli.py")} <= names
     licences = {Path(name).name for name in names if "/licenses/" in name}
     assert licences == {"MIT.txt", "GPL-2.0-only.txt"}
     assert not [name for name in names if not name.startswith("pktexp")]

@@ -23,7 +23,8 @@ def test_the_readme_lists_every_option_with_its_default() -> None:
 
 def test_every_family_of_the_code_is_documented() -> None:
     documented = set(NAME.findall((ROOT / "docs" / "metrics.md").read_text()))
-    for source in ("metrics.py", "infometrics.py", "selfmetrics.py", "web/app.py"):
+    sources = ("metrics.py", "dropmetrics.py", "infometrics.py", "selfmetrics.py", "web/app.py")
+    for source in sources:
         quoted = re.findall(r'"(pktexp_\w+|total_\w+)"', (ROOT / "src/pktexp" / source).read_text())
         for name in quoted:
             assert {name, f"{name}_total"} & documented, f"{name} is not in docs/metrics.md"

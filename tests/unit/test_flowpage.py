@@ -30,8 +30,8 @@ class OneInterface:
     lease: Lease
     totals: Records
 
-    def lease_ids(self) -> list[int]:
-        return [self.lease.id]
+    def lease_names(self) -> dict[int, str]:
+        return {self.lease.id: self.lease.name}
 
     def snapshot(self) -> Snapshot:
         return Snapshot([self.lease], self.totals, tuple(Direction), {})

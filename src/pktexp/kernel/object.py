@@ -46,6 +46,10 @@ class BpfObject:
         """Set how many entries a map has; before loading."""
         self._lib(f"size map '{name}'", "bpf_map__set_max_entries", self._map(name), entries)
 
+    def share(self, name: str, fd: int) -> None:
+        """Use another object's map in place of one's own; before loading."""
+        self._lib(f"share map '{name}'", "bpf_map__reuse_fd", self._map(name), fd)
+
     def set_constants(self, section: str, value: bytes) -> None:
         """Fill a section of read-only data; before loading. PktexpError if it has another size."""
         size = c.c_size_t()

@@ -1,0 +1,139 @@
+"""Whose packet it was that died, where neither its device nor its interface's number tells."""
+
+from __future__ import annotations
+
+import socket
+import struct
+from collections.abc import Callable, Iterator
+
+import pytest
+from scapy.layers.inet import TCP
+from scapy.layers.l2 import Ether
+
+from support.netns import Namespace, connect
+from support.service import serving, wait_for
+from support.traffic import (
+    A,
+    B,
+    Side,
+    addressed,
+    connection,
+    drops,
+    drops_when,
+    fill,
+    knock,
+)
+
+Pair = tuple[Namespace, Namespace]
+Sides = tuple[Side, Side]
+Make = Callable[[], Namespace]
+
+
+@pytest.fixture
+def sides(pair: Pair) -> Iterator[Sides]:
+    with addressed(*pair) as both:
+        yield both
+
+
+def test_another_namespaces_interface_of_the_same_index_is_not_counted(
+    sides: Sides, namespaces: Make
+) -> None:
+    here = namespaces()
+    connect(namespaces(), here, "vx", "vy")
+    a, b = sides
+    index = b.namespace.link("vb")["ifindex"]
+    assert here.link("vy")["ifindex"] == index
+    with serving(here) as service, serving(b.namespace) as control:
+        service.wait_until_attached("vy")
+        control.wait_until_attached("vb")
+        knock(a, 999, 5)
+        errors = fill(a, b, 1000, 50)
+        with pytest.raises(ConnectionRefusedError):
+            a.open(socket.SOCK_STREAM).connect((B, 999))
+        assert sum(drops_when(control, "vb", 6 + errors).values()) == 6 + errors
+        assert drops(service.page(), "vy") == {}
+        assert drops(service.page(), "") == {}
+
+
+def test_what_dies_beyond_the_wire_still_with_our_socket_is_not_counted(
+    sides: Sides, namespaces: Make
+) -> None:
+    a, b = sides
+    connect(namespaces(), b.namespace, "vc", "vd")
+    assert b.namespace.link("vd")["ifindex"] == a.namespace.link("va")["ifindex"]
+    chain = "add chain netdev t in { type filter hook ingress device va priority 0; }"
+    rule = "add rule netdev t in counter drop"
+    a.namespace.run("nft", f"add table netdev t; {chain}; {rule}")
+    with serving(b.namespace) as service:
+        service.wait_until_attached("vd")
+        knock(b, 9, 5, to=A)
+        wait_for(lambda: "packets 5 " in a.namespace.run("nft", "list", "ruleset"))
+        page = service.page()
+    assert drops(page, "vb") == drops(page, "vd") == drops(page, "") == {}
+
+
+def test_segments_that_come_again_are_counted_though_tcp_has_taken_them_off_the_device(
+    sides: Sides,
+) -> None:
+    a, b = sides
+    with serving(b.namespace) as service:
+        service.wait_until_attached("vb")
+        frame, _ = data_segment(a, b)
+        a.namespace.send("va", [shifted(frame, 0)] * 5)
+        assert drops_when(service, "vb", 5) == {("vb", "tcp_old_data"): 5}
+
+
+def test_segments_out_of_order_are_each_counted_when_tcp_gives_them_up(
+    sides: Sides, namespaces: Make
+) -> None:
+    """They stand in a tree, whose pointers lie where an skb's device was."""
+    here = namespaces()
+    connect(namespaces(), here, "vx", "vy")
+    a, b = sides
+    with serving(b.namespace) as service, serving(here) as other:
+        service.wait_until_attached("vb")
+        other.wait_until_attached("vy")
+        frame, receiver = data_segment(a, b)
+        receiver.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
+        a.namespace.send("va", [shifted(frame, 50 * n) for n in range(100, 0, -1)])
+        wait_for(lambda: b.statistic("TcpExtTCPOFOQueue") == 100)
+        abort(receiver)
+        found = drops_when(service, "vb", 100)
+        assert sum(found.values()) == 100, found
+        assert found["vb", "tcp_ofo_queue_prune"] > 0
+        assert drops(other.page(), "vy") == drops(other.page(), "") == {}
+
+
+def data_segment(a: Side, b: Side) -> tuple[Ether, socket.socket]:
+    """A frame with data that `a` has sent, and the receiver's end of the connection."""
+    with a.namespace.packet_socket("va") as raw:
+        sender, receiver = connection(a, b)
+        sender.send(b"seen")
+        assert receiver.recv(4) == b"seen"
+        frame = Ether()
+        while not bytes(frame).endswith(b"seen"):
+            frame = Ether(raw.recv(65536))
+    return frame, receiver
+
+
+def shifted(frame: Ether, by: int) -> bytes:
+    """The same segment with another sequence number; its checksum had been left to the device."""
+    packet = frame.copy()
+    packet[TCP].seq += by
+    del packet[TCP].chksum
+    return bytes(packet)
+
+
+def abort(connection: socket.socket) -> None:
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    connection.close()
+
+
+def test_interfaces_that_are_not_wanted_are_not_counted(sides: Sides) -> None:
+    a, b = sides
+    with serving(b.namespace, "--exclude-interfaces", "lo") as service:
+        service.wait_until_attached("vb")
+        knock(b, 999, 5, to="127.0.0.1")
+        knock(a, 999, 2)
+        drops_when(service, "vb", 2)
+        assert drops(service.page()) == {("vb", "no_socket"): 2}

@@ -1,0 +1,105 @@
+"""Segments that TCP sends again, against the kernel's own count of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from support.netns import Namespace, connect
+from support.service import Page, Service, select, serving, wait_for
+from support.traffic import Side, addressed, connection
+
+Pair = tuple[Namespace, Namespace]
+Sides = tuple[Side, Side]
+RETRANSMITTED = "pktexp_tcp_retransmitted_segments_total"
+
+
+@pytest.fixture
+def sides(pair: Pair) -> Iterator[Sides]:
+    with addressed(*pair) as both:
+        yield both
+
+
+def by_interface(page: Page) -> dict[str, int]:
+    return {dict(key)["interface"]: int(n) for key, n in select(page, RETRANSMITTED).items()}
+
+
+def agreed(service: Service, b: Side) -> dict[str, int]:
+    """What the page shows, once it is in sum what the kernel has sent again."""
+
+    def look() -> dict[str, int] | None:
+        sent = b.statistic("TcpRetransSegs") - b.statistic("TcpExtTCPRetransFail")
+        found = by_interface(service.page())
+        return found if sum(found.values()) == sent else None
+
+    return wait_for(look) or {}
+
+
+def test_segments_sent_again_to_a_peer_that_is_gone_are_counted(sides: Sides) -> None:
+    a, b = sides
+    with serving(b.namespace) as service:
+        service.wait_until_attached("vb")
+        _, client = connection(a, b)
+        a.drop("input", "tcp dport 80")
+        client.send(b"anybody?")
+        wait_for(lambda: b.statistic("TcpRetransSegs") >= 3)
+        assert agreed(service, b)["vb"] >= 3
+
+
+def test_lost_segments_of_a_transfer_are_counted_one_by_one(sides: Sides) -> None:
+    a, b = sides
+    a.drop("input", "tcp dport 80 tcp flags & (syn|fin) == 0 numgen random mod 100 < 5")
+    with serving(b.namespace) as service:
+        service.wait_until_attached("vb")
+        server, client = connection(a, b)
+        for _ in range(200):
+            client.sendall(bytes(20_000))
+            received = 0
+            while received < 20_000:
+                received += len(server.recv(65536))
+        assert agreed(service, b)["vb"] > 10
+
+
+def test_another_namespaces_segments_are_not_counted(
+    sides: Sides, namespaces: Callable[[], Namespace]
+) -> None:
+    here = namespaces()
+    connect(namespaces(), here, "vx", "vy")
+    a, b = sides
+    assert here.link("vy")["ifindex"] == b.namespace.link("vb")["ifindex"]
+    with serving(here) as service:
+        service.wait_until_attached("vy")
+        _, client = connection(a, b)
+        a.drop("input", "tcp dport 80")
+        client.send(b"anybody?")
+        wait_for(lambda: b.statistic("TcpRetransSegs") >= 2)
+        assert by_interface(service.page()) == {}
+
+
+def test_segments_of_one_buffer_are_counted_one_by_one(sides: Sides) -> None:
+    a, b = sides
+    with serving(b.namespace) as service:
+        service.wait_until_attached("vb")
+        server, client = connection(a, b)
+        a.drop("input", "tcp dport 80")
+        client.send(bytes(200_000))
+        wait_for(lambda: b.statistic("TcpRetransSegs") >= 2)
+        a.namespace.run("nft", "flush", "ruleset")
+        received = 0
+        while received < 200_000:
+            received += len(server.recv(65536))
+        assert agreed(service, b)["vb"] > 2
+
+
+def test_attempts_that_fail_are_not_counted(sides: Sides) -> None:
+    a, b = sides
+    with serving(b.namespace) as service:
+        service.wait_until_attached("vb")
+        _, client = connection(a, b)
+        a.drop("input", "tcp dport 80")
+        client.send(b"anybody?")
+        wait_for(lambda: b.statistic("TcpRetransSegs"))
+        b.drop("output", "tcp dport 80")
+        wait_for(lambda: b.statistic("TcpExtTCPRetransFail") >= 2)
+        assert agreed(service, b)["vb"] >= 1

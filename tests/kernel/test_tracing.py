@@ -1,0 +1,139 @@
+"""The program for drops, loaded here: cells that end or run out, and what older kernels lack."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+from collections.abc import Callable, Iterator
+from typing import Any, cast
+
+import pytest
+from prometheus_client import CollectorRegistry, generate_latest
+
+from pktexp.dropmetrics import DropCollector
+from pktexp.kernel import drops as kernel_drops
+from pktexp.kernel import probes
+from pktexp.kernel.counters import InterfaceTable
+from pktexp.kernel.datapath import Datapath, DatapathOptions
+from pktexp.kernel.enums import LinkType
+from pktexp.kernel.libbpf import Libbpf
+from pktexp.kernel.tracing import Tracing
+from support.netns import Namespace, run
+from support.service import parse, wait_for
+from support.traffic import Drops, Side, addressed, drops, fill, knock
+
+Pair = tuple[Namespace, Namespace]
+FIRST, SECOND = 1024 + 5, 2048 + 5  # two leases of one slot
+
+
+class Names:
+    """Stands in for the interfaces: which ids are let."""
+
+    def __init__(self) -> None:
+        self.names = {FIRST: "vb"}
+
+    def lease_names(self) -> dict[int, str]:
+        return self.names
+
+
+class Setting:
+    """`vb` counted under an id that a test can change, and the page that comes of it."""
+
+    def __init__(self, a: Side, b: Side, datapath: Datapath, tracing: Tracing, lib: Libbpf) -> None:
+        self.a, self.b = a, b
+        self.tracing = tracing
+        self.interfaces = Names()
+        self._ifindex = b.namespace.link("vb")["ifindex"]
+        self._table = InterfaceTable(datapath.interfaces)
+        self._registry = CollectorRegistry()
+        reasons = kernel_drops.reason_names(lib)
+        self._registry.register(DropCollector(cast(Any, self.interfaces), tracing, reasons))
+        self.enter(FIRST)
+
+    def enter(self, lease: int) -> None:
+        assert self._table.set(self._ifindex, lease, LinkType.ETHERNET)
+
+    def drops(self, count: int) -> Drops:
+        """What the page shows, once it shows so many."""
+
+        def look() -> Drops | None:
+            found = drops(parse(generate_latest(self._registry).decode()))
+            return found if sum(found.values()) >= count else None
+
+        return wait_for(look) or {}
+
+
+@pytest.fixture
+def setting(lib: Libbpf, pair: Pair) -> Iterator[Callable[..., Setting]]:
+    with contextlib.ExitStack() as stack:
+        a, b = stack.enter_context(addressed(*pair))
+
+        def make(arguments: int = 4, cells: int = 64) -> Setting:
+            with b.namespace.entered():
+                datapath = Datapath(lib, DatapathOptions())
+                stack.callback(datapath.close)
+                tracing = Tracing(lib, datapath, kernel_drops.DROPS, arguments, cells)
+                stack.callback(tracing.close)
+            return Setting(a, b, datapath, tracing, lib)
+
+        yield make
+
+
+def test_a_drop_for_which_no_cell_is_left_counts_as_other(setting: Callable[..., Setting]) -> None:
+    here = setting(cells=1)
+    here.b.drop("input", "udp dport 5555")
+    knock(here.a, 999, 3)
+    assert here.drops(3) == {("vb", "no_socket"): 3}
+    knock(here.a, 5555, 4)
+    knock(here.a, 999, 2)
+    assert here.drops(9) == {("vb", "no_socket"): 5, ("", "other"): 4}
+
+
+def test_cells_of_an_ended_lease_make_room_and_others_keep_their_counts(
+    setting: Callable[..., Setting],
+) -> None:
+    here = setting()
+    knock(here.a, 999, 3)
+    assert here.drops(3) == {("vb", "no_socket"): 3}
+    here.interfaces.names = {FIRST: "vb", SECOND: "new"}
+    here.enter(SECOND)
+    knock(here.a, 999, 5)
+    assert here.drops(8) == {("vb", "no_socket"): 3, ("new", "no_socket"): 5}
+    here.interfaces.names = {SECOND: "new"}
+    assert here.drops(5) == {("new", "no_socket"): 5}
+    assert len(here.tracing.read()) == 1
+    knock(here.a, 999, 1)
+    assert here.drops(6) == {("new", "no_socket"): 6}
+
+
+def test_where_the_receiving_socket_is_not_told_of_as_before_6_11_the_route_tells_the_namespace(
+    setting: Callable[..., Setting],
+) -> None:
+    here = setting(arguments=3)
+    knock(here.a, 999, 3)
+    errors = fill(here.a, here.b, 1000, 50)
+    found = here.drops(3 + errors)
+    assert found == {("vb", "no_socket"): 3, ("vb", "socket_rcvbuff"): errors}
+
+
+def test_reasons_have_the_names_that_bpftool_shows(lib: Libbpf) -> None:
+    types = json.loads(run("bpftool", "-j", "btf", "dump", "file", "/sys/kernel/btf/vmlinux"))
+    (found,) = [t for t in types["types"] if t["name"] == "skb_drop_reason"]
+    names = kernel_drops.reason_names(lib)
+    shown = {value["val"]: value["name"] for value in found["values"] if value["val"] < 0x10000}
+    reasons = {n: name for n, name in shown.items() if name.startswith("SKB_DROP_REASON_")}
+    assert {n: f"SKB_DROP_REASON_{names[n].upper()}" for n in reasons} == reasons
+    assert "SKB_DROP_REASON_NO_SOCKET" in reasons.values()
+
+
+@pytest.mark.parametrize("name", ["kfree_skb", "tcp_retransmit_skb"])
+def test_a_tracepoint_has_the_arguments_that_bpftool_shows(lib: Libbpf, name: str) -> None:
+    types = run("bpftool", "btf", "dump", "file", "/sys/kernel/btf/vmlinux", "format", "c")
+    found = re.search(rf"\(\*btf_trace_{name}\)\(void \*, (.*)\);", types)
+    assert found
+    assert probes.tracepoint_arguments(lib, name) == len(found[1].split(","))
+
+
+def test_a_reason_that_the_kernel_has_no_name_for_is_a_number(lib: Libbpf) -> None:
+    assert kernel_drops.reason_name(kernel_drops.reason_names(lib), 0x20001) == "0x20001"
