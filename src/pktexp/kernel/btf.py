@@ -1,4 +1,4 @@
-"""What an object's BTF says of a struct or an enum; records.py compares it with its mirror.
+"""What BTF says of a struct, an enum or a tracepoint; used by records.py and probes.py.
 
 Source: Documentation/bpf/btf.rst of the kernel (6.1), include/uapi/linux/btf.h.
 """
@@ -6,6 +6,8 @@ Source: Documentation/bpf/btf.rst of the kernel (6.1), include/uapi/linux/btf.h.
 from __future__ import annotations
 
 import ctypes as c
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 from pktexp.kernel.libbpf import Libbpf
@@ -36,7 +38,7 @@ class Field(NamedTuple):
 
 
 class Btf:
-    """The BTF of an opened object."""
+    """The BTF of an opened object, or of the running kernel (`kernel_btf`)."""
 
     def __init__(self, lib: Libbpf, handle: int) -> None:
         self._lib = lib
@@ -55,12 +57,22 @@ class Btf:
         entries = (_Enumerator * head.members).from_address(address)
         return {self._name(e.name): int(e.value) for e in entries}
 
+    def parameters(self, name: str) -> int:
+        """How many a function takes to which `name` is a typedef of a pointer; BpfError if none."""
+        pointer = self._by_number(self._type(name)[0].size)
+        return self._by_number(pointer.size).members
+
     def _type(self, name: str) -> tuple[_Type, int]:
         """The type's header, and the address of what follows it."""
-        attempted = f"find the type '{name}' in the object's BTF"
+        attempted = f"find the type '{name}' in the BTF"
         number = self._lib(attempted, "btf__find_by_name", self._handle, name.encode())
         address = self._lib(attempted, "btf__type_by_id", self._handle, number)
         return _Type.from_address(address), address + c.sizeof(_Type)
+
+    def _by_number(self, number: int) -> _Type:
+        return _Type.from_address(
+            self._lib("read a BTF type", "btf__type_by_id", self._handle, number)
+        )
 
     def _name(self, offset: int) -> str:
         text: bytes = self._lib("read a BTF name", "btf__name_by_offset", self._handle, offset)
@@ -68,3 +80,13 @@ class Btf:
 
     def _size(self, number: int) -> int:
         return int(self._lib("size a BTF type", "btf__resolve_size", self._handle, number))
+
+
+@contextmanager
+def kernel_btf(lib: Libbpf) -> Iterator[Btf]:
+    """The running kernel's BTF, several MiB while it is open; BpfError where there is none."""
+    handle = lib("read the kernel's BTF", "btf__load_vmlinux_btf")
+    try:
+        yield Btf(lib, handle)
+    finally:
+        lib("let go of the kernel's BTF", "btf__free", handle)

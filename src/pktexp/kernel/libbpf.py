@@ -13,6 +13,8 @@ import importlib.util
 import logging
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +72,8 @@ class TestRunOpts(c.Structure):
     )
 
 
+POINTER_TO_U32 = c.POINTER(c.c_uint32)
+
 # Name: (result, arguments). An int below zero and a null pointer are errors; None returns nothing.
 SIGNATURES: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "libbpf_version_string": (c.c_char_p, ()),
@@ -84,11 +88,14 @@ SIGNATURES: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "bpf_map__fd": (c.c_int, (c.c_void_p,)),
     "bpf_map__initial_value": (c.c_void_p, (c.c_void_p, c.POINTER(c.c_size_t))),
     "bpf_map__set_max_entries": (c.c_int, (c.c_void_p, c.c_uint32)),
+    "bpf_map__reuse_fd": (c.c_int, (c.c_void_p, c.c_int)),
     "bpf_map_create": (
         c.c_int,
         (c.c_int, c.c_char_p, c.c_uint32, c.c_uint32, c.c_uint32, c.c_void_p),
     ),
     "bpf_map_update_elem": (c.c_int, (c.c_int, c.c_void_p, c.c_void_p, c.c_uint64)),
+    "bpf_map_delete_elem": (c.c_int, (c.c_int, c.c_void_p)),
+    "bpf_map_lookup_batch": (c.c_int, (c.c_int, *(c.c_void_p,) * 4, POINTER_TO_U32, c.c_void_p)),
     "bpf_program__fd": (c.c_int, (c.c_void_p,)),
     "bpf_program__set_flags": (c.c_int, (c.c_void_p, c.c_uint32)),
     "bpf_program__set_log_buf": (c.c_int, (c.c_void_p, c.c_void_p, c.c_size_t)),
@@ -97,7 +104,10 @@ SIGNATURES: dict[str, tuple[Any, tuple[Any, ...]]] = {
         c.c_int,
         (c.c_int, c.c_int, c.c_uint32, c.c_void_p, c.c_void_p, c.c_void_p),
     ),
+    "bpf_raw_tracepoint_open": (c.c_int, (c.c_char_p, c.c_int)),
     "bpf_prog_test_run_opts": (c.c_int, (c.c_int, c.POINTER(TestRunOpts))),
+    "btf__load_vmlinux_btf": (c.c_void_p, ()),
+    "btf__free": (None, (c.c_void_p,)),
     "btf__find_by_name": (c.c_int, (c.c_void_p, c.c_char_p)),
     "btf__type_by_id": (c.c_void_p, (c.c_void_p, c.c_uint32)),
     "btf__name_by_offset": (c.c_char_p, (c.c_void_p, c.c_uint32)),
@@ -106,6 +116,7 @@ SIGNATURES: dict[str, tuple[Any, tuple[Any, ...]]] = {
 
 # libbpf's enum libbpf_print_level: warn, info, debug. Its info lines are ours at debug level.
 LOG_LEVELS = (logging.WARNING, logging.DEBUG, logging.DEBUG)
+QUIET_LEVELS = (logging.DEBUG,) * 3
 PRINT_CALLBACK = c.CFUNCTYPE(c.c_int, c.c_int, c.c_char_p, c.c_void_p)
 MESSAGE_SIZE = 4096
 
@@ -129,6 +140,7 @@ class Libbpf:
             function = getattr(self._dll, name)
             function.restype, function.argtypes = result, arguments
         self._print = PRINT_CALLBACK(_print_message)  # kept: C holds no reference
+        self._print_quietly = PRINT_CALLBACK(partial(_print_message, levels=QUIET_LEVELS))
         self._dll.libbpf_set_print(self._print)
 
     def __call__(self, attempted: str, name: str, *arguments: Any) -> Any:
@@ -142,6 +154,15 @@ class Libbpf:
         elif returns is not None and not result:
             raise BpfError(c.get_errno() or errno.ENOENT, attempted)
         return result
+
+    @contextmanager
+    def quiet(self) -> Iterator[None]:
+        """All that libbpf says meanwhile is for debugging: whoever calls tells of failures."""
+        self._dll.libbpf_set_print(self._print_quietly)
+        try:
+            yield
+        finally:
+            self._dll.libbpf_set_print(self._print)
 
     @property
     def version(self) -> str:
@@ -164,7 +185,9 @@ def find() -> Libbpf:
     )
 
 
-def _print_message(level: int, template: bytes, arguments: int) -> int:
+def _print_message(
+    level: int, template: bytes, arguments: int, levels: tuple[int, ...] = LOG_LEVELS
+) -> int:
     """Log a message of libbpf's. An exception here would be lost and a garbage int returned."""
     try:
         buffer = c.create_string_buffer(MESSAGE_SIZE)
@@ -172,7 +195,7 @@ def _print_message(level: int, template: bytes, arguments: int) -> int:
             buffer, c.c_size_t(MESSAGE_SIZE), c.c_char_p(template), c.c_void_p(arguments)
         )
         text = buffer.value.decode(errors="replace").removeprefix("libbpf: ").rstrip()
-        log.log(LOG_LEVELS[min(level, 2)], "%s", text)
+        log.log(levels[min(level, 2)], "%s", text)
     except Exception:
         log.debug("a message of libbpf could not be shown", exc_info=True)
     return 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes as c
 
 from pktexp.errors import PktexpError
+from pktexp.kernel.btf import kernel_btf
 from pktexp.kernel.libbpf import BpfError, Libbpf
 
 # From include/uapi/linux/bpf.h (6.6).
@@ -42,3 +43,12 @@ def has_tcx(lib: Libbpf) -> bool:
     except BpfError:
         return False
     return True
+
+
+def tracepoint_arguments(lib: Libbpf, name: str) -> int:
+    """How many a tracepoint has; 0 where there is no such tracepoint, or no BTF that tells."""
+    try:
+        with kernel_btf(lib) as btf:
+            return btf.parameters(f"btf_trace_{name}") - 1  # the first one is not the tracepoint's
+    except BpfError:
+        return 0
