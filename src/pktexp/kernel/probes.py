@@ -53,6 +53,24 @@ def has_tcx(lib: Libbpf) -> bool:
     return True
 
 
+def has_btf(lib: Libbpf) -> bool:
+    """Whether the kernel's types are to be had."""
+    try:
+        with kernel_btf(lib):
+            return True
+    except BpfError:
+        return False
+
+
+def is_named(lib: Libbpf, enum: str, enumerator: str) -> bool | None:
+    """Whether the kernel's BTF has it, for those who may not ask otherwise; None without BTF."""
+    try:
+        with kernel_btf(lib) as btf:
+            return enumerator in btf.enum(enum)
+    except BpfError:
+        return None
+
+
 def tracepoint_arguments(lib: Libbpf, name: str) -> int:
     """How many a tracepoint has; 0 where there is no such tracepoint, or no BTF that tells."""
     try:
