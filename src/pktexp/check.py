@@ -29,20 +29,21 @@ log = logging.getLogger(__name__)
 
 NOT_TOLD = "unknown"
 REFUSED = (
-    "something else forbids it: a seccomp filter (container: --security-opt seccomp=), "
-    "or a security module"
+    "not for want of capabilities: a seccomp filter (container: --security-opt "
+    "seccomp=unconfined), or a security module, forbids it"
 )
 
 
 def check(settings: Settings) -> Checked:
     """Everything that can be known; whatever is missing is in a row, and never raised."""
-    allowed = not privileges.missing(privileges.effective()) and not privileges.confined()
+    privileged = not privileges.missing(privileges.effective()) and not privileges.confined()
     lib, found = _library()
     with lib.quiet() if lib else nullcontext():
+        allowed = privileged and lib is not None and checkkernel.may_ask(lib)
         rows = [found, *checkkernel.rows(lib, allowed), *_capabilities()]
         tcx = checkkernel.has_tcx(lib, allowed) if lib else None
         if lib:
-            rows += [_object(lib), _programs(lib, settings, allowed)]
+            rows += [_object(lib), _programs(lib, settings, privileged)]
     rows.append(_address(settings))
     links, told = _links()
     rows += [told, *_wanted(links, settings)]
@@ -77,15 +78,18 @@ def _object(lib: Libbpf) -> Row:
         finally:
             opened.close()
 
-    return _tried("programs", "object", str(OBJECT), fit)
+    return _tried("programs", "BPF object", str(OBJECT), fit)
 
 
-def _programs(lib: Libbpf, settings: Settings, allowed: bool) -> Row:
+def _programs(lib: Libbpf, settings: Settings, privileged: bool) -> Row:
     detail = "the kernel takes them (loaded, and let go)"
-    if not allowed:
-        return row("programs", "load", None, "not tried without the capabilities")
+    if not privileged:
+        return row("programs", "BPF programs", None, "not tried without the capabilities")
     return _tried(
-        "programs", "load", detail, lambda: Datapath(lib, datapath_options(settings)).close()
+        "programs",
+        "BPF programs",
+        detail,
+        lambda: Datapath(lib, datapath_options(settings)).close(),
     )
 
 
@@ -121,7 +125,7 @@ def _links() -> tuple[list[Link], Row]:
         return [], row("interfaces", "netlink", False, str(error), error.hint)
     monitor.close()
     links = [link for _, link in sorted(monitor.links.items())]
-    return links, row("interfaces", "netlink", True, f"{len(links)} interfaces")
+    return links, row("interfaces", "netlink", True, f"lists {len(links)}")
 
 
 def _wanted(links: Sequence[Link], settings: Settings) -> Iterator[Row]:

@@ -43,6 +43,17 @@ def rows(lib: Libbpf | None, allowed: bool) -> Iterator[Row]:
         yield _lockdown(LOCKDOWN.read_text())
 
 
+def may_ask(lib: Libbpf) -> bool:
+    """Whether the kernel answers: a seccomp filter may refuse it whatever the capabilities."""
+    try:
+        probes.require_ring_buffer(lib)
+    except PktexpError:
+        return True
+    except BpfError:
+        return False
+    return True
+
+
 def has_tcx(lib: Libbpf, allowed: bool) -> bool | None:
     """Whether there is TCX; None if nobody can tell."""
     if allowed:
@@ -83,8 +94,6 @@ def _has_ring_buffer(lib: Libbpf, allowed: bool) -> bool | None:
         probes.require_ring_buffer(lib)
     except PktexpError:
         return False
-    except BpfError:
-        return None  # refused: loading the programs will say so
     return True
 
 

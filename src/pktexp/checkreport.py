@@ -36,18 +36,18 @@ def _lines(checked: Checked) -> Iterator[str]:
     width = max(len(_shown(row.name)) for row in checked.rows)
     for section, rows in groupby(checked.rows, attrgetter("section")):
         yield section
-        for row in rows:
-            yield from _row(row, width)
+        for remedy, alike in groupby(rows, attrgetter("remedy")):
+            yield from (_row(row, width) for row in alike)
+            if remedy:
+                yield f"{MARGIN}{'':7}  {'':{width}}  -> {remedy}"
         yield ""
     if checked.places:
         yield from _aligned([HEAD, *checked.places])
         yield ""
 
 
-def _row(row: Row, width: int) -> Iterator[str]:
-    yield f"{MARGIN}{row.state:7}  {_shown(row.name):{width}}  {_shown(row.detail)}".rstrip()
-    if row.remedy:
-        yield f"{MARGIN}{'':7}  {'':{width}}  -> {row.remedy}"
+def _row(row: Row, width: int) -> str:
+    return f"{MARGIN}{row.state:7}  {_shown(row.name):{width}}  {_shown(row.detail)}".rstrip()
 
 
 def _aligned(rows: Sequence[tuple[str, ...]]) -> Iterator[str]:

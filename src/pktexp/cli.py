@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import io
 import logging
 import mmap
 import sys
@@ -96,9 +95,9 @@ def check(log_level: str, log_format: str, as_json: bool, **values: Any) -> None
 
     logs.configure(log_level, log_format)
     checked = run_check(_settings(values))
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # interfaces have names in any script
-    click.echo(checkreport.document(checked) if as_json else checkreport.table(checked), nl=False)
+    text = checkreport.document(checked) if as_json else checkreport.table(checked)
+    # Interfaces have names in any script, and standard output may know fewer.
+    click.echo(text.encode(sys.stdout.encoding, "backslashreplace"), nl=False)
     raise click.exceptions.Exit(0 if checked.works else 1)
 
 
