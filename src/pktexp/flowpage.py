@@ -1,8 +1,6 @@
-"""The flow families as text, beside metrics.py: they are most of a page, and all of one form.
+"""The flow families as text (exposition.py), beside metrics.py.
 
-The Prometheus client library takes longer over a thousand flows than a scrape may
-(docs/performance.md). A flow's labels never change, so here they are written once, for as long as
-the flow is shown.
+A flow's labels never change, so they are written once, for as long as the flow is shown.
 """
 
 from __future__ import annotations
@@ -12,6 +10,7 @@ import itertools
 import numpy as np
 
 from pktexp import labels
+from pktexp.exposition import counter, label, write
 from pktexp.interfaces import Snapshot
 from pktexp.kernel.records import FLOW_KEY, Records
 from pktexp.others import Tally
@@ -21,7 +20,6 @@ FAMILIES = {
     "packets": "Packets of the heaviest flows; the rest as other.",
     "bytes": "Bytes of the heaviest flows; the rest as other.",
 }
-ESCAPES = str.maketrans({"\\": r"\\", "\n": r"\n", '"': r"\""})
 KEY = FLOW_KEY.itemsize
 
 Rows = dict[str, tuple[int, int]]
@@ -37,15 +35,15 @@ class FlowPage:
         self._labels: dict[bytes, str] = {}
 
     def __call__(self, openmetrics: bool) -> str:
-        """Both families in either of Prometheus's formats, which differ in their heads alone."""
+        """Both families in either of Prometheus's formats."""
         rows = self._rows()
-        suffix = "" if openmetrics else "_total"
-        lines = []
-        for unit, (field, text) in enumerate(FAMILIES.items()):
-            name = f"pktexp_flow_{field}"
-            lines += [f"# HELP {name}{suffix} {text}", f"# TYPE {name}{suffix} counter"]
-            lines += [f"{name}_total{{{flow}}} {sums[unit]}" for flow, sums in rows.items()]
-        return "\n".join([*lines, ""])
+        families = [
+            counter(
+                f"pktexp_flow_{field}", text, ((flow, sums[unit]) for flow, sums in rows.items())
+            )
+            for unit, (field, text) in enumerate(FAMILIES.items())
+        ]
+        return write(families, openmetrics)
 
     def _rows(self) -> Rows:
         """Flows are taken before the totals, and so are never ahead of them."""
@@ -81,8 +79,5 @@ def _key_text(raw: bytes, names: dict[int, str]) -> str:
 
 
 def _text(interface: str, direction: str, protocol: str, source: str, dest: str) -> str:
-    name = interface.translate(ESCAPES)  # the others have nothing to escape
-    return (
-        f'dest="{dest}",direction="{direction}",interface="{name}",'
-        f'protocol="{protocol}",source="{source}"'
-    )
+    name = label("interface", interface)  # the others have nothing to escape
+    return f'dest="{dest}",direction="{direction}",{name},protocol="{protocol}",source="{source}"'

@@ -10,13 +10,12 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
-from prometheus_client import CollectorRegistry, generate_latest
 
 from pktexp import labels
 from pktexp.flowpage import FlowPage
 from pktexp.flows import FlowSnapshot
 from pktexp.grouping import KEY_WORDS, sites_of
-from pktexp.metrics import TrafficCollector
+from pktexp.metrics import TrafficPage
 from pktexp.others import Others, Tally
 from pktexp.replay import Replayed
 from pktexp.settings import Format
@@ -60,9 +59,7 @@ def heaviest(flows: FlowSnapshot, most: int) -> FlowSnapshot:
 
 def page(replayed: Replayed, flows: FlowSnapshot) -> str:
     """As /metrics would say it, in the text format, but for the families about pktexp itself."""
-    registry = CollectorRegistry()
-    registry.register(TrafficCollector(replayed))
-    return generate_latest(registry).decode() + FlowPage(replayed, Chosen(flows))(False)
+    return TrafficPage(replayed)(False) + FlowPage(replayed, Chosen(flows))(False)
 
 
 def table(replayed: Replayed, flows: FlowSnapshot) -> str:

@@ -27,7 +27,7 @@ from pktexp.kernel import libbpf
 from pktexp.kernel.datapath import Datapath, DatapathOptions
 from pktexp.kernel.enums import Direction
 from pktexp.kernel.links import LinkMonitor
-from pktexp.metrics import TrafficCollector
+from pktexp.metrics import TrafficPage
 from pktexp.namefilter import NameFilter
 from pktexp.selfmetrics import SelfCollector
 from pktexp.settings import EventMode, FlowMode, Settings
@@ -63,15 +63,15 @@ async def serve(settings: Settings) -> None:
         attribution = await stack.enter_async_context(_attributing(datapath, settings))
         await stack.enter_async_context(background(interfaces.follow()))
         registry = CollectorRegistry()
-        registry.register(TrafficCollector(interfaces))
         registry.register(InterfaceCollector(interfaces))
         registry.register(
             SelfCollector(__version__, lib.version, datapath, interfaces, attribution)
         )
         ProcessCollector(registry=registry)
+        totals = TrafficPage(interfaces)
         source = Source(
             registry,
-            flows=FlowPage(interfaces, attribution.flows) if attribution else lambda _: "",
+            pages=[*([FlowPage(interfaces, attribution.flows)] if attribution else []), totals],
             flush=lambda: _flush(attribution),
             ready=lambda: _missing(interfaces, attribution),
         )

@@ -41,7 +41,7 @@ def backend() -> Backend:
 async def client(backend: Backend) -> AsyncIterator[Client]:
     registry = CollectorRegistry()
     Counter("things", "Things.", registry=registry).inc(3)
-    source = Source(registry, backend.flows, backend.flush, lambda: backend.missing)
+    source = Source(registry, [backend.flows], backend.flush, lambda: backend.missing)
     headers = {"Accept-Encoding": "identity"}
     async with TestClient(
         TestServer(make_app(source)), auto_decompress=False, headers=headers

@@ -1,7 +1,7 @@
 """The aiohttp application: /metrics, health, and a landing page. Knows nothing of the kernel.
 
-service.py passes in what to ask: a registry (metrics.py, selfmetrics.py), the flows' families
-(flowpage.py), `flush`, and `ready`.
+service.py passes in what to ask: a registry (selfmetrics.py), the pages of flows and traffic
+(flowpage.py, metrics.py), `flush`, and `ready`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 
@@ -25,8 +25,9 @@ class Source:
     """What the handlers ask for."""
 
     registry: CollectorRegistry
-    flows: Callable[[bool], str]
-    """the families that are not in the registry, in OpenMetrics or else in the text format"""
+    pages: Sequence[Callable[[bool], str]]
+    """families that are not in the registry, in OpenMetrics or else in the text format; asked for
+    in this order, as flows must not be ahead of the totals"""
     flush: Callable[[], Awaitable[None]]
     """waits, for a bounded time, until events that came so far are merged"""
     ready: Callable[[], str]
@@ -78,9 +79,8 @@ async def metrics(request: web.Request) -> web.Response:
 def _render(source: Source, accept: str, compress: bool) -> tuple[bytes, str]:
     encode, content_type = choose_encoder(accept)
     openmetrics = content_type.startswith("application/openmetrics-text")
-    end = b"# EOF\n" if openmetrics else b""
-    flows = source.flows(openmetrics).encode()  # first: they must not be ahead of the totals
-    body = encode(source.registry).removesuffix(end) + flows + end
+    pages = [page(openmetrics).encode() for page in source.pages]
+    body = b"".join([*pages, encode(source.registry)])  # which writes the end
     return (gzip.compress(body, COMPRESSION) if compress else body), content_type
 
 
