@@ -79,9 +79,31 @@ def cli() -> None:
 def serve(log_level: str, log_format: str, **values: Any) -> None:
     """Attach to the interfaces and serve /metrics until told to stop."""
     logs.configure(log_level, log_format)
-    for name, kind in (("flows", FlowMode), ("events", EventMode), ("ingress", IngressMode)):
-        values[name] = kind(values[name])
-    uvloop.run(run_service(Settings(**values)))
+    uvloop.run(run_service(_settings(values)))
+
+
+@cli.command(params=list(serve.params))
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def check(log_level: str, log_format: str, as_json: bool, **values: Any) -> None:
+    """Say whether `serve` with the same options would work here, and where it would count.
+
+    Ends with status 1 if it would not. Attaches to nothing, and touches no interface.
+    """
+    # Imported here, as `serve` needs none of it.
+    from pktexp import checkreport  # noqa: PLC0415
+    from pktexp.check import check as run_check  # noqa: PLC0415
+
+    logs.configure(log_level, log_format)
+    checked = run_check(_settings(values))
+    text = checkreport.document(checked) if as_json else checkreport.table(checked)
+    # Interfaces have names in any script, and standard output may know fewer.
+    click.echo(text.encode(sys.stdout.encoding, "backslashreplace"), nl=False)
+    raise click.exceptions.Exit(0 if checked.works else 1)
+
+
+def _settings(values: dict[str, Any]) -> Settings:
+    kinds = {"flows": FlowMode, "events": EventMode, "ingress": IngressMode}
+    return Settings(**values | {name: kind(values[name]) for name, kind in kinds.items()})
 
 
 @cli.command()

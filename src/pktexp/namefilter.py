@@ -1,4 +1,4 @@
-"""Which interfaces are wanted, by globs over their names; for interfaces.py."""
+"""Which interfaces are wanted, by globs over their names; for interfaces.py and check.py."""
 
 from __future__ import annotations
 
@@ -16,8 +16,14 @@ class NameFilter:
 
     def __call__(self, name: str) -> bool:
         """Whether an interface of this name is wanted."""
-        wanted = not self.include or _any_match(name, self.include)
-        return wanted and not _any_match(name, self.exclude)
+        return not self.why_not(name)
+
+    def why_not(self, name: str) -> str:
+        """Why an interface of this name is not wanted; "" if it is."""
+        if _any_match(name, self.exclude):
+            return "excluded by --exclude-interfaces"
+        chosen = not self.include or _any_match(name, self.include)
+        return "" if chosen else "not among --interfaces"
 
     def idle(self, names: Sequence[str]) -> list[str]:
         """Globs of either kind that match none of `names`."""

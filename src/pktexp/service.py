@@ -57,7 +57,7 @@ async def serve(settings: Settings) -> None:
         _allow_open_files()
         lib = libbpf.find()
         listening = stack.enter_context(listen(settings.listen, settings.port))
-        datapath = Datapath(lib, _options(settings))
+        datapath = Datapath(lib, datapath_options(settings))
         stack.callback(datapath.close)
         log.info("pktexp %s with libbpf %s (%s)", __version__, lib.version, lib.path)
         _log_memory(datapath)
@@ -93,7 +93,8 @@ def _allow_open_files() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-def _options(settings: Settings) -> DatapathOptions:
+def datapath_options(settings: Settings) -> DatapathOptions:
+    """What the datapath is loaded with."""
     return DatapathOptions(
         slots=settings.max_interfaces,
         rings=settings.workers,

@@ -6,6 +6,7 @@ import ctypes.util
 import errno
 import importlib.util
 import logging
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -79,17 +80,24 @@ def test_a_broken_object_is_named(tmp_path: Path) -> None:
 
 def test_a_kernel_without_ring_buffers_is_told_of() -> None:
     with pytest.raises(PktexpError, match="no BPF ring buffer") as caught:
-        Datapath(without_probes(ring_buffer=0), DatapathOptions(), datapath.OBJECT)
+        Datapath(without_probes(errno.EINVAL), DatapathOptions(), datapath.OBJECT)
     assert "Linux 5.15" in caught.value.hint
 
 
-def without_probes(ring_buffer: int = 1) -> Any:
+def test_a_kernel_that_refuses_is_not_taken_for_one_without_ring_buffers() -> None:
+    with pytest.raises(BpfError, match="ring buffer: Operation not permitted"):
+        Datapath(without_probes(errno.EPERM), DatapathOptions(), datapath.OBJECT)
+
+
+def without_probes(refusal: int = 0) -> Any:
     """A real libbpf that does not ask the kernel, which takes root."""
     lib = libbpf.find()
 
     def call(attempted: str, name: str, *arguments: Any) -> Any:
-        if name == "libbpf_probe_bpf_map_type":
-            return ring_buffer
+        if name == "bpf_map_create" and refusal:
+            raise BpfError(refusal, attempted)
+        if name == "bpf_map_create":
+            return os.open(os.devnull, os.O_RDONLY)
         return lib(attempted, name, *arguments)
 
     return call

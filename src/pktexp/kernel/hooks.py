@@ -67,6 +67,7 @@ XDP_HOOKS = {
     IngressMode.TCX: (),
 }
 OCCUPIED = (errno.EBUSY, errno.EEXIST)
+OTHER_XDP = "another XDP program is there"
 
 
 def ingress_hooks(mode: IngressMode, link: Link, tcx: bool) -> Sequence[Hook]:
@@ -86,6 +87,22 @@ def ingress_hooks(mode: IngressMode, link: Link, tcx: bool) -> Sequence[Hook]:
 def egress_hooks(tcx: bool) -> Sequence[Hook]:
     """As ingress_hooks."""
     return (Hook.TCX_EGRESS if tcx else Hook.CLSACT_EGRESS,)
+
+
+def preference(mode: IngressMode, link: Link) -> str:
+    """Why the first of ingress_hooks comes first."""
+    if mode is not IngressMode.AUTO:
+        return f"as --ingress {mode} says"
+    if link.interface_class is InterfaceClass.PHYSICAL:
+        return "hardware behind it"
+    if link.interface_class is InterfaceClass.LOOPBACK:
+        return "loopback: XDP would copy large segments"
+    return "virtual device: native XDP would cost its peer segmentation offload"
+
+
+def not_at(hook: Hook, why: str) -> str:
+    """Why a hook is not used, as it is logged."""
+    return f"not at {hook}: {why}"
 
 
 class Hooks:
@@ -117,7 +134,7 @@ class Hooks:
             except OSError as error:
                 if hook is hooks[-1] or error.errno == errno.ENODEV:
                     raise
-                reasons.append(f"not at {hook}: {_reason(error, hook)}")
+                reasons.append(not_at(hook, _reason(error, hook)))
         raise AssertionError("the last hook returns or raises")
 
     def detach(self, ifindex: int) -> None:
@@ -151,5 +168,5 @@ class Hooks:
 
 def _reason(error: OSError, hook: Hook) -> str:
     if hook.xdp and error.errno in OCCUPIED:
-        return "another XDP program is there"
+        return OTHER_XDP
     return os.strerror(error.errno) if isinstance(error, BpfError) and error.errno else str(error)

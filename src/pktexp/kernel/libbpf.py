@@ -77,7 +77,6 @@ POINTER_TO_U32 = c.POINTER(c.c_uint32)
 # Name: (result, arguments). An int below zero and a null pointer are errors; None returns nothing.
 SIGNATURES: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "libbpf_version_string": (c.c_char_p, ()),
-    "libbpf_probe_bpf_map_type": (c.c_int, (c.c_int, c.c_void_p)),
     "libbpf_probe_bpf_helper": (c.c_int, (c.c_int, c.c_int, c.c_void_p)),
     "bpf_object__open_file": (c.c_void_p, (c.c_char_p, c.c_void_p)),
     "bpf_object__load": (c.c_int, (c.c_void_p,)),
@@ -105,6 +104,7 @@ SIGNATURES: dict[str, tuple[Any, tuple[Any, ...]]] = {
         c.c_int,
         (c.c_int, c.c_int, c.c_uint32, c.c_void_p, c.c_void_p, c.c_void_p),
     ),
+    "bpf_raw_tracepoint_open": (c.c_int, (c.c_char_p, c.c_int)),
     "bpf_prog_test_run_opts": (c.c_int, (c.c_int, c.POINTER(TestRunOpts))),
     "btf__load_vmlinux_btf": (c.c_void_p, ()),
     "btf__free": (None, (c.c_void_p,)),

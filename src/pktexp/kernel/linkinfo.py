@@ -30,10 +30,13 @@ class Attribute(IntEnum):
     LINKINFO = 18
     IFALIAS = 20
     LINK_NETNSID = 37
+    XDP = 43
     PARENT_DEV_BUS_NAME = 57
 
 
 INFO_KIND = 1  # IFLA_INFO_KIND
+XDP_ATTACHED = 2  # IFLA_XDP_ATTACHED, and what it tells of no program, or of one in the hardware
+XDP_ELSEWHERE = (0, 3)  # XDP_ATTACHED_NONE, XDP_ATTACHED_HW: our hooks are free
 
 
 class InterfaceClass(StrEnum):
@@ -62,6 +65,8 @@ class Link:
     """this namespace's id for the one where the other end, or the device below, is"""
     bus: str = ""
     """"pci", "virtio", … ; empty if no device on a bus is behind it"""
+    xdp: bool = False
+    """whether an XDP program is at it, native or generic, when netlink last told"""
 
     @property
     def link_type(self) -> LinkType:
@@ -97,12 +102,18 @@ def parse_link(body: bytes) -> Link:
         alias=_text(told, Attribute.IFALIAS),
         link_netnsid=_number(told, Attribute.LINK_NETNSID),
         bus=_text(told, Attribute.PARENT_DEV_BUS_NAME),
+        xdp=_xdp(told),
     )
 
 
 def _kind(told: Mapping[int, bytes], hardware_type: int) -> str:
     info = attributes(told.get(Attribute.LINKINFO, b""), 0)
     return _text(info, INFO_KIND) or ("loopback" if hardware_type == LOOPBACK else "")
+
+
+def _xdp(told: Mapping[int, bytes]) -> bool:
+    attached = attributes(told.get(Attribute.XDP, b""), 0).get(XDP_ATTACHED, b"\0")
+    return attached[0] not in XDP_ELSEWHERE
 
 
 def _address(address: bytes, hardware_type: int) -> str:

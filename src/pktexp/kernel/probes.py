@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import ctypes as c
+import errno
+import mmap
+import os
 
 from pktexp.errors import PktexpError
 from pktexp.kernel.btf import kernel_btf
@@ -18,11 +21,16 @@ LOOPBACK = 1  # the ifindex of lo, which every namespace has
 
 
 def require_ring_buffer(lib: Libbpf) -> None:
-    """PktexpError where there are no BPF ring buffers (5.8)."""
-    probe = ("libbpf_probe_bpf_map_type", MAP_TYPE_RINGBUF, None)
-    if not lib("ask the kernel for BPF ring buffers", *probe):
+    """PktexpError where there are no BPF ring buffers (5.8), BpfError where none may be made."""
+    # Made here, not by libbpf's probe, for which a refusal (seccomp) is a kernel without them.
+    arguments = (MAP_TYPE_RINGBUF, None, 0, 0, mmap.PAGESIZE, None)
+    try:
+        os.close(lib("make a BPF ring buffer", "bpf_map_create", *arguments))
+    except BpfError as error:
+        if error.errno != errno.EINVAL:
+            raise
         hint = "pktexp is made for Linux 5.15 and later; ring buffers came with 5.8"
-        raise PktexpError("this kernel has no BPF ring buffer", hint)
+        raise PktexpError("this kernel has no BPF ring buffer", hint) from error
 
 
 def has_multi_buffer(lib: Libbpf) -> bool:
@@ -43,6 +51,24 @@ def has_tcx(lib: Libbpf) -> bool:
     except BpfError:
         return False
     return True
+
+
+def has_btf(lib: Libbpf) -> bool:
+    """Whether the kernel's types are to be had."""
+    try:
+        with kernel_btf(lib):
+            return True
+    except BpfError:
+        return False
+
+
+def is_named(lib: Libbpf, enum: str, enumerator: str) -> bool | None:
+    """Whether the kernel's BTF has it, for those who may not ask otherwise; None without BTF."""
+    try:
+        with kernel_btf(lib) as btf:
+            return enumerator in btf.enum(enum)
+    except BpfError:
+        return None
 
 
 def tracepoint_arguments(lib: Libbpf, name: str) -> int:

@@ -1,7 +1,7 @@
 """What all of rtnetlink's messages have in common, and a socket to ask it on.
 
 For links.py, which follows what is told unasked; linkinfo.py and linkstats.py, which read messages;
-nsids.py; and clsact.py.
+nsids.py; clsact.py; and driver.py, which asks another of netlink's protocols.
 """
 
 from __future__ import annotations
@@ -56,8 +56,8 @@ def attribute(kind: int, value: bytes) -> bytes:
 class RouteSocket:
     """Asks one question after another; all raise OSError, with the kernel's own errno."""
 
-    def __init__(self) -> None:
-        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
+    def __init__(self, protocol: int = socket.NETLINK_ROUTE) -> None:
+        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, protocol)
         self._socket.settimeout(TIMEOUT)
 
     def __enter__(self) -> RouteSocket:
