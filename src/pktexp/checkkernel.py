@@ -13,6 +13,7 @@ from pathlib import Path
 from pktexp.checkrows import Row, row
 from pktexp.errors import PktexpError
 from pktexp.kernel import cpus, probes
+from pktexp.kernel.drops import DROPS, RETRANSMITS
 from pktexp.kernel.libbpf import BpfError, Libbpf
 from pktexp.selfmetrics import STATISTICS
 
@@ -21,11 +22,10 @@ BTF = Path("/sys/kernel/btf/vmlinux")
 LOCKDOWN = Path("/sys/kernel/security/lockdown")
 CONFIDENTIALITY = "[confidentiality]"  # the mode that is on (security/lockdown/lockdown.c, 5.4)
 
-# What is counted there, by tracepoint: name, arguments that it must have, since when, and what it
-# tells.
+# Row's name, what is counted there, and since when kernels have it.
 TRACEPOINTS = (
-    ("drop reasons", "kfree_skb", 3, "why packets are dropped", "Linux 5.17 has them"),
-    ("retransmissions", "tcp_retransmit_skb", 2, "which segments TCP sends again", ""),
+    ("drop reasons", DROPS, "Linux 5.17 has them"),
+    ("retransmissions", RETRANSMITS, ""),
 )
 
 
@@ -104,9 +104,9 @@ def _has_multi_buffer(lib: Libbpf, allowed: bool) -> bool | None:
 
 
 def _tracepoints(lib: Libbpf) -> Iterator[Row]:
-    for name, tracepoint, arguments, detail, remedy in TRACEPOINTS:
-        found = probes.tracepoint_arguments(lib, tracepoint) >= arguments
-        yield row(SECTION, name, found, detail, remedy, needed=False)
+    for name, tracepoint, remedy in TRACEPOINTS:
+        found = probes.tracepoint_arguments(lib, tracepoint.name) >= tracepoint.arguments
+        yield row(SECTION, name, found, f"for {tracepoint.what}", remedy, needed=False)
 
 
 def _statistics() -> Row:

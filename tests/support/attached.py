@@ -9,16 +9,22 @@ from pktexp.kernel import libbpf
 from pktexp.kernel.probes import TCX_EGRESS, TCX_INGRESS
 from support.netns import Namespace
 
+TCX = {"tcx-ingress": TCX_INGRESS, "tcx-egress": TCX_EGRESS}
+MOST = 64
+
 
 def attached(namespace: Namespace, interface: str) -> dict[str, int]:
     """Hook -> number of programs, for those that have any."""
-    lib = libbpf.find()
-    counts = {"xdp": int("xdp" in namespace.link(interface))}
+    counts = {hook: len(programs(namespace, interface, hook)) for hook in TCX}
+    counts["xdp"] = int("xdp" in namespace.link(interface))
+    return {hook: count for hook, count in counts.items() if count}
+
+
+def programs(namespace: Namespace, interface: str, hook: str) -> list[int]:
+    """Ids of the programs at a TCX hook, in the order in which they run."""
+    ids, flags, count = (c.c_uint32 * MOST)(), c.c_uint32(), c.c_uint32(MOST)
     with namespace.entered():
         ifindex = socket.if_nametoindex(interface)
-        for name, kind in (("tcx-ingress", TCX_INGRESS), ("tcx-egress", TCX_EGRESS)):
-            flags, count = c.c_uint32(), c.c_uint32()
-            arguments = (ifindex, kind, 0, c.byref(flags), None, c.byref(count))
-            lib("ask what is attached", "bpf_prog_query", *arguments)
-            counts[name] = count.value
-    return {name: count for name, count in counts.items() if count}
+        arguments = (ifindex, TCX[hook], 0, c.byref(flags), c.byref(ids), c.byref(count))
+        libbpf.find()("ask what is attached", "bpf_prog_query", *arguments)
+    return list(ids[: count.value])

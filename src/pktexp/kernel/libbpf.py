@@ -104,7 +104,6 @@ SIGNATURES: dict[str, tuple[Any, tuple[Any, ...]]] = {
         c.c_int,
         (c.c_int, c.c_int, c.c_uint32, c.c_void_p, c.c_void_p, c.c_void_p),
     ),
-    "bpf_raw_tracepoint_open": (c.c_int, (c.c_char_p, c.c_int)),
     "bpf_prog_test_run_opts": (c.c_int, (c.c_int, c.POINTER(TestRunOpts))),
     "btf__load_vmlinux_btf": (c.c_void_p, ()),
     "btf__free": (None, (c.c_void_p,)),

@@ -1,0 +1,158 @@
+"""Other people's programs on the same interface: theirs keep working, and ours counts."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes as c
+import os
+import socket
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pktexp.kernel import libbpf
+from pktexp.kernel.hooks import LINKS, Hook
+from pktexp.kernel.libbpf import LinkCreateOpts
+from pktexp.kernel.object import BpfObject
+from support.attached import attached, programs
+from support.datapath import build
+from support.netns import Namespace
+from support.service import PATIENCE, Service, serving, total
+from support.traffic import A, Side, addressed, knock
+
+Pair = tuple[Namespace, Namespace]
+Sides = tuple[Side, Side]
+SOURCE = Path(__file__).parent.parent / "support" / "neighbour.bpf.c"
+DROPPED = 5555
+FILTER = f"""
+set -e
+mount -t bpf bpf /sys/fs/bpf
+xdp-filter load vb -f udp,ipv4
+xdp-filter port {DROPPED} -m dst -p udp
+echo loaded
+read -r end
+xdp-filter unload vb
+"""
+
+
+@pytest.fixture
+def sides(pair: Pair) -> Iterator[Sides]:
+    with addressed(*pair) as both:
+        yield both
+
+
+@pytest.fixture(scope="module")
+def neighbour(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BpfObject]:
+    built = build(SOURCE, tmp_path_factory.mktemp("neighbour"))
+    with contextlib.closing(BpfObject(libbpf.find(), built)) as loaded:
+        loaded.load(["drop_port"])
+        yield loaded
+
+
+@contextlib.contextmanager
+def xdp_filter(namespace: Namespace) -> Iterator[None]:
+    """Drops UDP to a port, at XDP, for as long as the body runs. What it pins goes with it."""
+    namespace.ip("link", "set", "vb", "mtu", "1500")  # it takes no frames of several buffers
+    command = namespace.command("sh", "-c", FILTER)
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as process:
+        assert process.stdout
+        assert process.stdin
+        assert process.stdout.readline() == "loaded\n"
+        yield
+        process.stdin.write("\n")
+        process.stdin.close()
+        assert process.wait(PATIENCE) == 0
+
+
+@contextlib.contextmanager
+def dropping(namespace: Namespace, neighbour: BpfObject, hook: Hook) -> Iterator[int]:
+    """The neighbour at the end of a TCX hook of `vb`; gives its program's id."""
+    kind, _ = LINKS[hook]
+    fd = neighbour.program_fd("drop_port")
+    with namespace.entered():
+        options = LinkCreateOpts(sz=c.sizeof(LinkCreateOpts))
+        arguments = (fd, socket.if_nametoindex("vb"), kind, c.byref(options))
+        link = libbpf.find()("attach the neighbour", "bpf_link_create", *arguments)
+    try:
+        info = Path(f"/proc/self/fdinfo/{fd}").read_text()
+        yield int(info.partition("prog_id:")[2].split()[0])
+    finally:
+        os.close(link)
+
+
+def udp(service: Service, direction: str, at_least: int) -> int:
+    """Packets of UDP at `vb`."""
+    labels = {"interface": "vb", "direction": direction, "protocol": "udp"}
+    page = service.page_when(lambda p: total(p, "pktexp_packets_total", **labels) >= at_least)
+    return total(page, "pktexp_packets_total", **labels)
+
+
+@pytest.mark.parametrize("ingress", ["xdp", "xdp-native", "xdp-generic"])
+def test_next_to_xdp_filter_ours_counts_at_tcx_what_it_lets_pass(
+    sides: Sides, ingress: str
+) -> None:
+    a, b = sides
+    a.namespace.ip("link", "set", "va", "mtu", "1500")
+    with xdp_filter(b.namespace):
+        with serving(b.namespace, "--interfaces", "vb", "--ingress", ingress) as service:
+            assert service.wait_until_attached("vb") == "tcx-ingress"
+            (line,) = [m for m in service.messages() if m.startswith("vb: counting at")]
+            assert f"not at {ingress}" in line
+            assert "another XDP program is there" in line
+            knock(a, DROPPED, 5)
+            knock(a, 999, 7)
+            assert udp(service, "ingress", 7) == 7
+            assert attached(b.namespace, "vb") == {"xdp": 1, "tcx-ingress": 1, "tcx-egress": 1}
+        knock(a, DROPPED, 5)
+        knock(a, 999, 1)
+        assert b.statistic("UdpNoPorts") == 8  # it dropped all that it was to drop
+        assert attached(b.namespace, "vb") == {"xdp": 1}
+
+
+@pytest.mark.parametrize("first", ["theirs", "ours"])
+def test_at_ingress_ours_sees_what_another_tcx_program_then_drops(
+    sides: Sides, neighbour: BpfObject, first: str
+) -> None:
+    a, b = sides
+    with contextlib.ExitStack() as stack:
+        there = dropping(b.namespace, neighbour, Hook.TCX_INGRESS)
+        theirs = stack.enter_context(there) if first == "theirs" else 0
+        service = stack.enter_context(serving(b.namespace, "--interfaces", "vb"))
+        service.wait_until_attached("vb")
+        theirs = theirs or stack.enter_context(there)
+        before, after = programs(b.namespace, "vb", "tcx-ingress")
+        assert after == theirs != before
+        knock(a, DROPPED, 5)
+        knock(a, 999, 7)
+        assert udp(service, "ingress", 12) == 12
+        assert b.statistic("UdpNoPorts") == 7
+
+
+def test_at_egress_ours_does_not_see_what_another_tcx_program_dropped(
+    sides: Sides, neighbour: BpfObject
+) -> None:
+    a, b = sides
+    with (
+        dropping(b.namespace, neighbour, Hook.TCX_EGRESS) as theirs,
+        serving(b.namespace, "--interfaces", "vb") as service,
+    ):
+        service.wait_until_attached("vb")
+        before, after = programs(b.namespace, "vb", "tcx-egress")
+        assert before == theirs != after
+        knock(b, DROPPED, 5, to=A)
+        knock(b, 999, 7, to=A)
+        assert udp(service, "egress", 7) == 7
+        assert a.statistic("UdpNoPorts") == 7
+
+
+def test_the_other_program_stays_when_ours_goes(sides: Sides, neighbour: BpfObject) -> None:
+    a, b = sides
+    with dropping(b.namespace, neighbour, Hook.TCX_INGRESS) as theirs:
+        with serving(b.namespace, "--interfaces", "vb") as service:
+            service.wait_until_attached("vb")
+        assert programs(b.namespace, "vb", "tcx-ingress") == [theirs]
+        knock(a, DROPPED, 3)
+        assert b.statistic("UdpNoPorts") == 0
