@@ -1,0 +1,168 @@
+"""Where a kernel has no TCX, the same programs are filters of clsact: here that is pretended."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pktexp.kernel import datapath as datapath_module
+from pktexp.kernel import libbpf
+from pktexp.kernel.counters import Counters, InterfaceTable
+from pktexp.kernel.datapath import Datapath, DatapathOptions
+from pktexp.kernel.enums import Direction, LinkType
+from pktexp.kernel.hooks import IngressMode
+from pktexp.kernel.linkinfo import Link
+from support.attached import attached
+from support.netns import Namespace
+from support.packets import ETHER, V4
+from support.service import select, serving, traffic, wait_for
+
+Pair = tuple[Namespace, Namespace]
+FRAME = bytes(ETHER / V4)
+SLOT = 3
+OLD_KERNEL = """
+import pktexp.kernel.datapath as datapath
+from pktexp.cli import main
+datapath.has_tcx = lambda _: False
+main()
+"""
+
+
+@pytest.fixture
+def datapath(monkeypatch: pytest.MonkeyPatch) -> Iterator[Datapath]:
+    monkeypatch.setattr(datapath_module, "has_tcx", lambda _: False)
+    made = Datapath(libbpf.find(), DatapathOptions(slots=16, events=False))
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def python(tmp_path: Path) -> str:
+    """What runs `-m pktexp` as on a kernel without TCX."""
+    program, script = tmp_path / "old_kernel.py", tmp_path / "python"
+    program.write_text(OLD_KERNEL)
+    script.write_text(f'#!/bin/sh\nshift 2\nexec {sys.executable} {program} "$@"\n')
+    script.chmod(0o755)
+    return str(script)
+
+
+def attach(namespace: Namespace, datapath: Datapath) -> int:
+    """Count `vb` in both directions; its ifindex."""
+    with namespace.entered():
+        vb = Link(socket.if_nametoindex("vb"), "vb", 1, True, 1500, kind="veth")
+        InterfaceTable(datapath.interfaces).set(vb.ifindex, SLOT, LinkType.ETHERNET)
+        hooks = [datapath.hooks.attach(vb, d, IngressMode.AUTO)[0] for d in Direction]
+    assert hooks == ["clsact-ingress", "clsact-egress"]
+    return vb.ifindex
+
+
+def counted(datapath: Datapath) -> list[int]:
+    """Packets by direction."""
+    totals = Counters(datapath.counters).read(np.array([SLOT]))
+    packets: list[int] = totals["classes"]["packets"].sum(axis=2)[0].tolist()
+    return packets
+
+
+def filters(namespace: Namespace) -> list[str]:
+    """Names of the BPF filters of `vb`."""
+    listed = [
+        namespace.run("tc", "filter", "show", "dev", "vb", way) for way in ("ingress", "egress")
+    ]
+    words = " ".join(listed).split()
+    return [word for word in words if word.startswith(("pktexp-", "theirs"))]
+
+
+def has_qdisc(namespace: Namespace) -> bool:
+    return "clsact" in namespace.run("tc", "qdisc", "show", "dev", "vb")
+
+
+def test_filters_count_both_directions_and_go_without_a_trace(
+    pair: Pair, datapath: Datapath
+) -> None:
+    a, b = pair
+    ifindex = attach(b, datapath)
+    a.send("va", [FRAME] * 5)
+    b.send("vb", [FRAME] * 3)
+    wait_for(lambda: counted(datapath) == [5, 3])
+    with b.entered():
+        datapath.hooks.detach(ifindex)
+    assert filters(b) == []
+    assert not has_qdisc(b)
+    a.send("va", [FRAME])
+    assert counted(datapath) == [5, 3]
+
+
+def test_somebody_elses_qdisc_and_filter_stay(pair: Pair, datapath: Datapath) -> None:
+    a, b = pair
+    b.run("tc", "qdisc", "add", "dev", "vb", "clsact")
+    ifindex = attach(b, datapath)
+    pass_all = ("u32", "match", "u32", "0", "0", "flowid", "1:1")
+    b.run("tc", "filter", "add", "dev", "vb", "ingress", "prio", "7", *pass_all)
+    a.send("va", [FRAME] * 2)
+    wait_for(lambda: counted(datapath) == [2, 0])
+    with b.entered():
+        datapath.hooks.detach(ifindex)
+    assert has_qdisc(b)
+    assert "u32" in b.run("tc", "filter", "show", "dev", "vb", "ingress")
+
+
+def test_a_qdisc_of_ours_that_somebody_uses_by_now_stays(pair: Pair, datapath: Datapath) -> None:
+    _, b = pair
+    ifindex = attach(b, datapath)
+    pass_all = ("u32", "match", "u32", "0", "0", "flowid", "1:1")
+    b.run("tc", "filter", "add", "dev", "vb", "egress", "prio", "7", *pass_all)
+    with b.entered():
+        datapath.hooks.detach(ifindex)
+    assert filters(b) == []
+    assert "u32" in b.run("tc", "filter", "show", "dev", "vb", "egress")
+
+
+def test_a_service_says_that_it_counts_there_and_leaves_nothing(pair: Pair, python: str) -> None:
+    a, b = pair
+    with serving(b, "--interfaces", "vb", python=python) as service:
+        assert service.wait_until_attached("vb") == "clsact-ingress"
+        assert attached(b, "vb") == {}
+        a.send("va", [FRAME] * 4)
+        b.send("vb", [FRAME] * 6)
+        page = service.page_when(lambda p: sum(select(p, "pktexp_packets_total").values()) >= 10)
+        assert traffic(page, "vb") == {("other", "4"): (4, 4 * len(FRAME))}
+        assert traffic(page, "vb", "egress") == {("other", "4"): (6, 6 * len(FRAME))}
+        assert "vb: counting at clsact-ingress, clsact-egress" in service.messages()
+    assert filters(b) == []
+    assert not has_qdisc(b)
+
+
+def test_what_a_killed_service_left_the_next_one_takes_away(pair: Pair, python: str) -> None:
+    a, b = pair
+    with serving(b, "--interfaces", "vb", python=python, status=-signal.SIGKILL) as killed:
+        killed.wait_until_attached("vb")
+        killed.stop(signal.SIGKILL)
+    left = filters(b)
+    assert left == [f"pktexp-{killed.pid}"] * 2
+    with serving(b, "--interfaces", "vb", python=python) as service:
+        service.wait_until_attached("vb")
+        assert filters(b) == [f"pktexp-{service.pid}"] * 2
+        a.send("va", [FRAME] * 4)
+        page = service.page_when(lambda p: bool(traffic(p, "vb")))
+        assert traffic(page, "vb") == {("other", "4"): (4, 4 * len(FRAME))}
+    assert filters(b) == []
+
+
+def test_filters_of_a_process_that_lives_are_left_alone(pair: Pair, python: str) -> None:
+    a, b = pair
+    with (
+        serving(b, "--interfaces", "vb", python=python) as first,
+        serving(b, "--interfaces", "vb", python=python) as second,
+    ):
+        for service in (first, second):
+            service.wait_until_attached("vb")
+        assert len(filters(b)) == 4
+        a.send("va", [FRAME] * 3)
+        for service in (first, second):
+            service.page_when(lambda p: traffic(p, "vb") == {("other", "4"): (3, 3 * len(FRAME))})
