@@ -170,7 +170,7 @@ enum tunnel {
 	TUNNEL_GTPU = 2,
 	TUNNEL_GRE = 3,
 	TUNNEL_IPIP = 4,       /* IPv4 in IPv4 */
-	TUNNEL_SIXIN4 = 5,       /* IPv6 in IPv4 */
+	TUNNEL_SIXIN4 = 5,     /* IPv6 in IPv4 */
 	TUNNEL_IP_IN_IPV6 = 6, /* either in IPv6 */
 	TUNNEL_MPLS = 7,
 	TUNNEL_PPPOE = 8,
