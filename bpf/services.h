@@ -16,7 +16,7 @@ struct connection {
 	__u64 client[2];
 	__u64 server[2];
 	__u32 ports;
-	__u32 _pad;
+	__u32 packet_class; /* IPv4 addresses are padded to what could be IPv6 ones */
 };
 
 /* Connections that are served by the side that their ports would not tell. */
@@ -63,11 +63,12 @@ static __always_inline bool is_tcp(const struct flow_record *flow)
 /* Whether the destination serves, where `by_port` is what the ports say. */
 static __always_inline bool dest_serves(const struct flow_record *flow, bool by_port)
 {
-	struct connection connection = {};
+	struct connection connection;
 	bool opener;
 
 	__builtin_memcpy(connection.client, by_port ? flow->saddr : flow->daddr, 16);
 	__builtin_memcpy(connection.server, by_port ? flow->daddr : flow->saddr, 16);
+	connection.packet_class = flow->packet_class;
 	connection.ports = by_port ? flow->ports : flow->ports << 16 | flow->ports >> 16;
 	if (flow->tcp_flags & TCP_SYN) {
 		opener = !(flow->tcp_flags & TCP_ACK); /* a SYN goes to the server */

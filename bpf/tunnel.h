@@ -80,13 +80,12 @@ struct mpls_label {
 	__u8 ttl;
 };
 
-/* RFC 2516, 4, and the protocol field of PPP. */
+/* RFC 2516, 4. */
 struct pppoe_header {
 	__u8 version_type;
-	__u8 code; /* 0: session data */
+	__u8 code; /* 0: session data, behind the protocol field of PPP */
 	__be16 session;
 	__be16 length;
-	__be16 protocol;
 };
 
 static __always_inline enum tunnel tunnel_over_udp(__u16 port)
@@ -162,9 +161,9 @@ static __always_inline bool tell_version(struct cursor *c, __u16 *inside)
 }
 
 /* An extension header has its length, in words of 4 bytes, in front, and the next's type behind. */
-static __always_inline bool skip_gtpu_extensions(struct cursor *c, __u8 next)
+static __always_inline bool skip_gtpu_extensions(struct cursor *c, __u8 *next)
 {
-	for (int i = 0; i < MAX_GTPU_EXTENSIONS && next; i++) {
+	for (int i = 0; i < MAX_GTPU_EXTENSIONS && *next; i++) {
 		__u8 *ext = c->pos;
 
 		if ((void *)(ext + 1) > c->end || !*ext)
@@ -174,9 +173,9 @@ static __always_inline bool skip_gtpu_extensions(struct cursor *c, __u8 next)
 		ext = c->pos;
 		if (!advance(c, 1))
 			return false;
-		next = *ext;
+		*next = *ext;
 	}
-	return !next;
+	return true;
 }
 
 static __always_inline bool open_gtpu(struct cursor *c, __u16 *inside)
@@ -184,6 +183,7 @@ static __always_inline bool open_gtpu(struct cursor *c, __u16 *inside)
 	struct gtpu_header *gtpu = c->pos;
 	struct gtpu_optional *optional;
 	bool extended;
+	__u8 next = 0;
 
 	if (!advance(c, sizeof(*gtpu)))
 		return false;
@@ -194,10 +194,12 @@ static __always_inline bool open_gtpu(struct cursor *c, __u16 *inside)
 		optional = c->pos;
 		if (!advance(c, sizeof(*optional)))
 			return false;
-		if (extended && !skip_gtpu_extensions(c, optional->next))
+		if (extended)
+			next = optional->next;
+		if (!skip_gtpu_extensions(c, &next))
 			return false;
 	}
-	return tell_version(c, inside);
+	return next || tell_version(c, inside);
 }
 
 static __always_inline bool open_gre(struct cursor *c, __u16 *inside)
@@ -231,14 +233,18 @@ static __always_inline bool open_mpls(struct cursor *c, __u16 *inside)
 static __always_inline bool open_pppoe(struct cursor *c, __u16 *inside)
 {
 	struct pppoe_header *pppoe = c->pos;
+	__be16 *protocol;
 
 	if (!advance(c, sizeof(*pppoe)))
 		return false;
 	if (pppoe->version_type != PPPOE_VERSION_TYPE || pppoe->code)
 		return true; /* discovery */
-	if (pppoe->protocol == bpf_htons(PPP_IPV4))
+	protocol = c->pos;
+	if (!advance(c, sizeof(*protocol)))
+		return false;
+	if (*protocol == bpf_htons(PPP_IPV4))
 		*inside = ETH_P_IP;
-	else if (pppoe->protocol == bpf_htons(PPP_IPV6))
+	else if (*protocol == bpf_htons(PPP_IPV6))
 		*inside = ETH_P_IPV6;
 	return true;
 }
@@ -272,6 +278,13 @@ static __always_inline void forget_outer(struct flow_record *flow, struct packet
 	*p = (struct packet){.segments = 1, .tunnels = p->tunnels};
 }
 
+/* Of others, as mirrored traffic (ERSPAN) or keepalives, no flow could be told. */
+static __always_inline bool is_known(__u16 inside)
+{
+	return inside == ETH_P_TEB || inside == ETH_P_IP || inside == ETH_P_IPV6 ||
+	       inside == ETH_P_MPLS_UC || inside == ETH_P_MPLS_MC;
+}
+
 /*
  * Goes into the wanted tunnels, one in another, from behind the headers that parse() took: *flow
  * and *p are then about what is inside, and p->tunnels says what was passed. Where a tunnel's
@@ -290,7 +303,7 @@ static __always_inline enum unparsed enter_tunnels(struct cursor *c, struct flow
 			return UNPARSED_NOTHING;
 		if (!open_tunnel(c, tunnel, &inside) || !settle(c))
 			return UNPARSED_TRUNCATED_TUNNEL;
-		if (!inside)
+		if (!is_known(inside))
 			return UNPARSED_NOTHING;
 		p->tunnels |= 1U << tunnel;
 		forget_outer(flow, p);
