@@ -258,5 +258,5 @@ def test_a_cache_larger_than_memory_is_an_error_that_says_what_to_do(
 ) -> None:
     monkeypatch.setattr(datapath_module, "highest_online_cpu", lambda: 4000)
     with pytest.raises(PktexpError) as raised:
-        bench(flow_cache=1 << 20)
+        bench(flow_cache=1 << 20, slots=16)
     assert "smaller --flow-cache" in raised.value.hint
