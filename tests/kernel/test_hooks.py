@@ -7,6 +7,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
+from scapy.layers.inet import IP, TCP, UDP
+from scapy.layers.vxlan import VXLAN
+from scapy.packet import Raw
 
 from pktexp.captures import reading
 from pktexp.errors import PktexpError
@@ -161,3 +164,28 @@ def test_what_a_tun_device_sends_is_parsed_from_the_ip_header_on(namespaces: Mak
         "type": "echo_request",
     }
     assert total(page, "pktexp_bytes_total", protocol="icmp") == 2 * 84
+
+
+@pytest.mark.parametrize("mode", ["xdp-native", "tcx"])
+def test_headers_beyond_the_linear_part_are_reached_also_inside_a_tunnel(
+    pair: Pair, mode: str
+) -> None:
+    """The kernel keeps just the link-layer header of a large frame of a packet socket there."""
+    inner = ETHER / IP(src="10.0.0.1", dst="10.0.0.2") / TCP(sport=1000, dport=80)
+    frames = [
+        bytes(ETHER / V4 / UDP(sport=1234, dport=53) / Raw(bytes(6000))),
+        bytes(
+            ETHER / V4 / UDP(sport=4, dport=4789) / VXLAN(flags=8, vni=1) / inner / Raw(bytes(6000))
+        ),
+    ]
+    found = metrics(pair, mode, frames)
+    flows = {
+        (dict(key)["protocol"], dict(key)["source"], dict(key)["dest"]): int(value)
+        for (name, key), value in found.items()
+        if name == "pktexp_flow_packets_total"
+    }
+    assert flows == {
+        ("udp", "192.0.2.1:1234", "192.0.2.2:53"): 1,
+        ("tcp", "10.0.0.1:1000", "10.0.0.2:80"): 1,
+    }
+    assert not [name for name, _ in found if name == "pktexp_unparsed_packets_total"]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 
@@ -161,3 +163,40 @@ def test_with_offloads_off_both_ends_say_what_tshark_sees_on_the_wire(
     from_b = [size for source, size in frames if source == B]
     assert (len(from_a), sum(from_a)) == (count, packets(received, "pktexp_bytes_total"))
     assert (len(from_b), sum(from_b)) == (packets(sent), packets(sent, "pktexp_bytes_total"))
+
+
+def send(pair: Pair, to: str, amount: int) -> None:
+    """So many bytes over one connection of TCP, read to their end."""
+    a, b = pair
+    family = socket.AF_INET6 if ":" in to else socket.AF_INET
+    with contextlib.ExitStack() as stack:
+        with b.entered():
+            listener = stack.enter_context(socket.create_server((to, 5001), family=family))
+        with a.entered():
+            client = stack.enter_context(socket.socket(family))
+        client.connect((to, 5001))
+        server = stack.enter_context(listener.accept()[0])
+        sender = threading.Thread(target=client.sendall, args=(bytes(amount),))
+        sender.start()
+        while amount:
+            amount -= len(server.recv(1 << 20))
+        sender.join()
+
+
+@pytest.mark.parametrize(("to", "network"), [(B, 20), ("fd99::2", 40)])
+def test_the_largest_segments_count_byte_for_byte(joined: Pair, to: str, network: int) -> None:
+    a, b = joined
+    for here, name in ((a, "va"), (b, "vb")):  # of IPv6 beyond 64 KiB, with a header to say so
+        here.ip("link", "set", name, "gso_max_size", "200000", "gro_max_size", "200000")
+    with (
+        serving(a, "--interfaces", "va", "--flows", "sockets") as one,
+        serving(b, "--interfaces", "vb", "--flows", "sockets") as other,
+    ):
+        one.wait_until_attached("va")
+        other.wait_until_attached("vb")
+        send(joined, to, 50_000_000)
+        count = both_ends_agree(one, other)
+        found = settled(other, "vb", "ingress")
+    headers = 14 + network + 20 + 12  # with timestamps (RFC 7323)
+    syn = 8  # that it has more of options
+    assert packets(found, "pktexp_bytes_total") == 50_000_000 + count * headers + syn
