@@ -50,6 +50,7 @@ class FakeDatapath:
     def attach(self, link: Link, direction: Direction, _: IngressMode) -> tuple[Hook, str]:
         if direction in self.errors:
             raise self.errors[direction]
+        assert (link.ifindex, direction) not in self.attached, "counted twice"
         self.attached.add((link.ifindex, direction))
         return HOOKS[direction], ""
 
