@@ -55,7 +55,7 @@ static __always_inline enum unparsed pick_and_parse(struct xdp_md *ctx, struct f
 	pick(ctx);
 	c.start = c.pos = (void *)(long)ctx->data;
 	c.end = (void *)(long)ctx->data_end;
-	c.copied = false;
+	c.copied = c.large = false;
 	flow->packets = p->segments = 1;
 	flow->bytes = frame_bytes(ctx);
 	flow->interface = 1;

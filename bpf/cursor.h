@@ -17,6 +17,7 @@ struct cursor {
 	void *pos;
 	void *end;
 	bool copied; /* from start on lies a copy, not the packet */
+	bool large;  /* what is parsed may stand for several packets: headers are measured */
 };
 
 /* What is learnt of a packet beside its flow. */

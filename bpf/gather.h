@@ -38,7 +38,7 @@ static __always_inline bool gather(struct __sk_buff *skb, struct cursor *c)
 		size = COPY_BYTES;
 	if (!copy || !size || bpf_skb_load_bytes(skb, 0, copy, size))
 		return false;
-	*c = (struct cursor){copy, copy, copy->bytes + size, true};
+	*c = (struct cursor){copy, copy, copy->bytes + size, true, true};
 	return true;
 }
 

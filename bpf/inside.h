@@ -23,7 +23,7 @@ __noinline int look_inside_frame(struct xdp_md *ctx, struct flow_record *flow, s
 				 __u32 wanted)
 {
 	void *start = (void *)(long)ctx->data;
-	struct cursor c = {start, start, (void *)(long)ctx->data_end, false};
+	struct cursor c = {start, start, (void *)(long)ctx->data_end, false, false};
 
 	return look_inside(&c, flow, p, wanted);
 }
@@ -42,7 +42,7 @@ __noinline int look_inside_skb(struct __sk_buff *skb, struct flow_record *flow, 
 			       __u32 wanted)
 {
 	void *start = (void *)(long)skb->data;
-	struct cursor c = {start, start, (void *)(long)skb->data_end, false};
+	struct cursor c = {start, start, (void *)(long)skb->data_end, false, true};
 
 	if (!is_linear(skb))
 		return look_inside_copy(skb, flow, p, wanted);

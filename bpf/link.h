@@ -117,7 +117,7 @@ static __always_inline enum unparsed parse(struct cursor *c, struct flow_record 
 		reason = parse_ethernet(c, flow, p);
 	else if (link_type == LINK_IP)
 		reason = parse_ip(c, flow, p);
-	if (!reason)
+	if (!reason && (c->large || config.decap)) /* else nobody goes on from there */
 		p->parsed = bytes_before(c);
 	return reason;
 }

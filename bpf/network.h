@@ -166,7 +166,8 @@ static __always_inline enum unparsed parse_ipv6(struct cursor *c, struct flow_re
 	copy_address(flow->daddr, &ip->daddr);
 	note_ecn(p, ip->flow_lbl[0] >> 4);
 	protocol = ip->nexthdr;
-	p->jumbo = !ip->payload_len && protocol == PROTO_HOPOPTS;
+	if (c->large)
+		p->jumbo = !ip->payload_len && protocol == PROTO_HOPOPTS;
 	reason = skip_extensions(c, &protocol, p);
 	if (reason)
 		return reason;

@@ -73,18 +73,28 @@ static __always_inline bool attribute(struct flow_record *flow, bool late_cpu)
 }
 
 /*
- * Counts a packet, parsed as far as it could be, whatever the hook. Of `segments` compilers know
- * where it is always 1; p->segments is memory to them.
+ * Counts a packet, parsed as far as it could be, whatever the hook. Of `segments` and `shared`
+ * compilers know what they are where this is called; in memory they would be asked for at each sum.
  */
+static __always_inline void count_as(struct interface_counters *to, const struct flow_record *flow,
+				     const struct packet *p, __u32 segments, enum unparsed reason,
+				     bool shared)
+{
+	count(to, flow, p, segments, reason, shared);
+	if (is_tcp(flow))
+		count_tcp_flags(to, flow->tcp_flags, segments, shared);
+}
+
 static __always_inline void count_packet(const struct place *at, struct flow_record *flow,
 					 const struct packet *p, __u32 segments,
 					 enum unparsed reason)
 {
 	flow->interface = at->id;
 	flow->packets = segments;
-	count(at->counters, flow, p, segments, reason, at->shared);
-	if (is_tcp(flow))
-		count_tcp_flags(at->counters, flow->tcp_flags, segments, at->shared);
+	if (at->shared)
+		count_as(at->counters, flow, p, segments, reason, true);
+	else
+		count_as(at->counters, flow, p, segments, reason, false);
 }
 
 /* Counts what it carries, which from here on is what the flow is about. */
@@ -113,7 +123,7 @@ static __always_inline __u64 frame_bytes(struct xdp_md *ctx)
 static __always_inline int count_frame(struct xdp_md *ctx)
 {
 	void *start = (void *)(long)ctx->data;
-	struct cursor c = {start, start, (void *)(long)ctx->data_end, false};
+	struct cursor c = {start, start, (void *)(long)ctx->data_end, false, false};
 	struct flow_record record = {.direction = DIRECTION_INGRESS}, *flow = &record;
 	struct packet parsed = {.segments = 1}, *p = &parsed, inner;
 	enum unparsed reason;
@@ -151,7 +161,7 @@ static __always_inline enum unparsed parse_all(struct __sk_buff *skb, struct flo
 static __always_inline int count_skb(struct __sk_buff *skb, enum direction direction)
 {
 	void *start = (void *)(long)skb->data;
-	struct cursor c = {start, start, (void *)(long)skb->data_end, false};
+	struct cursor c = {start, start, (void *)(long)skb->data_end, false, true};
 	struct flow_record record = {.direction = direction}, *flow = &record;
 	struct packet parsed = {.segments = 1, .vlans = skb->vlan_present}, *p = &parsed, inner;
 	enum unparsed reason;

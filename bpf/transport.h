@@ -58,8 +58,9 @@ static __always_inline enum unparsed parse_tcp(struct cursor *c, struct flow_rec
 	if (!advance(c, sizeof(*tcp)))
 		return UNPARSED_TRUNCATED_TRANSPORT;
 	flow->tcp_flags = tcp->flags;
-	p->headers =
-	    bytes_before(c) - sizeof(*tcp) - sizeof(flow->ports) + (tcp->data_offset >> 4) * 4;
+	if (c->large)
+		p->headers = bytes_before(c) - sizeof(*tcp) - sizeof(flow->ports) +
+			     (tcp->data_offset >> 4) * 4;
 	return UNPARSED_NOTHING;
 }
 
@@ -95,7 +96,8 @@ static __always_inline enum unparsed parse_transport(struct cursor *c, struct fl
 	flow->ports = *ports;
 	if (ip_class == IP_CLASS_TCP)
 		return parse_tcp(c, flow, p);
-	p->headers = bytes_before(c) + (ip_class == IP_CLASS_UDP ? UDP_REST : SCTP_REST);
+	if (c->large)
+		p->headers = bytes_before(c) + (ip_class == IP_CLASS_UDP ? UDP_REST : SCTP_REST);
 	return UNPARSED_NOTHING;
 }
 
