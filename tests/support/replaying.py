@@ -60,6 +60,24 @@ def tcp_flags(replayed: Replayed) -> dict[str, int]:
     return {flag: count for (flag,), count in packets.items() if count}
 
 
+def tunnels(replayed: Replayed) -> dict[str, int]:
+    """Packets by kind of tunnel, from the page."""
+    packets = _samples(replayed, "pktexp_tunnelled_packets_total", "kind")
+    return {kind: count for (kind,), count in packets.items()}
+
+
+def traits(replayed: Replayed) -> dict[str, int]:
+    """Packets by what they are beside their protocol, and by type of ICMP, from the page."""
+    casts = _samples(replayed, "pktexp_group_packets_total", "cast")
+    types = _samples(replayed, "pktexp_icmp_packets_total", "protocol", "type")
+    found = {cast: count for (cast,), count in casts.items()}
+    found |= {" ".join(kind): count for kind, count in types.items()}
+    for name, family in (("fragment", "fragments"), ("marked", "ecn_marked_packets")):
+        if counts := _samples(replayed, f"pktexp_{family}_total"):
+            found[name] = counts[()]
+    return found
+
+
 def flows(replayed: Replayed) -> Sums:
     """By protocol, source and dest, from the JSON document; and that nothing else is there."""
     document = json.loads(report(replayed, Format.JSON, EVERY))

@@ -1,11 +1,14 @@
-"""What tshark says of captures: each packet's outermost protocol, its addresses and TCP flags."""
+"""What tshark says of captures: each packet's protocol, addresses, and what it carries."""
 
 from __future__ import annotations
 
 import subprocess
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+
+from support import traits
+from support.innermost import passed
 
 IPV4, IPV6, ARP = 0x0800, 0x86DD, 0x0806
 VLAN_TAGS = (0x8100, 0x88A8)
@@ -47,6 +50,7 @@ FIELDS = (
     *("frame.len", "frame.protocols", "eth.type", "vlan.etype", "arp.hw.size"),
     *("arp.src.proto_ipv4", "arp.dst.proto_ipv4", "ip.src", "ip.dst", "ip.proto"),
     *("ipv6.src", "ipv6.dst", "ipv6.nxt", *EXTENSIONS.values(), "tcp.flags"),
+    *("udp.dstport", "mpls.label", *traits.FIELDS),
 )
 PREFERENCES = (
     # Every packet is to be looked at by itself, as pktexp does.
@@ -56,6 +60,7 @@ PREFERENCES = (
     # Else it would not tell what a single tag of 802.1ad tags.
     "vlan.qinq_ethertype:0x88a8",
 )
+DECODE_AS = ("udp.port==8472,vxlan",)
 # How far pktexp looks (docs/metrics.md).
 MOST_TAGS, MOST_EXTENSIONS = 4, 8
 
@@ -65,7 +70,10 @@ Row = dict[str, list[str]]
 
 @dataclass(frozen=True)
 class Dissected:
-    """A packet by its outermost headers; `flags`: of TCP, as in its header."""
+    """A packet by its outermost headers; `flags`: of TCP, as in its header.
+
+    `inside`: the same of what it carries behind the `tunnels`, of itself where there are none.
+    """
 
     bytes: int
     protocol: str
@@ -73,6 +81,9 @@ class Dissected:
     source: str = ""
     dest: str = ""
     flags: int = 0
+    traits: tuple[str, ...] = ()
+    tunnels: tuple[str, ...] = ()
+    inside: Dissected | None = None
 
 
 def dissect(captures: Sequence[Path], merged: Path) -> Iterator[list[Dissected]]:
@@ -93,6 +104,7 @@ def read(capture: Path) -> Iterator[Dissected]:
     """The packets of one capture, up to where it breaks."""
     options = [word for name in PREFERENCES for word in ("-o", name)]
     fields = [word for name in FIELDS for word in ("-e", name)]
+    options += [word for rule in DECODE_AS for word in ("-d", rule)]
     command = ["tshark", "-n", "-r", str(capture), *options, "-T", "fields", *fields]
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, encoding="utf-8"
@@ -101,16 +113,27 @@ def read(capture: Path) -> Iterator[Dissected]:
         assert process.stdout
         for line in process.stdout:
             values = [text.split(",") if text else [] for text in line.rstrip("\n").split("\t")]
-            yield _packet(dict(zip(FIELDS, values, strict=True)))
+            yield _whole(dict(zip(FIELDS, values, strict=True)))
 
 
 def _output(*command: str) -> str:
     return subprocess.run(command, check=True, capture_output=True, encoding="utf-8").stdout
 
 
+def _whole(row: Row) -> Dissected:
+    """With what it carries."""
+    outer, tunnels, innermost = _packet(row), [], row
+    for tunnel, innermost in passed(row):  # noqa: B007
+        tunnels.append(tunnel)
+    found = tuple(traits.traits(row, outer.protocol, outer.ip_version))
+    return replace(outer, traits=found, tunnels=tuple(tunnels), inside=_packet(innermost))
+
+
 def _packet(row: Row) -> Dissected:
     (size,), (layers,) = row["frame.len"], row["frame.protocols"]
     link, second, *_ = [layer for layer in layers.split(":") if layer != "raw"] + ["", ""]
+    if link == "mpls":
+        return Dissected(int(size), "mpls")
     if link in ("ip", "ipv6"):
         return _network(IPV4 if link == "ip" else IPV6, int(size), row)
     if second == "cfp":  # it takes the addresses for a header of another link layer

@@ -19,30 +19,32 @@ import pytest
 from pktexp.captures import Packet, reading
 from pktexp.errors import PktexpError
 from pktexp.kernel import libbpf
-from pktexp.replay import Replayed, Replayer
+from pktexp.kernel.enums import Tunnel
+from pktexp.replay import Replayer
 from pktexp.settings import FlowMode
 from support import tshark
+from support.differences import EXCEPTIONS
 from support.encapsulations import V4, V6, all_frames, over_ip
+from support.icmp import ICMP_NAMES, ICMPV6_NAMES
 from support.packets import all_cases
-from support.replaying import IPV4, IPV6, RAW, Sums, flows, tcp_flags, traffic, write_pcap
+from support.replaying import (
+    IPV4,
+    IPV6,
+    RAW,
+    Sums,
+    flows,
+    tcp_flags,
+    traffic,
+    traits,
+    tunnels,
+    write_pcap,
+)
 from support.tshark import Dissected
+from support.tunnels import all_cases as tunnelled
 
 BESIDE = Path(__file__).parents[3] / "shared" / "captures"
 CAPTURES = Path(os.environ.get("PKTEXP_CAPTURES", BESIDE))
 FLAGS = ("fin", "syn", "rst", "psh", "ack", "urg", "ece", "cwr")  # from the lowest bit on
-
-NOT_KEPT = "the capture kept less than the headers: replay fills up with zeros, tshark does not"
-CUT_OPTIONS = "an IPv4 header cut in its options: its addresses are there, but tshark shows none"
-CUT_EXTENSION = "an extension header that is cut: tshark takes its word for what follows"
-EXCEPTIONS = {
-    "ip6-trunc.pcap": {1: NOT_KEPT},
-    "trunc-hdr.pcap": {1: NOT_KEPT},
-    "ipv4-internally-truncated-header.pcap": {1: NOT_KEPT},
-    "ipv4-truncated-broken-header.pcap": {1: CUT_OPTIONS},
-    "cut in options.pcap": {1: CUT_OPTIONS},
-    "cut in an extension.pcap": {1: CUT_EXTENSION},
-}
-"""capture -> number of a packet that the two see differently -> why"""
 
 Outcome = dict[str, dict[Any, Any]]
 """aspect -> what is said of it"""
@@ -67,25 +69,54 @@ def load(path: Path) -> Capture:
     return capture
 
 
-def ours(replayed: Replayed) -> Outcome:
-    return {
-        "traffic": traffic(replayed),
-        "flows": flows(replayed),
-        "TCP flags": tcp_flags(replayed),
-        "left out": replayed.left_out,
-    }
+@dataclass
+class Replayers:
+    """One that tells flows by their outermost addresses, and one that looks into every tunnel."""
+
+    outside: Replayer
+    inside: Replayer
+
+    def run(self, packets: Sequence[Packet]) -> Outcome:
+        outer = self.outside.run("capture", packets)
+        inner = self.inside.run("capture", packets)
+        assert traffic(inner) == traffic(outer)
+        return {
+            "traffic": traffic(outer),
+            "flows": flows(outer),
+            "TCP flags": tcp_flags(outer),
+            "traits": traits(outer),
+            "tunnels": tunnels(inner),
+            "flows inside": flows(inner),
+            "left out": outer.left_out,
+        }
 
 
 def theirs(packets: Sequence[Dissected]) -> Outcome:
-    """Of these aspects, those that `ours` has are compared."""
+    """The aspects of Replayers.run."""
     return {
         "traffic": tallies((p.bytes, (p.protocol, p.ip_version)) for p in packets),
         "flows": tallies((p.bytes, (p.protocol, p.source, p.dest)) for p in packets),
         "TCP flags": Counter(
             flag for p in packets for bit, flag in enumerate(FLAGS) if p.flags >> bit & 1
         ),
+        "traits": Counter(trait(name) for p in packets for name in p.traits),
+        "tunnels": Counter(kind for p in packets for kind in set(p.tunnels)),
+        "flows inside": tallies(
+            (p.bytes, (p.inside.protocol, p.inside.source, p.inside.dest))
+            for p in packets
+            if p.inside
+        ),
         "left out": {},
     }
+
+
+def trait(name: str) -> str:
+    """As our label says it."""
+    protocol, _, number = name.partition(" ")
+    if not number:
+        return name
+    names = ICMP_NAMES if protocol == "icmp" else ICMPV6_NAMES
+    return f"{protocol} {names.get(int(number), 'other')}"
 
 
 def tallies(packets: Iterable[tuple[int, tuple[str, ...]]]) -> Sums:
@@ -104,44 +135,46 @@ def unlike(found: Outcome, expected: Outcome) -> Iterator[str]:
             yield f"{aspect}: {here} here, tshark: {there}"
 
 
-def differences(replayer: Replayer, capture: Capture, said: Sequence[Dissected]) -> Iterator[str]:
+def differences(replayers: Replayers, capture: Capture, said: Sequence[Dissected]) -> Iterator[str]:
     """All aspects of a capture that differ, and exceptions that are none."""
     pairs = dict(enumerate(zip(capture.packets, said, strict=True), 1))
     for number, why in EXCEPTIONS.get(capture.path.name, {}).items():
         packet, dissected = pairs.pop(number)
-        if not any(unlike(ours(replayer.run("one", [packet])), theirs([dissected]))):
+        if not any(unlike(replayers.run([packet]), theirs([dissected]))):
             yield f"{capture.path}: packet {number} is no exception: {why}"
-    replayed = replayer.run("all", [packet for packet, _ in pairs.values()])
+    found = replayers.run([packet for packet, _ in pairs.values()])
     expected = theirs([dissected for _, dissected in pairs.values()])
-    yield from (f"{capture.path}: {line}" for line in unlike(ours(replayed), expected))
+    yield from (f"{capture.path}: {line}" for line in unlike(found, expected))
 
 
-def compare(replayer: Replayer, captures: Sequence[Capture], merged: Path) -> list[str]:
+def compare(replayers: Replayers, captures: Sequence[Capture], merged: Path) -> list[str]:
     """All that differs; none of the captures is broken."""
     said = tshark.dissect([capture.path for capture in captures], merged)
     pairs = zip(captures, said, strict=True)
-    return [line for pair in pairs for line in differences(replayer, *pair)]
+    return [line for pair in pairs for line in differences(replayers, *pair)]
 
 
 @pytest.fixture(scope="module")
-def replayer() -> Iterator[Replayer]:
-    replayer = Replayer(libbpf.find(), FlowMode.HOSTS)
-    yield replayer
-    replayer.close()
+def replayers() -> Iterator[Replayers]:
+    lib = libbpf.find()
+    made = [Replayer(lib, FlowMode.HOSTS), Replayer(lib, FlowMode.HOSTS, tuple(Tunnel))]
+    yield Replayers(*made)
+    for replayer in made:
+        replayer.close()
 
 
 @pytest.mark.skipif(not CAPTURES.is_dir(), reason="no captures there: name some, PKTEXP_CAPTURES=")
 def test_replaying_public_captures_says_what_tshark_says(
-    replayer: Replayer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    replayers: Replayers, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     paths = sorted(p for p in CAPTURES.rglob("*") if p.suffix in (".cap", ".pcap", ".pcapng"))
     captures = [load(path) for path in paths]
     whole = [capture for capture in captures if not capture.error]
     broken = [capture for capture in captures if capture.error and capture.packets]
-    different = compare(replayer, whole, tmp_path / "merged.pcapng")
+    different = compare(replayers, whole, tmp_path / "merged.pcapng")
     for capture in broken:
         said = list(tshark.read(capture.path))[: len(capture.packets)]
-        different += differences(replayer, capture, said)
+        different += differences(replayers, capture, said)
     packets = sum(len(capture.packets) for capture in captures)
     with capsys.disabled():
         counts = f"{len(whole) + len(broken)} of {len(captures)} captures, {packets} packets"
@@ -152,29 +185,32 @@ def test_replaying_public_captures_says_what_tshark_says(
 
 
 def test_replaying_every_case_and_every_wrapping_says_what_tshark_says(
-    replayer: Replayer, tmp_path: Path
+    replayers: Replayers, tmp_path: Path
 ) -> None:
     frames = [bytes(frame) for frame in all_frames()]
     paths = [write_pcap(tmp_path / "frames.pcap", frames)]
-    paths.append(write_pcap(tmp_path / "headers.pcap", frames, keep=160))
+    paths.append(write_pcap(tmp_path / "headers.pcap", frames, keep=164))
     for number, version in ((IPV4, V4), (IPV6, V6)):
         packets = [bytes(packet) for packet in over_ip(version)]
         paths.append(write_pcap(tmp_path / f"{number}.pcap", packets, number))
         paths.append(write_pcap(tmp_path / f"{RAW} {number}.pcap", packets, RAW))
+    paths.append(write_pcap(tmp_path / "tunnels.pcap", [case.frame for case in tunnelled()]))
     for case in all_cases():
         name = f"{case.name.replace('/', ' ')}.pcap"
         paths.append(write_pcap(tmp_path / name, [case.frame]))
     captures = [load(path) for path in paths]
     assert not [capture.error for capture in captures if capture.error]
     assert len(frames) > 400
-    different = compare(replayer, captures, tmp_path / "merged.pcapng")
+    different = compare(replayers, captures, tmp_path / "merged.pcapng")
     assert not different, "\n".join(different)
 
 
-def test_a_capture_that_breaks_off_is_told_up_to_there(replayer: Replayer, tmp_path: Path) -> None:
+def test_a_capture_that_breaks_off_is_told_up_to_there(
+    replayers: Replayers, tmp_path: Path
+) -> None:
     path = write_pcap(tmp_path / "broken.pcap", [bytes(frame) for frame in over_ip(V4)])
     path.write_bytes(path.read_bytes()[:-10])
     capture = load(path)
     assert capture.error
     said = list(tshark.read(path))
-    assert not list(differences(replayer, capture, said))
+    assert not list(differences(replayers, capture, said))
