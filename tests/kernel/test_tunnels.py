@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import islice
 
@@ -11,7 +11,7 @@ from scapy.layers.inet import UDP, fragment
 from scapy.layers.inet6 import IPv6ExtHdrFragment, fragment6
 from scapy.layers.l2 import GRE, Dot1Q
 from scapy.layers.vxlan import VXLAN
-from scapy.packet import Raw
+from scapy.packet import Packet, Raw
 
 from pktexp.kernel.enums import LinkType, Tunnel
 from pktexp.labels import TUNNELS
@@ -126,20 +126,34 @@ def test_three_tunnels_in_each_other_are_passed_and_a_fourth_is_left_as_it_is(
         check(all_tunnels, Tunnelled(frame.summary(), bytes(frame), outer, passed, flow))
 
 
-def test_a_first_fragment_is_entered_and_later_ones_are_not(all_tunnels: Bench) -> None:
-    inside = ETHER / INNER4 / UDP(sport=1000, dport=53) / Raw(b"x" * 3000)
-    wrapping = UDP(sport=5555, dport=4789) / VXLAN(flags=8) / inside
+def fragments(kind: str, carrying: Packet) -> Iterator[tuple[Tunnelled, list[Tunnelled]]]:
+    """Over both versions of IP: the first fragment, and the others."""
     flow = ("udp", "10.0.0.1:1000", "10.0.0.2:53")
-    parts = [
-        ([ETHER / p for p in fragment(V4 / wrapping, 1000)], "4", OUTER4),
-        ([ETHER / p for p in fragment6(V6 / IPv6ExtHdrFragment() / wrapping, 1000)], "6", OUTER6),
-    ]
-    for (first, *later), version, outer in parts:
-        outside_ = ("udp", version)
-        check(all_tunnels, Tunnelled("first", bytes(first), outside_, ("vxlan",), flow))
-        for part in later:
-            case = Tunnelled("later", bytes(part), outside_, (), ("udp", *outer))
-            check(all_tunnels, case)
+    protocol = "udp" if kind == "vxlan" else kind
+    for version, addresses, passed, parts in (
+        ("4", OUTER4, kind, fragment(V4 / carrying, 1000)),
+        (
+            *("6", OUTER6, "ip-in-ipv6" if kind == "ipip" else kind),
+            fragment6(V6 / IPv6ExtHdrFragment() / carrying, 1000),
+        ),
+    ):
+        outer, (first, *later) = (protocol, version), [bytes(ETHER / part) for part in parts]
+        closed = outer, (), (protocol, *addresses)
+        yield (
+            Tunnelled(f"first, {kind}", first, outer, (passed,), flow),
+            [Tunnelled(f"later, {kind}", part, *closed) for part in later],
+        )
+
+
+def test_a_first_fragment_is_entered_and_later_ones_are_not(all_tunnels: Bench) -> None:
+    """They look as if another packet began in each."""
+    datagram = INNER4 / UDP(sport=1000, dport=53) / Raw(b"E" * 3000)
+    vxlan = UDP(sport=5555, dport=4789) / VXLAN(flags=8) / ETHER / datagram
+    for kind, carrying in (("vxlan", vxlan), ("gre", GRE() / datagram), ("ipip", datagram)):
+        for first, later in fragments(kind, carrying):
+            assert len(later) > 1
+            for case in (first, *later):
+                check(all_tunnels, case)
 
 
 def test_fragments_inside_a_tunnel_have_ports_only_in_the_first(all_tunnels: Bench) -> None:
