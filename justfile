@@ -23,6 +23,10 @@ format:
     ruff format
     clang-format -i bpf/*.[ch] bench/*.[ch] tests/support/*.c
 
+# the tables of docs/configuration.md
+docs:
+    python dev/configuration.py
+
 # all checks and tests, as root
 test *options:
     ./dev/test {{ options }}

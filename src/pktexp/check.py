@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 
 from pktexp import checkkernel, privileges
+from pktexp.assembly import datapath_options
 from pktexp.checkrows import Checked, Place, Row, row
 from pktexp.errors import PktexpError
 from pktexp.kernel import driver, forecast, libbpf, records
@@ -21,7 +22,6 @@ from pktexp.kernel.linkinfo import Link
 from pktexp.kernel.links import LinkMonitor
 from pktexp.kernel.object import BpfObject
 from pktexp.namefilter import NameFilter
-from pktexp.service import datapath_options
 from pktexp.settings import Settings
 from pktexp.web.listen import listen
 

@@ -17,7 +17,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 class PowerOfTwo(click.ParamType[int]):
     """A power of two within bounds, as the kernel wants a ring's size."""
 
-    name = "bytes"
+    name = "number"
 
     def __init__(self, least: int, most: int) -> None:
         self.least = least
@@ -67,26 +67,31 @@ decap = option(
     type=Tunnels(),
     default="",
     metavar="KINDS",
-    help="Tunnels to look into, as a list, or all: flows then are those inside.",
+    help="Tunnels to look into, with commas between, or all: vxlan, geneve, gtpu, gre, ipip, 6in4, "
+    "ip-in-ipv6, mpls, pppoe. Flows are then those inside.",
 )
 flows = option(
     "--flows",
     type=click.Choice([mode.value for mode in FlowMode], case_sensitive=False),
     default=FlowMode.HOSTS.value,
-    help="What tells one flow from another.",
+    help="What tells one flow from another: its hosts; also the port of the serving side "
+    "(services); both ports (sockets).",
 )
 max_flows = option(
-    "--max-flows", type=click.IntRange(1, 100_000), default=1000, help="Flows shown one by one."
+    "--max-flows",
+    type=click.IntRange(1, 100_000),
+    default=1000,
+    help="Flows shown one by one, the heaviest; the rest is summed as other.",
 )
 log_level = option(
     "--log-level",
     type=click.Choice(logs.LEVELS, case_sensitive=False),
     default="info",
-    help="Least severe to show.",
+    help="Least severe lines to show.",
 )
 log_format = option(
     "--log-format",
     type=click.Choice(logs.FORMATS, case_sensitive=False),
     default="text",
-    help="Form of log lines.",
+    help="Form of the log lines on standard error.",
 )

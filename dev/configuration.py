@@ -1,0 +1,70 @@
+"""Writes the tables of docs/configuration.md from the options of the commands (cli.py)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from pktexp.cli import cli, serve
+from pktexp.options import PowerOfTwo
+
+PAGE = Path(__file__).parents[1] / "docs" / "configuration.md"
+HEAD = "| option | variables | default | meaning |\n|---|---|---|---|\n"
+
+
+def filled(page: str) -> str:
+    """The page with a table between each pair of marks, `<!-- command -->` to `<!-- /command -->`.
+
+    ValueError if a mark is missing.
+    """
+    for name, command in cli.commands.items():
+        start, end = f"<!-- {name} -->\n", f"<!-- /{name} -->"
+        before, rest = page.split(start)
+        _, after = rest.split(end)
+        page = before + start + HEAD + "".join(rows(command)) + end + after
+    return page
+
+
+def rows(command: click.Command) -> Iterator[str]:
+    """A line for each option; of those that are serve's, too, only in serve's table."""
+    shared = {parameter.name for parameter in serve.params} if command is not serve else set()
+    for option in command.params:
+        if isinstance(option, click.Option) and option.name not in shared:
+            cells = (_flags(option), _variables(option), _default(option), _meaning(option))
+            yield f"| {' | '.join(cells)} |\n"
+
+
+def _flags(option: click.Option) -> str:
+    number = isinstance(option.type, click.IntRange | PowerOfTwo)
+    value = "" if option.is_flag else f" {option.metavar or ('N' if number else 'NAME')}"
+    return ", ".join([f"`{option.opts[0]}{value}`", *(f"`{o}`" for o in option.secondary_opts)])
+
+
+def _variables(option: click.Option) -> str:
+    names = [option.envvar] if isinstance(option.envvar, str) else option.envvar or ()
+    return ", ".join(f"`{name}`" for name in names) or "-"
+
+
+def _default(option: click.Option) -> str:
+    if isinstance(option.default, bool):
+        return "on" if option.default else "off"
+    shown = isinstance(option.default, str | int) and option.default != ""
+    return f"`{option.default}`" if shown else "-"
+
+
+def _meaning(option: click.Option) -> str:
+    kind = option.type
+    values = ""
+    if isinstance(kind, click.Choice):
+        values = " One of " + ", ".join(f"`{choice}`" for choice in kind.choices) + "."
+    elif isinstance(kind, click.IntRange):
+        values = f" From {kind.min} to {kind.max}."
+    elif isinstance(kind, PowerOfTwo):
+        values = f" A power of two from {kind.least} to {kind.most}."
+    return f"{option.help}{values}"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(filled(PAGE.read_text("utf-8")), "utf-8")

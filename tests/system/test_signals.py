@@ -1,0 +1,19 @@
+"""What signals do to a service."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+from support.netns import Namespace
+from support.service import serving
+
+Pair = tuple[Namespace, Namespace]
+
+
+def test_a_hangup_without_files_is_told_and_changes_nothing(pair: Pair) -> None:
+    with serving(pair[1], "--interfaces", "vb") as service:
+        hook = service.wait_until_attached("vb")
+        os.kill(service.pid, signal.SIGHUP)
+        service.wait_for_line("SIGHUP: no file")
+        assert service.wait_until_attached("vb") == hook
