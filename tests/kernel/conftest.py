@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -36,3 +37,12 @@ def bench(lib: Libbpf) -> Iterator[Callable[..., Bench]]:
     yield load
     for datapath in loaded:
         datapath.close()
+
+
+@pytest.fixture
+def one_cpu() -> Iterator[None]:
+    """The test, and so its packets, on one CPU."""
+    cpus = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(cpus)})
+    yield
+    os.sched_setaffinity(0, cpus)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import random
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -131,15 +131,6 @@ def test_what_a_full_ring_keeps_from_leaving_is_counted_as_lost_to_the_byte(
     for unit, amount in enumerate((int(lost["packets"]), int(lost["bytes"]))):
         sums = [sum(values[unit] for values in of.values()) for of in (expected, found)]
         assert sums[0] - sums[1] == amount
-
-
-@pytest.fixture
-def one_cpu() -> Iterator[None]:
-    """The test, and so its packets, on one CPU."""
-    cpus = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {min(cpus)})
-    yield
-    os.sched_setaffinity(0, cpus)
 
 
 def one(b: Bench, **ports: Any) -> None:

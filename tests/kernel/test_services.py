@@ -130,6 +130,7 @@ def test_a_connection_of_ipv6_is_not_taken_for_one_of_ipv4(services: Bench) -> N
     check(services, [there], there.source)
 
 
+@pytest.mark.usefixtures("one_cpu")
 def test_a_service_is_one_flow_in_the_kernel_however_many_clients_ports(
     bench: Callable[..., Bench],
 ) -> None:
