@@ -58,8 +58,13 @@ class Reloader:
             file.failures += 1
             hint = f" ({error.hint})" if isinstance(error, PktexpError) else ""
             debug = log.isEnabledFor(logging.DEBUG)
-            message = "%s: not read again, the former stays in force: %s%s"
-            log.error(message, name, error, hint, exc_info=debug)
+            log.error(
+                "%s: not read again, the former stays in force: %s%s",
+                name,
+                error,
+                hint,
+                exc_info=debug,
+            )
         else:
             file.good, file.read_at = True, time.time()
             log.info("%s: read again", name)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import configuration
@@ -25,3 +27,20 @@ def test_every_family_of_the_code_is_documented() -> None:
         quoted = re.findall(r'"(pktexp_[a-z_]+|total_[a-z_]+)"', source.read_text())
         for name in quoted:
             assert {name, f"{name}_total"} & documented, f"{name} is not in docs/metrics.md"
+
+
+def said() -> Iterator[str]:
+    """The texts of all log lines that are not for debugging, with % for what varies."""
+    for source in (ROOT / "src/pktexp").rglob("*.py"):
+        for node in ast.walk(ast.parse(source.read_text())):
+            if isinstance(node, ast.Call) and re.match(r"log\.(info|warn|err)", ast.unparse(node)):
+                text = node.args[0]
+                assert isinstance(text, ast.Constant), f"{source}: {ast.unparse(node)}"
+                yield str(text.value)
+
+
+def test_every_line_of_the_log_is_explained() -> None:
+    page = (ROOT / "docs" / "operations.md").read_text()
+    for text in said():
+        line = re.sub("%[a-z]", "…", text)
+        assert f"`{line}`" in page, f"{line} is not in docs/operations.md"
