@@ -57,6 +57,10 @@ bench-compare *options: (bench "compare" options)
 bench name *options: build
     PYTHONPATH=tests:bench python bench/{{ name }}.py {{ options }}
 
+# man pages and shell completions, below a folder that stands for /usr/share
+extras folder:
+    python dev/extras.py {{ folder }}
+
 # the wheel, with the BPF objects inside, in dist/
 wheel: build
     hatchling build -t wheel

@@ -1,0 +1,54 @@
+"""Man pages and shell completions, as man and bash take them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import extras
+from pktexp.cli import cli, serve
+
+
+@pytest.fixture(scope="module")
+def share(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("share")
+    extras.write(folder)
+    return folder
+
+
+def test_man_shows_every_command_with_its_options_and_has_no_complaint(share: Path) -> None:
+    for name in ("pktexp", *(f"pktexp-{command}" for command in cli.commands)):
+        page = share / "man" / "man1" / f"{name}.1"
+        command = ["man", "--warnings", "--local-file", str(page)]
+        environment = os.environ | {"MANWIDTH": "100", "MANPAGER": "cat", "LC_ALL": "C.UTF-8"}
+        done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+        assert done.stderr == ""
+        if name == "pktexp-serve":
+            for option in serve.params:
+                assert option.opts[0] in done.stdout
+
+
+def test_bash_completes_an_option_and_its_values(share: Path) -> None:
+    script = (
+        f"source {share}/bash-completion/completions/pktexp; "
+        "ask() { COMP_WORDS=(pktexp serve $1); COMP_CWORD=2; COMPREPLY=(); "
+        "_pktexp_completion pktexp; echo ${COMPREPLY[*]}; }; ask --flow"
+    )
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    done = subprocess.run(
+        ["bash", "-c", script],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=os.environ | {"PATH": path},
+    )
+    assert done.stdout.split() == ["--flows", "--flow-cache"]
+
+
+@pytest.mark.parametrize("shell", ["zsh", "fish"])
+def test_other_shells_have_their_files(share: Path, shell: str) -> None:
+    assert "_PKTEXP_COMPLETE" in (share / extras.COMPLETIONS[shell]).read_text()
