@@ -6,14 +6,7 @@
 #ifndef PKTEXP_COUNT_H
 #define PKTEXP_COUNT_H
 
-/* ifindex -> slot. Four ways a bucket, as ifindexes are handed out one after another. */
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct interface_bucket);
-} interfaces SEC(".maps");
+#include "interfaces.h"
 
 /*
  * Counters by CPU, slot and direction: mapped, so that a scrape reads them without a system call,
@@ -27,20 +20,6 @@ struct {
 	__type(key, __u32);
 	__type(value, struct interface_counters);
 } counters SEC(".maps");
-
-static __always_inline struct interface_entry *find_interface(__u32 ifindex)
-{
-	__u32 key = ifindex & (config.slots - 1);
-	struct interface_bucket *bucket = bpf_map_lookup_elem(&interfaces, &key);
-
-	if (!bucket)
-		return NULL;
-#pragma unroll
-	for (int i = 0; i < INTERFACE_WAYS; i++)
-		if (bucket->ways[i].ifindex == ifindex)
-			return &bucket->ways[i];
-	return NULL;
-}
 
 /* Where a packet's counters are. */
 struct place {
