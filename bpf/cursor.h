@@ -24,7 +24,7 @@ struct cursor {
 struct packet {
 	__u32 segments;	     /* packets that it stands for, all of segment_bytes but the last */
 	__u32 segment_bytes; /* with headers */
-	union { /* what few packets have, to be asked for at once */
+	union {		     /* what few packets have, to be asked for at once */
 		__u32 rare;
 		struct {
 			__u16 traits;	/* a bit each, by enum trait */
