@@ -10,6 +10,7 @@ import errno
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
+from pathlib import Path
 
 from pktexp import checkkernel, privileges
 from pktexp.assembly import datapath_options
@@ -24,6 +25,7 @@ from pktexp.kernel.object import BpfObject
 from pktexp.namefilter import NameFilter
 from pktexp.settings import Settings
 from pktexp.web.listen import listen
+from pktexp.web.security import Security
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +47,8 @@ def check(settings: Settings) -> Checked:
         if lib:
             rows += [_object(lib), _programs(lib, settings, privileged)]
     rows.append(_address(settings))
+    if settings.web_config:
+        rows.append(_web_config(settings.web_config))
     links, told = _links()
     rows += [told, *_wanted(links, settings)]
     return Checked(rows, _places(links, settings, tcx))
@@ -99,6 +103,10 @@ def _address(settings: Settings) -> Row:
     return _tried(
         "serving", "address", detail, lambda: listen(settings.listen, settings.port).close()
     )
+
+
+def _web_config(path: Path) -> Row:
+    return _tried("serving", "web", f"{path} is good", Security(path).read)
 
 
 def _tried(section: str, name: str, detail: str, attempt: Callable[[], None]) -> Row:

@@ -17,7 +17,7 @@ from pktexp.errors import PktexpError
 from pktexp.kernel.enums import Tunnel
 from pktexp.kernel.hooks import IngressMode
 from pktexp.kernel.libbpf import VerifierError
-from pktexp.options import PowerOfTwo, option
+from pktexp.options import PowerOfTwo, UrlPath, option
 from pktexp.service import serve as run_service
 from pktexp.settings import EventMode, FlowMode, Format, Settings
 
@@ -98,6 +98,28 @@ def cli() -> None:
     type=PowerOfTwo(mmap.PAGESIZE, 1 << 30),
     default=8 << 20,
     help="Bytes of a ring buffer.",
+)
+@option(
+    "--web.config.file",
+    also=("--web-config",),
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="TLS, passwords and headers, in the format of Prometheus's exporters.",
+)
+@option(
+    "--web.telemetry-path",
+    also=("--telemetry-path",),
+    type=UrlPath(),
+    default="/metrics",
+    metavar="PATH",
+    help="Where the metrics are.",
+)
+@option(
+    "--web.max-connections",
+    also=("--max-connections",),
+    type=click.IntRange(8, 65536),
+    default=512,
+    help="Connections at one time; beyond, the one that has waited longest makes room.",
 )
 @options.log_level
 @options.log_format

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import click
@@ -10,6 +11,8 @@ import click
 from pktexp import labels, logs
 from pktexp.kernel.enums import Tunnel
 from pktexp.settings import FlowMode
+
+OWN_PATHS = ("/healthz", "/readyz")
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -36,6 +39,20 @@ class PowerOfTwo(click.ParamType[int]):
         return number
 
 
+class UrlPath(click.ParamType[str]):
+    """A path where a page is served."""
+
+    name = "path"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> str:
+        """The path; click's usage error if it can't be one, or has a page already."""
+        if not re.fullmatch(r"(/[A-Za-z0-9._~-]+)+", value):
+            self.fail(f"'{value}' is not a path like /metrics", param, ctx)
+        if value in OWN_PATHS:
+            self.fail(f"'{value}' is another page's", param, ctx)
+        return str(value)
+
+
 class Tunnels(click.ParamType[frozenset[Tunnel]]):
     """Names of tunnels with commas between, or "all"."""
 
@@ -54,11 +71,18 @@ class Tunnels(click.ParamType[frozenset[Tunnel]]):
         return frozenset(known[name] for name in wanted)
 
 
-def option(flag: str, *old_names: str, **settings: Any) -> Callable[[F], F]:
-    """An option with its PKTEXP_ variable, and the original tool's names after it."""
-    name = "PKTEXP_" + flag.partition("/")[0].lstrip("-").replace("-", "_").upper()
+def option(
+    flag: str, *old_names: str, also: Sequence[str] = (), **settings: Any
+) -> Callable[[F], F]:
+    """An option with its PKTEXP_ variable, and the original tool's names after it.
+
+    `also`: other flags for it, the first of which names variable and parameter.
+    """
+    name = (also[0] if also else flag).partition("/")[0].lstrip("-").replace("-", "_")
+    variables = [f"PKTEXP_{name.upper()}", *old_names]
+    declared = (flag, *also, name) if also else (flag,)
     return click.option(
-        flag, envvar=[name, *old_names], show_default=True, show_envvar=True, **settings
+        *declared, envvar=variables, show_default=True, show_envvar=True, **settings
     )
 
 

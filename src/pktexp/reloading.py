@@ -42,13 +42,13 @@ class Reloader:
         read()
         self.files[name] = File(read, read_at=time.time())
 
-    async def reload(self) -> None:
-        """Read all of them, in threads; nothing is raised."""
+    async def reload(self, *names: str) -> None:
+        """Read these or, without names, all of them, in threads; nothing is raised."""
         async with self._lock:
             if not self.files:
                 log.info("SIGHUP: no file was given that could be read again")
-            for name, file in self.files.items():
-                await self._reload(name, file)
+            for name in names or self.files:
+                await self._reload(name, self.files[name])
 
     async def _reload(self, name: str, file: File) -> None:
         try:

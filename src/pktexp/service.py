@@ -10,12 +10,9 @@ import asyncio
 import logging
 import resource
 import signal
-from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack, asynccontextmanager
-from socket import socket
+from contextlib import AsyncExitStack
 
-from aiohttp import web
 from prometheus_client import CollectorRegistry, ProcessCollector
 
 from pktexp import __version__, assembly, privileges
@@ -33,13 +30,16 @@ from pktexp.selfmetrics import SelfCollector
 from pktexp.settings import Settings
 from pktexp.tasks import background
 from pktexp.web.app import Source, make_app
+from pktexp.web.connections import Connections
 from pktexp.web.listen import listen, url
+from pktexp.web.security import Security
+from pktexp.webmetrics import ConnectionCollector
 
 log = logging.getLogger(__name__)
 
 FLUSH = 0.1  # seconds that a scrape waits for events to be merged
 THREADS = 2  # for pages and netlink: more would not be faster, and each keeps memory of its own
-GRACE = 1.0  # seconds that requests under way get at the end
+WEB = "web"
 
 
 async def serve(settings: Settings) -> None:
@@ -50,7 +50,9 @@ async def serve(settings: Settings) -> None:
         privileges.require()
         _allow_open_files()
         lib = libbpf.find()
-        reloader = Reloader()
+        reloader, security = Reloader(), Security(settings.web_config)
+        if settings.web_config:
+            reloader.add(WEB, security.read)
         listening = stack.enter_context(listen(settings.listen, settings.port))
         datapath = Datapath(lib, assembly.datapath_options(settings))
         stack.callback(datapath.close)
@@ -62,7 +64,9 @@ async def serve(settings: Settings) -> None:
         attribution = await stack.enter_async_context(assembly.attribute(datapath, settings))
         await stack.enter_async_context(background(interfaces.follow()))
         registry = CollectorRegistry()
+        connections = Connections(settings.max_connections, security, lambda: reloader.reload(WEB))
         collectors = (
+            ConnectionCollector(connections),
             InterfaceCollector(interfaces),
             *assembly.trace(stack, lib, datapath, interfaces),
             SelfCollector(__version__, lib.version, datapath, interfaces, attribution),
@@ -78,9 +82,10 @@ async def serve(settings: Settings) -> None:
             flush=lambda: _flush(attribution),
             ready=lambda: _missing(interfaces, attribution),
         )
-        await stack.enter_async_context(_answering(source, listening))
+        app = make_app(source, security, settings.telemetry_path)
+        await stack.enter_async_context(connections.answering(app, listening))
         await stack.enter_async_context(background(_reload_at(hangup, reloader)))
-        log.info("ready: %s", url(listening))
+        log.info("ready: %s", url(listening, "https" if security.state.context else "http"))
         await stop.wait()
         log.info("stopping")
 
@@ -116,14 +121,3 @@ def _missing(interfaces: Interfaces, attribution: Attribution | None) -> str:
     if attribution and not attribution.alive:
         return "a ring buffer is not being read"
     return "" if interfaces.attached else "no interface could be attached to"
-
-
-@asynccontextmanager
-async def _answering(source: Source, listening: socket) -> AsyncIterator[None]:
-    runner = web.AppRunner(make_app(source), access_log=None, shutdown_timeout=GRACE)
-    await runner.setup()
-    try:
-        await web.SockSite(runner, listening).start()
-        yield
-    finally:
-        await runner.cleanup()

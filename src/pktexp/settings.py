@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 
 from pktexp.kernel.enums import Tunnel
 from pktexp.kernel.hooks import IngressMode
@@ -51,3 +52,6 @@ class Settings:
     flow_cache: int
     workers: int
     ring_size: int
+    web_config: Path | None
+    telemetry_path: str
+    max_connections: int

@@ -226,6 +226,17 @@ def test_a_taken_port_and_too_many_interfaces_are_what_serve_would_fail_for(zoo:
     assert told["room"]["remedy"] == "raise --max-interfaces"
 
 
+def test_a_bad_web_configuration_is_what_serve_would_fail_for(
+    zoo: Namespace, tmp_path: Path
+) -> None:
+    file = tmp_path / "web.yml"
+    file.write_text("http_server_config: {}\n")
+    assert rows(found(zoo, "--web-config", str(file)))["web"]["state"] == "yes"
+    file.write_text("basic_auth: {}\n")
+    row = rows(found(zoo, "--web-config", str(file), status=1))["web"]
+    assert row["detail"] == f"{file}:1: unknown key 'basic_auth'"
+
+
 def test_a_glob_that_matches_nothing_is_told_and_no_failure(zoo: Namespace) -> None:
     told = found(zoo, "--interfaces", "vb", "--interfaces", "wlan*")
     assert (rows(told)["wlan*"]["state"], told["works"]) == ("no", True)

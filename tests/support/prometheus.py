@@ -20,16 +20,19 @@ rule_files: {rules}
 scrape_configs:
   - job_name: pktexp
     static_configs: [{{targets: ["localhost:{port}"]}}]
-"""
+{scrape}"""
 
 
 class Prometheus:
     """A server in a namespace, asked through its HTTP API."""
 
-    def __init__(self, namespace: Namespace, folder: Path, port: int, rules: list[Path]) -> None:
+    def __init__(
+        self, namespace: Namespace, folder: Path, port: int, rules: list[Path], scrape: str
+    ) -> None:
         self.namespace = namespace
         config = folder / "prometheus.yml"
-        config.write_text(CONFIG.format(port=port, rules=json.dumps([str(r) for r in rules])))
+        files = json.dumps([str(rule) for rule in rules])
+        config.write_text(CONFIG.format(port=port, rules=files, scrape=scrape))
         self.process = subprocess.Popen(
             namespace.command(
                 "prometheus",
@@ -59,8 +62,11 @@ class Prometheus:
 
 
 @contextlib.contextmanager
-def prometheus(namespace: Namespace, folder: Path, port: int, *rules: Path) -> Iterator[Prometheus]:
-    server = Prometheus(namespace, folder, port, list(rules))
+def prometheus(
+    namespace: Namespace, folder: Path, port: int, *rules: Path, scrape: str = ""
+) -> Iterator[Prometheus]:
+    """`scrape`: more lines of the scrape's configuration."""
+    server = Prometheus(namespace, folder, port, list(rules), scrape)
     try:
         yield server
     finally:

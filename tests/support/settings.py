@@ -24,5 +24,8 @@ def settings(**changed: Any) -> Settings:
         "flow_cache": 1024,
         "workers": 1,
         "ring_size": 1 << 16,
+        "web_config": None,
+        "telemetry_path": "/metrics",
+        "max_connections": 512,
     }
     return Settings(**values | changed)

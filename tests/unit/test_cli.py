@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -83,6 +84,9 @@ def test_defaults(monkeypatch: pytest.MonkeyPatch, started: list[Settings]) -> N
             flow_cache=16384,
             workers=1,
             ring_size=8 << 20,
+            web_config=None,
+            telemetry_path="/metrics",
+            max_connections=512,
         )
     ]
 
@@ -127,6 +131,9 @@ def test_every_option_has_its_variable(
         "FLOW_CACHE": "1024",
         "WORKERS": "3",
         "RING_SIZE": "65536",
+        "WEB_CONFIG": "web.yml",
+        "TELEMETRY_PATH": "/packets",
+        "MAX_CONNECTIONS": "9",
         "LOG_LEVEL": "ERROR",
         "LOG_FORMAT": "json",
     }
@@ -149,6 +156,9 @@ def test_every_option_has_its_variable(
             flow_cache=1024,
             workers=3,
             ring_size=65536,
+            web_config=Path("web.yml"),
+            telemetry_path="/packets",
+            max_connections=9,
         )
     ]
     options = {p.name.upper() for p in cli.serve.params if p.name}

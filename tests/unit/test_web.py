@@ -14,6 +14,8 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 
 from pktexp.web.app import Source, make_app
 from pktexp.web.listen import listen, url
+from pktexp.web.scrape import Shared
+from pktexp.web.security import Security
 
 Client = TestClient[web.Request, web.Application]
 
@@ -44,7 +46,9 @@ async def client(backend: Backend) -> AsyncIterator[Client]:
     source = Source(registry, [backend.flows], backend.flush, lambda: backend.missing)
     headers = {"Accept-Encoding": "identity"}
     async with TestClient(
-        TestServer(make_app(source)), auto_decompress=False, headers=headers
+        TestServer(make_app(source, Security(None), "/metrics")),
+        auto_decompress=False,
+        headers=headers,
     ) as made:
         yield made
 
@@ -79,9 +83,31 @@ async def test_metrics_are_compressed_for_who_accepts_it(client: Client) -> None
     assert b"things_total 3.0" in plain
 
 
-async def test_scrapes_at_the_same_time_are_all_answered(client: Client) -> None:
+async def test_scrapes_at_the_same_time_share_a_page(client: Client, backend: Backend) -> None:
     answers = await asyncio.gather(*(client.get("/metrics") for _ in range(20)))
     assert {answer.status for answer in answers} == {200}
+    assert backend.flushes <= 3
+
+
+async def test_a_scrape_does_not_share_a_page_that_was_begun_before_it() -> None:
+    begun, go = asyncio.Event(), asyncio.Event()
+    rendered = 0
+
+    async def render() -> bytes:
+        nonlocal rendered
+        rendered += 1
+        begun.set()
+        await go.wait()
+        return str(rendered).encode()
+
+    shared = Shared(render)
+    first = asyncio.create_task(shared.page())
+    await begun.wait()
+    later = [asyncio.create_task(shared.page()) for _ in range(3)]
+    await asyncio.sleep(0)
+    go.set()
+    assert (await first).text == b"1"
+    assert [(await page).text for page in later] == [b"2"] * 3
 
 
 async def test_scrape_durations_are_measured(client: Client) -> None:
@@ -107,7 +133,7 @@ async def test_the_landing_page_links_to_what_there_is(client: Client) -> None:
     answer = await client.get("/")
     assert answer.content_type == "text/html"
     text = await answer.text()
-    for path in ("metrics", "healthz", "readyz"):
+    for path in ("./metrics", "healthz", "readyz"):
         assert f'href="{path}"' in text
         assert (await client.get(f"/{path}")).status == 200
 
@@ -122,4 +148,4 @@ async def test_what_is_not_there_is_a_404(client: Client) -> None:
 )
 def test_port_0_picks_one_and_the_url_tells_it(address: str, expected: str) -> None:
     with listen(address, 0) as listening:
-        assert url(listening) == f"{expected}{listening.getsockname()[1]}/"
+        assert url(listening, "http") == f"{expected}{listening.getsockname()[1]}/"

@@ -1,23 +1,28 @@
-"""The aiohttp application: /metrics, health, and a landing page. Knows nothing of the kernel.
+"""The aiohttp application: metrics, health, and a landing page. Knows nothing of the kernel.
 
 service.py passes in what to ask: a registry (selfmetrics.py), the pages of flows and traffic
-(flowpage.py, metrics.py), `flush`, and `ready`.
+(flowpage.py, metrics.py), `flush`, and `ready`. access.py says who may ask.
 """
 
 from __future__ import annotations
 
 import asyncio
-import gzip
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from html import escape
 from importlib.resources import files
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry, Histogram
 from prometheus_client.exposition import choose_encoder
 
-COMPRESSION = 1  # gzip's fastest: the page is repetitive, and shrinks to a tenth even so
+from pktexp.web import access
+from pktexp.web.scrape import Shared
+from pktexp.web.security import Security
+
+BODY = 1024  # bytes of a request's body: none is asked for
+OPENMETRICS = "application/openmetrics-text"
 
 
 @dataclass
@@ -41,55 +46,63 @@ class Source:
         )
 
 
-SOURCE = web.AppKey("source", Source)
+class Handlers:
+    """Answers requests."""
+
+    def __init__(self, source: Source, telemetry_path: str) -> None:
+        self._source = source
+        self._path = telemetry_path
+        self._pages: dict[str, Shared] = {}  # by media type with its parameters: there are a few
+
+    async def index(self, _: web.Request) -> web.Response:
+        """The landing page."""
+        text = files("pktexp.web").joinpath("index.html").read_text("utf-8")
+        text = text.replace("TELEMETRY", escape(self._path))
+        return web.Response(text=text, content_type="text/html")
+
+    async def metrics(self, request: web.Request) -> web.Response:
+        """All metrics, in the format and encoding that the client prefers."""
+        started = time.perf_counter()
+        accept = ",".join(request.headers.getall("Accept", []))
+        encode, content_type = choose_encoder(accept)
+        headers = {"Content-Type": content_type, "Vary": "Accept, Accept-Encoding"}
+        if content_type not in self._pages:
+            self._pages[content_type] = Shared(lambda: self._render(encode, content_type))
+        page = await self._pages[content_type].page()
+        body = page.text
+        if "gzip" in request.headers.get("Accept-Encoding", "").lower():
+            headers["Content-Encoding"] = "gzip"
+            body = await page.compressed()
+        self._source.seconds.observe(time.perf_counter() - started)
+        return web.Response(body=body, headers=headers)
+
+    async def _render(
+        self, encode: Callable[[CollectorRegistry], bytes], content_type: str
+    ) -> bytes:
+        await self._source.flush()
+        return await asyncio.to_thread(self._write, encode, content_type.startswith(OPENMETRICS))
+
+    def _write(self, encode: Callable[[CollectorRegistry], bytes], openmetrics: bool) -> bytes:
+        pages = [page(openmetrics).encode() for page in self._source.pages]
+        return b"".join([*pages, encode(self._source.registry)])  # which writes the end
+
+    async def healthz(self, _: web.Request) -> web.Response:
+        """200 while the process answers."""
+        return web.Response(text="alive\n")
+
+    async def readyz(self, _: web.Request) -> web.Response:
+        """200 when attached and reading, else 503 and what is missing."""
+        missing = self._source.ready()
+        return web.Response(text=f"{missing or 'ready'}\n", status=503 if missing else 200)
 
 
-def make_app(source: Source) -> web.Application:
+def make_app(source: Source, security: Security, telemetry_path: str) -> web.Application:
     """The application that serves `source`."""
-    app = web.Application()
-    app[SOURCE] = source
-    app.router.add_get("/", index)
-    app.router.add_get("/metrics", metrics)
-    app.router.add_get("/healthz", healthz)
-    app.router.add_get("/readyz", readyz)
+    app = web.Application(client_max_size=BODY)
+    access.guard(app, security)
+    handlers = Handlers(source, telemetry_path)
+    app.router.add_get("/", handlers.index)
+    app.router.add_get(telemetry_path, handlers.metrics)
+    app.router.add_get("/healthz", handlers.healthz)
+    app.router.add_get("/readyz", handlers.readyz)
     return app
-
-
-async def index(_: web.Request) -> web.Response:
-    """The landing page."""
-    text = files("pktexp.web").joinpath("index.html").read_text("utf-8")
-    return web.Response(text=text, content_type="text/html")
-
-
-async def metrics(request: web.Request) -> web.Response:
-    """All metrics, in the format and encoding that the client prefers; rendered off the loop."""
-    source = request.app[SOURCE]
-    started = time.perf_counter()
-    await source.flush()
-    accept = ",".join(request.headers.getall("Accept", []))
-    compress = "gzip" in request.headers.get("Accept-Encoding", "").lower()
-    body, content_type = await asyncio.to_thread(_render, source, accept, compress)
-    headers = {"Content-Type": content_type, "Vary": "Accept, Accept-Encoding"}
-    if compress:
-        headers["Content-Encoding"] = "gzip"
-    source.seconds.observe(time.perf_counter() - started)
-    return web.Response(body=body, headers=headers)
-
-
-def _render(source: Source, accept: str, compress: bool) -> tuple[bytes, str]:
-    encode, content_type = choose_encoder(accept)
-    openmetrics = content_type.startswith("application/openmetrics-text")
-    pages = [page(openmetrics).encode() for page in source.pages]
-    body = b"".join([*pages, encode(source.registry)])  # which writes the end
-    return (gzip.compress(body, COMPRESSION) if compress else body), content_type
-
-
-async def healthz(_: web.Request) -> web.Response:
-    """200 while the process answers."""
-    return web.Response(text="alive\n")
-
-
-async def readyz(request: web.Request) -> web.Response:
-    """200 when attached and reading, else 503 and what is missing."""
-    missing = request.app[SOURCE].ready()
-    return web.Response(text=f"{missing or 'ready'}\n", status=503 if missing else 200)

@@ -25,12 +25,12 @@ def listen(address: str, port: int) -> socket.socket:
         raise PktexpError(message, _hint(error.errno, port)) from error
 
 
-def url(listening: socket.socket) -> str:
+def url(listening: socket.socket, scheme: str) -> str:
     """Where a person finds the service."""
     host, port = listening.getsockname()[:2]
     if host in ("::", "0.0.0.0"):
         host = "localhost"
-    return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
+    return f"{scheme}://[{host}]:{port}/" if ":" in host else f"{scheme}://{host}:{port}/"
 
 
 def _listen_everywhere(port: int) -> socket.socket:

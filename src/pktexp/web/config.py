@@ -1,0 +1,81 @@
+"""The web configuration file, in the format of the Prometheus exporter-toolkit (0.14).
+
+Read by security.py, which puts it in force; the section on TLS is read by tls.py.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pktexp import yamlfile
+from pktexp.web.tls import TlsConfig, read_tls
+from pktexp.yamlfile import Value
+
+log = logging.getLogger(__name__)
+
+SECTIONS = ("tls_server_config", "http_server_config", "basic_auth_users", "rate_limit")
+BCRYPT = ("$2a$", "$2b$", "$2y$")
+BCRYPT_LENGTH = 60
+# Header: the values that the toolkit allows; () is any.
+HEADERS: Mapping[str, tuple[str, ...]] = {
+    "Content-Security-Policy": (),
+    "Strict-Transport-Security": (),
+    "X-Content-Type-Options": ("nosniff",),
+    "X-Frame-Options": ("deny", "sameorigin"),
+    "X-XSS-Protection": (),
+}
+
+
+@dataclass(frozen=True)
+class WebConfig:
+    """What a file says; without one, nothing."""
+
+    tls: TlsConfig | None = None
+    users: Mapping[str, bytes] = field(default_factory=dict)
+    """bcrypt hashes by name"""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """of every answer"""
+
+
+def read(path: Path) -> WebConfig:
+    """PktexpError, with the line, for whatever is wrong in it."""
+    parts = yamlfile.read(path).mapping(SECTIONS)
+    if "rate_limit" in parts:
+        hint = "leave it out: connections are limited, and scrapes at one time share a page"
+        raise parts["rate_limit"].error("rate_limit is not supported", hint)
+    tls, http, users = (parts.get(name) for name in SECTIONS[:3])
+    return WebConfig(
+        tls=read_tls(tls) if tls and not tls.empty else None,
+        users=_users(users) if users else {},
+        headers=_headers(http) if http else {},
+    )
+
+
+def _users(value: Value) -> dict[str, bytes]:
+    return {name: _hash(hashed) for name, hashed in value.mapping().items()}
+
+
+def _hash(value: Value) -> bytes:
+    text = value.text()
+    if not text.startswith(BCRYPT) or len(text) != BCRYPT_LENGTH:
+        hint = "'htpasswd -nBC 10 \"\"' makes one; quote it"
+        raise value.error("this is no bcrypt hash", hint)
+    return text.encode()
+
+
+def _headers(value: Value) -> dict[str, str]:
+    parts = value.mapping(("http2", "headers"))
+    if "http2" in parts and parts["http2"].flag():
+        log.info("HTTP/2 is not offered: clients take HTTP/1.1")
+    headers = parts["headers"].mapping(HEADERS) if "headers" in parts else {}
+    return {name: _header(name, text) for name, text in headers.items()}
+
+
+def _header(name: str, value: Value) -> str:
+    text = value.choice(HEADERS[name]) if HEADERS[name] else value.text()
+    if not text.isprintable():
+        raise value.error("a header is one line of printable characters")
+    return text

@@ -1,0 +1,209 @@
+"""Connections have deadlines and a bound; clients are plain sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+
+from pktexp.web import connection, connections
+from pktexp.web.connection import Phase
+from pktexp.web.connections import Connections
+from pktexp.web.listen import listen
+from pktexp.web.security import Security
+
+LIMIT = 4
+LARGE = 64 << 20  # more than any socket's buffers
+REQUEST = b"GET /%s HTTP/1.1\r\nHost: h\r\n\r\n"
+
+
+SLOW = web.AppKey("slow", asyncio.Semaphore)
+
+
+async def answer(request: web.Request) -> web.Response:
+    if request.path == "/slow":
+        request.app[SLOW].release()
+        await asyncio.sleep(3600)
+    return web.Response(body=bytes(LARGE if request.path == "/large" else 10))
+
+
+@pytest.fixture
+def slow() -> asyncio.Semaphore:
+    """Released with each request that is never answered."""
+    return asyncio.Semaphore(0)
+
+
+@pytest.fixture
+async def served(slow: asyncio.Semaphore) -> AsyncIterator[tuple[Connections, tuple[str, int]]]:
+    async def reload() -> None:
+        raise AssertionError("there is no file")
+
+    app = web.Application()
+    app[SLOW] = slow
+    app.router.add_get("/{name}", answer)
+    made = Connections(LIMIT, Security(None), reload)
+    listening = listen("127.0.0.1", 0)
+    address = listening.getsockname()
+    async with made.answering(app, listening):
+        yield made, address
+
+
+Served = tuple[Connections, tuple[str, int]]
+Client = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+Connect = Callable[[], Awaitable[Client]]
+
+
+@pytest.fixture
+async def connect(served: Served) -> AsyncIterator[Connect]:
+    """Makes clients; closes them at the end."""
+    made: list[Client] = []
+
+    async def open_one() -> Client:
+        made.append(await asyncio.open_connection(*served[1]))
+        return made[-1]
+
+    yield open_one
+    for _, writer in made:
+        writer.close()
+
+
+async def until(condition: Callable[[], object]) -> None:
+    async with asyncio.timeout(30):
+        while not condition():  # noqa: ASYNC110 # there is no event to wait for
+            await asyncio.sleep(0.01)
+
+
+async def ask(client: Client, name: bytes = b"small") -> bytes:
+    reader, writer = client
+    writer.write(REQUEST % name)
+    head = await reader.readuntil(b"\r\n\r\n")
+    await reader.readexactly(10)
+    return head.split(b"\r\n")[0]
+
+
+async def closed(client: Client) -> bool:
+    async with asyncio.timeout(30):
+        try:
+            return await client[0].read() == b""
+        except ConnectionError:
+            return True
+
+
+def limited(monkeypatch: pytest.MonkeyPatch, phase: Phase) -> None:
+    """Little time for this, and soon looked at."""
+    monkeypatch.setitem(connection.LIMITS, phase, 0.05)
+    monkeypatch.setattr(connections, "SWEEP", 0.01)
+
+
+async def test_a_connection_answers_one_request_after_another(
+    served: Served, connect: Connect
+) -> None:
+    client = await connect()
+    for _ in range(3):
+        assert await ask(client) == b"HTTP/1.1 200 OK"
+    assert len(served[0]) == 1
+    client[1].close()
+    await until(lambda: len(served[0]) == 0)
+    assert not served[0].ended
+
+
+@pytest.mark.parametrize(
+    ("phase", "sent"),
+    [(Phase.REQUEST, b""), (Phase.REQUEST, b"GET / HT"), (Phase.UNREAD, REQUEST % b"large")],
+)
+async def test_a_client_that_dawdles_is_ended(
+    monkeypatch: pytest.MonkeyPatch, phase: Phase, sent: bytes
+) -> None:
+    limited(monkeypatch, phase)
+    app = web.Application()
+    app.router.add_get("/{name}", answer)
+    made = Connections(LIMIT, Security(None), lambda: asyncio.sleep(0))
+    listening = listen("127.0.0.1", 0)
+    address = listening.getsockname()
+    async with made.answering(app, listening):
+        with socket.create_connection(address) as client:
+            client.sendall(sent)
+            await until(lambda: made.ended[phase.value] == 1)
+            assert len(made) == 0
+
+
+async def test_an_idle_connection_is_ended_after_its_time(
+    monkeypatch: pytest.MonkeyPatch, served: Served, connect: Connect
+) -> None:
+    client = await connect()
+    await ask(client)
+    limited(monkeypatch, Phase.IDLE)
+    assert await closed(client)
+    assert served[0].ended == {"idle": 1}
+
+
+async def test_the_one_that_waits_longest_makes_room(served: Served, connect: Connect) -> None:
+    made, _ = served
+    clients = [await connect() for _ in range(LIMIT)]
+    for client in clients:
+        await ask(client)
+    await ask(clients[0])  # now the second has waited longest
+    newcomer = await connect()
+    assert await ask(newcomer) == b"HTTP/1.1 200 OK"
+    assert await closed(clients[1])
+    for client in (clients[0], *clients[2:]):
+        assert await ask(client) == b"HTTP/1.1 200 OK"
+    assert made.ended == {"evicted": 1}
+    assert len(made) == LIMIT
+
+
+async def test_when_all_are_being_answered_the_newcomer_is_refused(
+    served: Served, connect: Connect, slow: asyncio.Semaphore
+) -> None:
+    made, _ = served
+    for _ in range(LIMIT):
+        _, writer = await connect()
+        writer.write(REQUEST % b"slow")
+    for _ in range(LIMIT):
+        await slow.acquire()
+    newcomer = await connect()
+    assert await closed(newcomer)
+    assert made.ended == {"refused": 1}
+
+
+async def test_without_file_descriptors_accepting_pauses_and_goes_on(
+    monkeypatch: pytest.MonkeyPatch, served: Served, connect: Connect
+) -> None:
+    made, _ = served
+    monkeypatch.setattr(connections, "RETRY", 0.01)
+    accept, failures = socket.socket.accept, [OSError(24, "Too many open files")] * 3
+
+    def fail(self: socket.socket) -> tuple[socket.socket, object]:
+        if failures:
+            raise failures.pop()
+        return accept(self)
+
+    monkeypatch.setattr(socket.socket, "accept", fail)
+    assert await ask(await connect()) == b"HTTP/1.1 200 OK"
+    assert made.ended == {"accept_failed": 3}
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        b"GET /" + b"a" * 9000 + b" HTTP/1.1\r\n\r\n",
+        b"GET / HTTP/1.1\r\n" + b"".join(b"X-%d: 1\r\n" % n for n in range(200)) + b"\r\n",
+        b"GET / HTTP/1.1\r\nX: " + b"a" * 9000 + b"\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01",
+    ],
+    ids=["line", "count", "header", "tls"],
+)
+async def test_a_request_that_is_too_much_is_a_400(connect: Connect, request_: bytes) -> None:
+    reader, writer = await connect()
+    writer.write(request_)
+    assert b" 400 " in await reader.readline()
+
+
+def test_the_reasons_are_explained() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text()
+    for phase in connection.LIMITS:
+        assert f"`{phase.value}`" in page

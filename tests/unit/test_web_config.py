@@ -1,0 +1,168 @@
+"""The web configuration file: what it may say, and where it is wrong."""
+
+from __future__ import annotations
+
+import ssl
+from pathlib import Path
+
+import bcrypt
+import pytest
+
+from pktexp.errors import PktexpError
+from pktexp.web.config import read
+from pktexp.web.security import Security
+from support.certificates import Authority
+
+HASH = bcrypt.hashpw(b"secret", bcrypt.gensalt(4)).decode()
+TLS = "tls_server_config:\n  cert_file: a.crt\n  key_file: a.key\n"
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """Beside certificates a and b of an authority."""
+    authority = Authority(tmp_path)
+    authority.issue("a", "localhost")
+    authority.issue("b", "localhost")
+    return tmp_path / "web.yml"
+
+
+def test_everything_that_the_toolkit_knows_and_we_can_do_is_read(file: Path) -> None:
+    file.write_text(
+        TLS
+        + """\
+  client_auth_type: RequireAndVerifyClientCert
+  client_ca_file: ca.pem
+  client_allowed_sans: [prometheus.example]
+  min_version: TLS13
+  max_version: TLS13
+  cipher_suites: [TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256]
+  prefer_server_cipher_suites: false
+  curve_preferences: [X25519]
+http_server_config:
+  http2: false
+  headers:
+    X-Frame-Options: deny
+    Strict-Transport-Security: max-age=1
+basic_auth_users:
+  alice: """
+        + HASH
+    )
+    security = Security(file)
+    security.read()
+    config, context = security.state.config, security.state.context
+    assert config.users == {"alice": HASH.encode()}
+    assert config.headers == {"X-Frame-Options": "deny", "Strict-Transport-Security": "max-age=1"}
+    assert config.tls
+    assert config.tls.allowed_names == {"prometheus.example"}
+    assert context
+    assert context.verify_mode == ssl.CERT_REQUIRED
+    assert context.minimum_version == ssl.TLSVersion.TLSv1_3
+    assert "ECDHE-RSA-AES128-GCM-SHA256" in [cipher["name"] for cipher in context.get_ciphers()]
+    assert "ECDHE-RSA-AES256-GCM-SHA384" not in [c["name"] for c in context.get_ciphers()]
+    assert not context.options & ssl.OP_CIPHER_SERVER_PREFERENCE
+
+
+def test_certificate_and_key_may_stand_in_the_file(file: Path) -> None:
+    def indented(name: str) -> str:
+        text = (file.parent / name).read_text()
+        return "".join(f"    {line}\n" for line in text.splitlines())
+
+    inline = f"  cert: |\n{indented('a.crt')}  key: |\n{indented('a.key')}"
+    file.write_text("tls_server_config:\n" + inline)
+    security = Security(file)
+    security.read()
+    assert security.state.context
+
+
+@pytest.mark.parametrize("text", ["", "{}", "tls_server_config:\n", "# nothing\n"])
+def test_an_empty_file_asks_for_nothing(file: Path, text: str) -> None:
+    file.write_text(text)
+    assert read(file).tls is None
+    assert read(file).users == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "message"),
+    [
+        ("a: [", 1, "expected"),
+        ("- a", 1, "expected keys with values"),
+        ("tls_config: {}", 1, "unknown key 'tls_config'"),
+        (TLS + "  cert_fil: x", 4, "unknown key 'cert_fil'"),
+        (TLS + "  cert_file: x", 4, "'cert_file' is there twice"),
+        (TLS + "  cert: x", 4, "both cert_file and cert"),
+        ("\ntls_server_config:\n  cert_file: a.crt", 3, "a certificate and its key are needed"),
+        (TLS + "  client_auth_type: Always", 4, "'Always' is not known"),
+        (TLS + "  client_auth_type: RequireAnyClientCert", 4, "not verified"),
+        (TLS + "  client_auth_type: RequireAndVerifyClientCert", 2, "by halves"),
+        (TLS + "  client_ca_file: ca.pem", 2, "by halves"),
+        (TLS + "  min_version: 1.2", 4, "'1.2' is not known"),
+        (TLS + "  cipher_suites:\n  - A", 5, "'A' is not known"),
+        (TLS + "  prefer_server_cipher_suites: maybe", 4, "expected true or false"),
+        (TLS + "  curve_preferences: [X25519,\n    CurveP256]", 5, "only one curve"),
+        (TLS.replace("a.crt", "none.crt"), 2, "No such file"),
+        (TLS.replace("a.key", "b.key"), 2, "KEY_VALUES_MISMATCH"),
+        (TLS + "  max_version: TLS11", 4, "'TLS11' is not known"),
+        (TLS + "  max_version: TLS12\n  min_version: TLS13", 2, "above max_version"),
+        ("http_server_config:\n  http2: sometimes", 2, "expected true or false"),
+        ("http_server_config:\n  headers:\n    Server: me", 3, "unknown key 'Server'"),
+        ("http_server_config:\n  headers:\n    X-Frame-Options: no", 3, "'no' is not known"),
+        ('http_server_config:\n  headers:\n    X-XSS-Protection: "a\\nb"', 3, "one line"),
+        ("basic_auth_users:\n  bob: secret", 2, "no bcrypt hash"),
+        ("basic_auth_users:\n  bob:", 2, "expected a single value"),
+        ("rate_limit:\n  burst: 3", 2, "not supported"),
+    ],
+)
+def test_what_is_wrong_is_told_with_its_line(
+    file: Path, text: str, line: int, message: str
+) -> None:
+    file.write_text(text)
+    with pytest.raises(PktexpError) as raised:
+        Security(file).read()
+    assert str(raised.value).startswith(f"{file}:{line}: ")
+    assert message in str(raised.value)
+    assert raised.value.hint
+
+
+def test_a_file_that_is_not_there_or_not_text_is_told(file: Path) -> None:
+    with pytest.raises(PktexpError, match="No such file"):
+        read(file)
+    file.write_bytes(b"a: \xff")
+    with pytest.raises(PktexpError, match="not UTF-8 at byte 3"):
+        read(file)
+
+
+def test_a_key_with_a_passphrase_is_not_asked_for_at_the_terminal(file: Path) -> None:
+    from cryptography.hazmat.primitives import serialization  # noqa: PLC0415 # trustme's own
+
+    plain = (file.parent / "a.key").read_bytes()
+    key = serialization.load_pem_private_key(plain, None)
+    locked = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.BestAvailableEncryption(b"secret"),
+    )
+    (file.parent / "a.key").write_bytes(locked)
+    file.write_text(TLS)
+    with pytest.raises(PktexpError, match="passphrase"):
+        Security(file).read()
+
+
+def test_a_change_of_any_file_is_noticed_once_a_second_at_most(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file.write_text(TLS)
+    security = Security(file)
+    security.read()
+    assert not security.changed()
+    monkeypatch.setattr("pktexp.web.security.LOOK", 0)
+    assert not security.changed()
+    Authority(file.parent).issue("a", "localhost")
+    assert security.changed()
+    security.read()
+    assert not security.changed()
+    file.write_text("no such thing: 1")
+    assert security.changed()
+    with pytest.raises(PktexpError):
+        security.read()
+    assert not security.changed()  # it is known to be bad, and read again when it changes
+    assert security.state.context
