@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from prometheus_client.registry import Collector
 
 from pktexp.attribution import Attribution, attributing
 from pktexp.dropmetrics import DropCollector, RetransmitCollector
+from pktexp.flowpage import FlowPage
+from pktexp.flows import FlowTable
+from pktexp.intake import Sink
 from pktexp.interfaces import Interfaces
 from pktexp.kernel import tracing
 from pktexp.kernel.datapath import Datapath, DatapathOptions
@@ -17,7 +20,10 @@ from pktexp.kernel.drops import DROPS, RETRANSMITS, reason_names
 from pktexp.kernel.enums import Direction
 from pktexp.kernel.libbpf import Libbpf
 from pktexp.kernel.links import LinkMonitor
+from pktexp.metrics import TrafficPage
 from pktexp.namefilter import NameFilter
+from pktexp.networkpage import NetworkPage
+from pktexp.networksums import NetworkSums
 from pktexp.settings import EventMode, FlowMode, Settings
 
 log = logging.getLogger(__name__)
@@ -29,7 +35,7 @@ def datapath_options(settings: Settings) -> DatapathOptions:
         slots=settings.max_interfaces,
         rings=settings.workers,
         ring_size=settings.ring_size,
-        events=settings.flows is not FlowMode.OFF,
+        events=settings.flows is not FlowMode.OFF or settings.networks is not None,
         ports=settings.flows in (FlowMode.SERVICES, FlowMode.SOCKETS),
         services=settings.flows is FlowMode.SERVICES,
         decap=settings.decap,
@@ -72,10 +78,25 @@ def trace(
 
 
 @asynccontextmanager
-async def attribute(datapath: Datapath, settings: Settings) -> AsyncIterator[Attribution | None]:
-    """Nothing where flows are off."""
-    if settings.flows is FlowMode.OFF:
+async def attribute(
+    datapath: Datapath, sinks: Sequence[Sink | None]
+) -> AsyncIterator[Attribution | None]:
+    """Nothing where nobody asks whose packets they were."""
+    wanted = [sink for sink in sinks if sink]
+    if not wanted:
         yield None
         return
-    async with attributing(datapath, settings.max_flows) as attribution:
+    async with attributing(datapath, wanted) as attribution:
         yield attribution
+
+
+def pages(
+    interfaces: Interfaces, flows: FlowTable | None, networks: NetworkSums | None
+) -> list[Callable[[bool], str]]:
+    """In the order in which they are to be written: what is in records first, then the totals."""
+    found: list[Callable[[bool], str]] = [TrafficPage(interfaces)]
+    if networks:
+        found.insert(0, NetworkPage(interfaces, networks, interfaces.classes))
+    if flows:
+        found.insert(0, FlowPage(interfaces, flows))
+    return found

@@ -1,4 +1,4 @@
-"""Whose packets they were: the rings' readers and the cache's drainer, filling one flow table.
+"""Whose packets they were: the rings' readers and the cache's drainer, filling the sums.
 
 Put together here for service.py; metrics.py and selfmetrics.py show what comes of it.
 """
@@ -11,8 +11,7 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from pktexp.drainer import Drainer
-from pktexp.flows import FlowTable
-from pktexp.intake import Intake
+from pktexp.intake import Intake, Sink
 from pktexp.kernel.datapath import Datapath
 from pktexp.reader import Reader
 from pktexp.tasks import background
@@ -21,11 +20,10 @@ from pktexp.tasks import background
 class Attribution:
     """One reader a ring; a drainer unless each packet is an event."""
 
-    def __init__(self, datapath: Datapath, flows: FlowTable, executor: Executor) -> None:
-        self.flows = flows
-        self.readers = [Reader(ring, Intake(flows), executor) for ring in datapath.rings]
+    def __init__(self, datapath: Datapath, sinks: Sequence[Sink], executor: Executor) -> None:
+        self.readers = [Reader(ring, Intake(sinks), executor) for ring in datapath.rings]
         self.drainer = (
-            Drainer(datapath.flow_cache, Intake(flows), executor) if datapath.flow_cache else None
+            Drainer(datapath.flow_cache, Intake(sinks), executor) if datapath.flow_cache else None
         )
 
     @property
@@ -51,11 +49,11 @@ class Attribution:
 
 
 @asynccontextmanager
-async def attributing(datapath: Datapath, limit: int) -> AsyncIterator[Attribution]:
-    """Reads and drains beside the body; at most `limit` flows are shown one by one."""
+async def attributing(datapath: Datapath, sinks: Sequence[Sink]) -> AsyncIterator[Attribution]:
+    """Reads and drains beside the body, into all of `sinks`."""
     async with AsyncExitStack() as stack:
         executor = stack.enter_context(ThreadPoolExecutor(len(datapath.rings) + 1, "merge"))
-        attribution = Attribution(datapath, FlowTable(limit), executor)
+        attribution = Attribution(datapath, sinks, executor)
         for work in attribution.runs():
             await stack.enter_async_context(background(work))
         yield attribution

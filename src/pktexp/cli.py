@@ -100,6 +100,12 @@ def cli() -> None:
     help="Bytes of a ring buffer.",
 )
 @option(
+    "--networks",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Names of networks, in YAML: sums the traffic between them; SIGHUP reads it again.",
+)
+@option(
     "--web.config.file",
     also=("--web-config",),
     type=click.Path(path_type=Path),

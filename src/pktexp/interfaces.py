@@ -19,7 +19,7 @@ from pktexp.kernel.counters import Counters, InterfaceTable
 from pktexp.kernel.datapath import Datapath
 from pktexp.kernel.enums import Direction
 from pktexp.kernel.hooks import IngressMode
-from pktexp.kernel.linkinfo import Link
+from pktexp.kernel.linkinfo import InterfaceClass, Link
 from pktexp.kernel.links import LinkMonitor
 from pktexp.kernel.records import Records
 from pktexp.leases import Lease, Leases
@@ -57,7 +57,10 @@ class Snapshot:
 
 
 class Interfaces:
-    """Attached to what is wanted, live. `attach_failures` and `follow_failures` only grow."""
+    """Attached to what is wanted, live. `attach_failures` and `follow_failures` only grow.
+
+    `classes`: which InterfaceClass, by its number, the slot's latest interface is of.
+    """
 
     def __init__(
         self,
@@ -75,6 +78,7 @@ class Interfaces:
         self._table = InterfaceTable(datapath.interfaces)
         self._counters = Counters(datapath.counters)
         self._leases = Leases(self._counters)
+        self.classes = np.zeros(datapath.options.slots, np.uint8)
         self._attached: dict[int, Attachment] = {}
         self._lock = threading.Lock()
         self.attach_failures = 0
@@ -171,6 +175,7 @@ class Interfaces:
             if lease is None or not self._table.set(link.ifindex, lease.id, link.link_type):
                 return False
             lease.gone_since = None
+            self.classes[lease.slot] = tuple(InterfaceClass).index(link.interface_class)
             self._attached[link.ifindex] = Attachment(link, hooks, lease)
             return True
 

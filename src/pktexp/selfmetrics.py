@@ -14,6 +14,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from pktexp.attribution import Attribution
+from pktexp.flows import FlowTable
 from pktexp.interfaces import Interfaces
 from pktexp.kernel.datapath import PROGRAMS, Datapath
 
@@ -60,6 +61,7 @@ class SelfCollector(Collector):
     datapath: Datapath
     interfaces: Interfaces
     attribution: Attribution | None
+    flows: FlowTable | None
 
     def describe(self) -> Iterable[Metric]:
         """Nothing, so that registering does not collect."""
@@ -91,7 +93,7 @@ class SelfCollector(Collector):
 
     def _limits(self) -> Iterator[Metric]:
         options, cache = self.datapath.options, self.datapath.flow_cache
-        flows = self.attribution.flows if self.attribution else None
+        flows = self.flows
         values = {
             "pktexp_interface_limit": ("Interfaces that can be counted.", options.slots),
             "pktexp_interface_memory_bytes": (

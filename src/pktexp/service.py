@@ -17,17 +17,18 @@ from prometheus_client import CollectorRegistry, ProcessCollector
 
 from pktexp import __version__, assembly, privileges
 from pktexp.attribution import Attribution
-from pktexp.flowpage import FlowPage
+from pktexp.flows import FlowTable
 from pktexp.infometrics import InterfaceCollector
 from pktexp.interfaces import Interfaces
 from pktexp.kernel import libbpf
 from pktexp.kernel.datapath import Datapath
 from pktexp.kernel.links import LinkMonitor
-from pktexp.metrics import TrafficPage
+from pktexp.networks import NamedNetworks
+from pktexp.networksums import NetworkSums
 from pktexp.reloading import Reloader
 from pktexp.reloadmetrics import ReloadCollector
 from pktexp.selfmetrics import SelfCollector
-from pktexp.settings import Settings
+from pktexp.settings import FlowMode, Settings
 from pktexp.tasks import background
 from pktexp.web.app import Source, make_app
 from pktexp.web.connections import Connections
@@ -39,7 +40,7 @@ log = logging.getLogger(__name__)
 
 FLUSH = 0.1  # seconds that a scrape waits for events to be merged
 THREADS = 2  # for pages and netlink: more would not be faster, and each keeps memory of its own
-WEB = "web"
+WEB, NETWORKS = "web", "networks"  # what files are for
 
 
 async def serve(settings: Settings) -> None:
@@ -53,6 +54,9 @@ async def serve(settings: Settings) -> None:
         reloader, security = Reloader(), Security(settings.web_config)
         if settings.web_config:
             reloader.add(WEB, security.read)
+        named = NamedNetworks(settings.networks) if settings.networks else None
+        if named:
+            reloader.add(NETWORKS, named.read)
         listening = stack.enter_context(listen(settings.listen, settings.port))
         datapath = Datapath(lib, assembly.datapath_options(settings))
         stack.callback(datapath.close)
@@ -61,7 +65,10 @@ async def serve(settings: Settings) -> None:
         monitor = LinkMonitor()
         stack.callback(monitor.close)
         interfaces = assembly.attach(datapath, monitor, settings)
-        attribution = await stack.enter_async_context(assembly.attribute(datapath, settings))
+        flows = FlowTable(settings.max_flows) if settings.flows is not FlowMode.OFF else None
+        networks = NetworkSums(named, interfaces.classes) if named else None
+        reading = assembly.attribute(datapath, [flows, networks])
+        attribution = await stack.enter_async_context(reading)
         await stack.enter_async_context(background(interfaces.follow()))
         registry = CollectorRegistry()
         connections = Connections(settings.max_connections, security, lambda: reloader.reload(WEB))
@@ -69,16 +76,15 @@ async def serve(settings: Settings) -> None:
             ConnectionCollector(connections),
             InterfaceCollector(interfaces),
             *assembly.trace(stack, lib, datapath, interfaces),
-            SelfCollector(__version__, lib.version, datapath, interfaces, attribution),
+            SelfCollector(__version__, lib.version, datapath, interfaces, attribution, flows),
             ReloadCollector(reloader),
         )
         for collector in collectors:
             registry.register(collector)
         ProcessCollector(registry=registry)
-        totals = TrafficPage(interfaces)
         source = Source(
             registry,
-            pages=[*([FlowPage(interfaces, attribution.flows)] if attribution else []), totals],
+            pages=assembly.pages(interfaces, flows, networks),
             flush=lambda: _flush(attribution),
             ready=lambda: _missing(interfaces, attribution),
         )

@@ -52,6 +52,7 @@ class Settings:
     flow_cache: int
     workers: int
     ring_size: int
+    networks: Path | None
     web_config: Path | None
     telemetry_path: str
     max_connections: int

@@ -25,35 +25,38 @@ def counted(flows: FlowTable) -> tuple[int, int]:
 
 async def test_a_flush_brings_in_what_came_before_it(bench: Callable[..., Bench]) -> None:
     b = bench()
-    async with attributing(b.datapath, 10) as attribution:
+    flows = FlowTable(10)
+    async with attributing(b.datapath, [flows]) as attribution:
         reader = attribution.readers[0]
         await asyncio.sleep(0)
         assert attribution.alive
         b.datapath.test_run(FRAME, 100)
         await attribution.flush(10)
-        assert counted(attribution.flows) == (100, 0)
+        assert counted(flows) == (100, 0)
         assert (reader.intake.records, reader.unread) == (100, 0)
     assert not attribution.alive
 
 
 async def test_the_timer_brings_in_a_single_event(bench: Callable[..., Bench]) -> None:
     b = bench()
-    async with attributing(b.datapath, 10) as attribution:
+    flows = FlowTable(10)
+    async with attributing(b.datapath, [flows]) as attribution:
         reader = attribution.readers[0]
         b.datapath.test_run(FRAME)
         while not reader.intake.records:  # noqa: ASYNC110  # it tells nobody when it has read
             await asyncio.sleep(0.01)
         assert reader.wakeups == 0
-    assert counted(attribution.flows) == (1, 0)
+    assert counted(flows) == (1, 0)
 
 
 async def test_a_ring_is_read_around_its_end_many_times(bench: Callable[..., Bench]) -> None:
     b = bench(ring_size=4096)
-    async with attributing(b.datapath, 10) as attribution:
+    flows = FlowTable(10)
+    async with attributing(b.datapath, [flows]) as attribution:
         for _ in range(50):
             b.datapath.test_run(FRAME, 37)
             await attribution.flush(10)
-    assert counted(attribution.flows) == (50 * 37, 0)
+    assert counted(flows) == (50 * 37, 0)
 
 
 async def test_a_batch_that_cannot_be_merged_counts_as_other_and_reading_goes_on(
@@ -63,16 +66,17 @@ async def test_a_batch_that_cannot_be_merged_counts_as_other_and_reading_goes_on
         raise MemoryError("no room")
 
     b = bench()
-    async with attributing(b.datapath, 10) as attribution:
+    flows = FlowTable(10)
+    async with attributing(b.datapath, [flows]) as attribution:
         with monkeypatch.context() as patched:
-            patched.setattr(attribution.flows, "merge", refuse)
+            patched.setattr(flows, "merge", refuse)
             b.datapath.test_run(FRAME, 5)
             await attribution.flush(10)
         b.datapath.test_run(FRAME, 7)
         await attribution.flush(10)
         assert attribution.readers[0].intake.failures == 1
         assert attribution.alive
-    assert counted(attribution.flows) == (7, 5)
+    assert counted(flows) == (7, 5)
     assert "no room" in caplog.text
 
 
@@ -80,20 +84,21 @@ async def test_a_flush_does_not_wait_for_a_merge_that_takes_long_and_nothing_cou
     bench: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     b, may_go_on = bench(), threading.Event()
-    async with attributing(b.datapath, 10) as attribution:
-        merge = attribution.flows.merge
+    flows = FlowTable(10)
+    async with attributing(b.datapath, [flows]) as attribution:
+        merge = flows.merge
 
         def wait_and_merge(batch: Records) -> None:
             may_go_on.wait(30)
             merge(batch)
 
-        monkeypatch.setattr(attribution.flows, "merge", wait_and_merge)
+        monkeypatch.setattr(flows, "merge", wait_and_merge)
         b.datapath.test_run(FRAME, 5)
         await attribution.flush(0.01)
-        assert counted(attribution.flows) == (0, 0)  # it returned, and the merge still waits
+        assert counted(flows) == (0, 0)  # it returned, and the merge still waits
         may_go_on.set()
         await attribution.flush(10)
-        assert counted(attribution.flows) == (5, 0)
+        assert counted(flows) == (5, 0)
 
 
 async def test_a_record_that_is_still_being_written_ends_the_batch(

@@ -24,6 +24,7 @@ def settings(**changed: Any) -> Settings:
         "flow_cache": 1024,
         "workers": 1,
         "ring_size": 1 << 16,
+        "networks": None,
         "web_config": None,
         "telemetry_path": "/metrics",
         "max_connections": 512,

@@ -48,7 +48,7 @@ def cache() -> Cache:
 @pytest.fixture
 async def drainer(cache: Cache) -> AsyncIterator[Drainer]:
     with ThreadPoolExecutor(1) as executor:
-        yield Drainer(cast("FlowCache", cache), Intake(FlowTable(10)), executor)
+        yield Drainer(cast("FlowCache", cache), Intake([FlowTable(10)]), executor)
 
 
 async def test_a_drain_merges_what_the_cache_gives(drainer: Drainer) -> None:
