@@ -59,12 +59,15 @@ async def serve(settings: Settings) -> None:
         monitor = LinkMonitor()
         stack.callback(monitor.close)
         interfaces = assembly.attach(datapath, monitor, settings)
+        tracings = list(assembly.trace(stack, lib, datapath, interfaces))
+        # A thread keeps the capabilities it was started with: all are started below.
+        privileges.give_up(datapath.hooks.tcx)
         attribution = await stack.enter_async_context(assembly.attribute(datapath, settings))
         await stack.enter_async_context(background(interfaces.follow()))
         registry = CollectorRegistry()
         collectors = (
             InterfaceCollector(interfaces),
-            *assembly.trace(stack, lib, datapath, interfaces),
+            *tracings,
             SelfCollector(__version__, lib.version, datapath, interfaces, attribution),
             ReloadCollector(reloader),
         )
