@@ -88,9 +88,14 @@ class Interfaces:
     @property
     def attached(self) -> bool:
         """Whether any interface that is wanted is attached to, or none is wanted."""
+        counted, wanted = self.counted
+        return counted > 0 or not wanted
+
+    @property
+    def counted(self) -> tuple[int, int]:
+        """How many interfaces are attached to, and how many should be."""
         with self._lock:
-            states = [a.lease is not None for a in self._attached.values()]
-        return any(states) or not states
+            return sum(a.lease is not None for a in self._attached.values()), len(self._attached)
 
     def warn_of_idle_globs(self) -> None:
         """One warning for each glob that matches no interface: it may be a slip, or one to come."""

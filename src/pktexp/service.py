@@ -27,10 +27,12 @@ from pktexp.kernel import libbpf
 from pktexp.kernel.datapath import Datapath
 from pktexp.kernel.links import LinkMonitor
 from pktexp.metrics import TrafficPage
+from pktexp.notify import Notifier
 from pktexp.reloading import Reloader
 from pktexp.reloadmetrics import ReloadCollector
 from pktexp.selfmetrics import SelfCollector
 from pktexp.settings import Settings
+from pktexp.supervision import Supervision
 from pktexp.tasks import background
 from pktexp.web.app import Source, make_app
 from pktexp.web.listen import listen, url
@@ -82,7 +84,9 @@ async def serve(settings: Settings) -> None:
             ready=lambda: _missing(interfaces, attribution),
         )
         await stack.enter_async_context(_answering(source, listening))
-        await stack.enter_async_context(background(_reload_at(hangup, reloader)))
+        supervision = Supervision(Notifier(), interfaces, attribution, url(listening))
+        await stack.enter_async_context(supervision.running())
+        await stack.enter_async_context(background(_reload_at(hangup, reloader, supervision)))
         log.info("ready: %s", url(listening))
         await stop.wait()
         log.info("stopping")
@@ -97,11 +101,11 @@ def _signals() -> tuple[asyncio.Event, asyncio.Event]:
     return stop, hangup
 
 
-async def _reload_at(hangup: asyncio.Event, reloader: Reloader) -> None:
+async def _reload_at(hangup: asyncio.Event, reloader: Reloader, supervision: Supervision) -> None:
     while True:
         await hangup.wait()
         hangup.clear()
-        await reloader.reload()
+        await supervision.reload(reloader)
 
 
 def _allow_open_files() -> None:
