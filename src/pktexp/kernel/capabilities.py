@@ -36,9 +36,9 @@ class Sets(c.Structure):
     )
 
 
-def held(kind: str, status: Path = STATUS) -> int:
+def held(kind: str) -> int:
     """This thread's capabilities of a kind, "CapEff" or another of proc(5), as a bit mask."""
-    for line in status.read_text().splitlines():
+    for line in STATUS.read_text().splitlines():
         if line.startswith(f"{kind}:"):
             return int(line.split()[1], 16)
     return 0
