@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from support.attached import attached
 from support.netns import Namespace
 from support.service import PATIENCE, serving
 
@@ -33,6 +36,23 @@ class Manager:
             message = dict(line.split("=", 1) for line in lines)
             if wanted(message) or "WATCHDOG" not in message:
                 return message
+
+
+def test_ready_is_told_when_it_is_attached_and_listens(
+    namespaces: Callable[[], Namespace], tmp_path: Path
+) -> None:
+    namespace, address = namespaces(), str(tmp_path / "notify")
+    serve = (sys.executable, "-m", "pktexp", "serve", "--port", "9000", "--log-level", "error")
+    command = namespace.command("env", f"NOTIFY_SOCKET={address}", *serve)
+    with (manager := Manager(namespace, address)).socket, subprocess.Popen(command) as process:
+        try:
+            assert manager.next(lambda _: True)["READY"] == "1"
+            assert attached(namespace, "lo") == {"tcx-ingress": 1, "tcx-egress": 1}
+            with namespace.entered():
+                socket.create_connection(("127.0.0.1", 9000)).close()
+        finally:
+            process.terminate()
+    assert process.returncode == 0
 
 
 @pytest.mark.parametrize("kind", ["path", "abstract"])
