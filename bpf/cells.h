@@ -22,14 +22,8 @@ struct cell_key {
 /* A section of its own, so that user space sees exactly this and nothing beside it. */
 SEC(".rodata.config") const volatile struct trace_config config = {};
 
-/* The table that packet.bpf.c uses: user space puts that map here before loading. */
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct interface_bucket);
-} interfaces SEC(".maps");
+/* Its map is that of packet.bpf.c: user space puts it here before loading. */
+#include "interfaces.h"
 
 /* A cell appears with its first packet; user space takes those of ended leases out. */
 struct {
@@ -45,16 +39,9 @@ SEC(".data.overflow") __u64 overflow = 0;
 /* The id under which an interface of ours is counted; 0 if it is not. */
 static __always_inline __u32 interface_id(__u32 ifindex)
 {
-	__u32 key = ifindex & (config.slots - 1);
-	struct interface_bucket *bucket = bpf_map_lookup_elem(&interfaces, &key);
+	struct interface_entry *interface = find_interface(ifindex);
 
-	if (!bucket)
-		return 0;
-#pragma unroll
-	for (int i = 0; i < INTERFACE_WAYS; i++)
-		if (bucket->ways[i].ifindex == ifindex)
-			return bucket->ways[i].id;
-	return 0;
+	return interface ? interface->id : 0;
 }
 
 static __always_inline void count_packets(__u32 interface, __u32 reason, __u64 packets)

@@ -6,14 +6,7 @@
 #ifndef PKTEXP_COUNT_H
 #define PKTEXP_COUNT_H
 
-/* ifindex -> slot. Four ways a bucket, as ifindexes are handed out one after another. */
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct interface_bucket);
-} interfaces SEC(".maps");
+#include "interfaces.h"
 
 /*
  * Counters by CPU, slot and direction: mapped, so that a scrape reads them without a system call,
@@ -27,20 +20,6 @@ struct {
 	__type(key, __u32);
 	__type(value, struct interface_counters);
 } counters SEC(".maps");
-
-static __always_inline struct interface_entry *find_interface(__u32 ifindex)
-{
-	__u32 key = ifindex & (config.slots - 1);
-	struct interface_bucket *bucket = bpf_map_lookup_elem(&interfaces, &key);
-
-	if (!bucket)
-		return NULL;
-#pragma unroll
-	for (int i = 0; i < INTERFACE_WAYS; i++)
-		if (bucket->ways[i].ifindex == ifindex)
-			return &bucket->ways[i];
-	return NULL;
-}
 
 /* Where a packet's counters are. */
 struct place {
@@ -83,15 +62,14 @@ static __always_inline void add_tally(struct tally *tally, __u64 packets, __u64 
 	add(&tally->bytes, bytes, shared);
 }
 
-static const __u8 size_group_of[CLASS_COUNT] = {
-    [CLASS_IPV4 + IP_CLASS_TCP] = SIZE_GROUP_TCP,
-    [CLASS_IPV4 + IP_CLASS_UDP] = SIZE_GROUP_UDP,
-    [CLASS_IPV4 + IP_CLASS_ICMP] = SIZE_GROUP_ICMP,
-    [CLASS_IPV4 + IP_CLASS_ICMPV6] = SIZE_GROUP_ICMPV6,
-    [CLASS_IPV6 + IP_CLASS_TCP] = SIZE_GROUP_TCP,
-    [CLASS_IPV6 + IP_CLASS_UDP] = SIZE_GROUP_UDP,
-    [CLASS_IPV6 + IP_CLASS_ICMP] = SIZE_GROUP_ICMP,
-    [CLASS_IPV6 + IP_CLASS_ICMPV6] = SIZE_GROUP_ICMPV6,
+/* Where the buckets of a class begin. */
+#define SIZES(group) (SIZE_GROUP_##group * SIZE_BUCKETS)
+
+static const __u8 sizes_of[CLASS_COUNT] = {
+    [CLASS_IPV4 + IP_CLASS_TCP] = SIZES(TCP),	[CLASS_IPV4 + IP_CLASS_UDP] = SIZES(UDP),
+    [CLASS_IPV4 + IP_CLASS_ICMP] = SIZES(ICMP), [CLASS_IPV4 + IP_CLASS_ICMPV6] = SIZES(ICMPV6),
+    [CLASS_IPV6 + IP_CLASS_TCP] = SIZES(TCP),	[CLASS_IPV6 + IP_CLASS_UDP] = SIZES(UDP),
+    [CLASS_IPV6 + IP_CLASS_ICMP] = SIZES(ICMP), [CLASS_IPV6 + IP_CLASS_ICMPV6] = SIZES(ICMPV6),
 };
 
 static __always_inline __u32 size_bucket(__u64 bytes)
@@ -113,7 +91,7 @@ static __always_inline __u32 size_bucket(__u64 bytes)
 static __always_inline void count_size(struct interface_counters *to, __u32 packet_class,
 				       __u64 packets, __u64 bytes, bool shared)
 {
-	__u32 bucket = size_group_of[packet_class] * SIZE_BUCKETS + size_bucket(bytes);
+	__u32 bucket = sizes_of[packet_class] + size_bucket(bytes);
 
 	/* The bound always holds. The compiler knows; the verifier has to be shown. */
 	if (bucket < SIZE_GROUP_COUNT * SIZE_BUCKETS)
@@ -165,8 +143,9 @@ static __always_inline void count(struct interface_counters *to, const struct fl
 		return;
 	add_tally(&to->classes[packet_class], segments, flow->bytes, shared);
 	count_sizes(to, packet_class, p, segments, flow->bytes, shared);
-	if (p->traits)
-		count_bits(to->traits, p->traits, TRAIT_COUNT, segments, shared);
+	if (!p->rare && !reason)
+		return;
+	count_bits(to->traits, p->traits, TRAIT_COUNT, segments, shared);
 	if (p->icmp_type)
 		count_icmp_type(to, p->icmp_type, shared);
 	if (reason)

@@ -24,14 +24,19 @@ struct cursor {
 struct packet {
 	__u32 segments;	     /* packets that it stands for, all of segment_bytes but the last */
 	__u32 segment_bytes; /* with headers */
-	__u16 traits;	     /* a bit each, by enum trait */
-	__u16 tunnels;	     /* a bit each, by enum tunnel */
-	__u16 parsed;	     /* bytes of headers that were parsed */
-	__u16 headers;	     /* bytes before the payload of TCP, UDP, SCTP; 0 where there is none */
-	__u8 icmp_type;	     /* enum icmp_type */
-	__u8 vlans;	     /* tags beside the frame */
-	bool later;	     /* a fragment, not the first: no transport header */
-	bool jumbo;	     /* IPv6 with a length that only an option tells */
+	union {		     /* what few packets have, to be asked for at once */
+		__u32 rare;
+		struct {
+			__u16 traits;	/* a bit each, by enum trait */
+			__u8 icmp_type; /* enum icmp_type */
+		};
+	};
+	__u16 tunnels; /* a bit each, by enum tunnel */
+	__u16 parsed;  /* bytes of headers that were parsed */
+	__u16 headers; /* bytes before the payload of TCP, UDP, SCTP; 0 where there is none */
+	__u8 vlans;    /* tags beside the frame */
+	bool later;    /* a fragment, not the first: no transport header */
+	bool jumbo;    /* IPv6 with a length that only an option tells */
 };
 
 /*

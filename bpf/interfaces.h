@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT
+ *
+ * The table of the interfaces that are counted, which all programs share: user space fills it. Used
+ * by count.h and cells.h; `config` of either comes before.
+ */
+#ifndef PKTEXP_INTERFACES_H
+#define PKTEXP_INTERFACES_H
+
+/* ifindex -> slot. Four ways a bucket, as ifindexes are handed out one after another. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct interface_bucket);
+} interfaces SEC(".maps");
+
+static __always_inline struct interface_entry *find_interface(__u32 ifindex)
+{
+	__u32 key = ifindex & (config.slots - 1);
+	struct interface_bucket *bucket = bpf_map_lookup_elem(&interfaces, &key);
+
+	if (!bucket)
+		return NULL;
+#pragma unroll
+	for (int i = 0; i < INTERFACE_WAYS; i++)
+		if (bucket->ways[i].ifindex == ifindex)
+			return &bucket->ways[i];
+	return NULL;
+}
+
+#endif
