@@ -64,3 +64,7 @@ extras folder:
 # the wheel, with the BPF objects inside, in dist/
 wheel: build
     hatchling build -t wheel
+
+# the Debian package, for the python3 of the Debian or Ubuntu here, in dist/
+deb: build
+    packaging/deb

@@ -17,10 +17,11 @@ import report
 from pktexp import labels
 from pktexp.flowpage import FAMILIES, FlowPage
 from pktexp.flows import FlowTable
-from pktexp.interfaces import Interfaces, Snapshot
+from pktexp.interfaces import Interfaces
 from pktexp.kernel.enums import Direction
 from pktexp.kernel.records import INTERFACE_COUNTERS, RING_RECORD
 from pktexp.leases import Lease
+from pktexp.snapshot import Snapshot
 
 FLOWS, TIMES, ID = 1000, 50, 7
 NAMES = ("interface", "direction", "protocol", "source", "dest")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 
 from prometheus_client.registry import Collector
 
@@ -23,10 +24,47 @@ from pktexp.kernel.links import LinkMonitor
 from pktexp.metrics import TrafficPage
 from pktexp.namefilter import NameFilter
 from pktexp.networkpage import NetworkPage
+from pktexp.networks import NamedNetworks
 from pktexp.networksums import NetworkSums
+from pktexp.reloading import Reloader
 from pktexp.settings import EventMode, FlowMode, Settings
+from pktexp.web.security import Security
 
 log = logging.getLogger(__name__)
+
+
+WEB, NETWORKS = "web", "networks"  # what files are for
+
+
+@dataclass(frozen=True)
+class Files:
+    """The operator's, read; `networks` is None without names."""
+
+    reloader: Reloader
+    security: Security
+    networks: NamedNetworks | None
+
+
+@dataclass(frozen=True)
+class Counting:
+    """What counts and tells, attached and being read; `collectors` are those of its parts."""
+
+    interfaces: Interfaces
+    attribution: Attribution | None
+    flows: FlowTable | None
+    networks: NetworkSums | None
+    collectors: Sequence[Collector]
+
+
+def read_files(settings: Settings) -> Files:
+    """PktexpError if one is wrong."""
+    reloader, security = Reloader(), Security(settings.web_config)
+    networks = NamedNetworks(settings.networks) if settings.networks else None
+    if settings.web_config:
+        reloader.add(WEB, security.read)
+    if networks:
+        reloader.add(NETWORKS, networks.read)
+    return Files(reloader, security, networks)
 
 
 def datapath_options(settings: Settings) -> DatapathOptions:

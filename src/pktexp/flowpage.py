@@ -11,9 +11,9 @@ import numpy as np
 
 from pktexp import labels
 from pktexp.exposition import counter, label, write
-from pktexp.interfaces import Snapshot
 from pktexp.kernel.records import FLOW_KEY, Records
 from pktexp.others import Tally
+from pktexp.snapshot import Snapshot
 from pktexp.sources import Flows, Totals
 
 FAMILIES = {

@@ -21,16 +21,15 @@ from pktexp.kernel.enums import Direction
 from pktexp.kernel.hooks import IngressMode
 from pktexp.kernel.linkinfo import InterfaceClass, Link
 from pktexp.kernel.links import LinkMonitor
-from pktexp.kernel.records import Records
 from pktexp.leases import Lease, Leases
 from pktexp.namefilter import NameFilter
+from pktexp.snapshot import NO_HOOK, Snapshot
 from pktexp.tasks import to_its_end
 from pktexp.wakeup import Wakeup
 
 log = logging.getLogger(__name__)
 
 TIDY = 60.0  # seconds between looks at leases that have run out
-NO_HOOK = "none"
 
 
 @dataclass
@@ -40,20 +39,6 @@ class Attachment:
     link: Link
     hooks: dict[Direction, str]
     lease: Lease | None
-
-
-@dataclass(frozen=True)
-class Snapshot:
-    """All interfaces at one moment.
-
-    `totals[i, d]` (INTERFACE_COUNTERS) belongs to `leases[i]` and direction d, of those that are
-    counted; `hooks[name, d]` is NO_HOOK where none could be had.
-    """
-
-    leases: list[Lease]
-    totals: Records
-    directions: Sequence[Direction]
-    hooks: dict[tuple[str, Direction], str]
 
 
 class Interfaces:
@@ -92,9 +77,14 @@ class Interfaces:
     @property
     def attached(self) -> bool:
         """Whether any interface that is wanted is attached to, or none is wanted."""
+        counted, wanted = self.counted
+        return counted > 0 or not wanted
+
+    @property
+    def counted(self) -> tuple[int, int]:
+        """How many interfaces are attached to, and how many should be."""
         with self._lock:
-            states = [a.lease is not None for a in self._attached.values()]
-        return any(states) or not states
+            return sum(a.lease is not None for a in self._attached.values()), len(self._attached)
 
     def warn_of_idle_globs(self) -> None:
         """One warning for each glob that matches no interface: it may be a slip, or one to come."""

@@ -12,10 +12,10 @@ import numpy as np
 
 from pktexp import labels
 from pktexp.exposition import Family, counter, gauge, histogram, label, write
-from pktexp.interfaces import NO_HOOK, Snapshot
 from pktexp.kernel.enums import Direction, LinkClass
 from pktexp.kernel.records import SIZE_BOUNDS, SIZE_BUCKETS, Records
 from pktexp.packetmetrics import Sites, packet_families, rows_of, sites_of
+from pktexp.snapshot import NO_HOOK, Snapshot
 from pktexp.sources import Totals
 
 BUCKETS = (*(str(float(bound)) for bound in SIZE_BOUNDS), "+Inf")

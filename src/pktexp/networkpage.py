@@ -6,9 +6,9 @@ import numpy as np
 import numpy.typing as npt
 
 from pktexp.exposition import counter, label, write
-from pktexp.interfaces import Snapshot
 from pktexp.labels import DIRECTIONS
 from pktexp.networksums import CLASSES, NetworkSums, Sums
+from pktexp.snapshot import Snapshot
 from pktexp.sources import Totals
 
 FAMILIES = {

@@ -13,9 +13,9 @@ import numpy.typing as npt
 
 from pktexp import labels
 from pktexp.exposition import Family, Row, counter, label
-from pktexp.interfaces import Snapshot
 from pktexp.kernel.enums import Direction, Trait
 from pktexp.kernel.records import TCP_FLAGS
+from pktexp.snapshot import Snapshot
 
 Sites = dict[tuple[int, Direction], str]
 """row of the totals, direction -> labels as text"""

@@ -1,13 +1,18 @@
-"""Whether this process may do what it is about to; asked by service.py before anything else.
+"""Whether this process may do what it is about to, and what of that it gives up afterwards.
 
-check.py shows what is missing, and what for.
+service.py asks before anything else, and gives up what it can when all is attached;
+kernel/capabilities.py does it. check.py shows what is missing, and what for.
 """
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 from pktexp.errors import PktexpError
+from pktexp.kernel import capabilities
+
+log = logging.getLogger(__name__)
 
 # From include/uapi/linux/capability.h (5.8).
 CAP_NET_ADMIN = 12
@@ -22,19 +27,16 @@ PURPOSES = {
     "CAP_NET_ADMIN": "to attach them to interfaces",
     "CAP_PERFMON": "to read packets behind options and extension headers",
 }
-STATUS = Path("/proc/self/status")
+THREADS = Path("/proc/self/task")
 USER_NAMESPACE = Path("/proc/self/ns/user")
 INITIAL_USER_NAMESPACE = 0xEFFFFFFD  # PROC_USER_INIT_INO, include/linux/proc_ns.h (3.8)
 GRANT = "run as root, or grant them (systemd: AmbientCapabilities=; container: --cap-add)"
 LEAVE = "run it outside (container: as root, without --userns; systemd: no PrivateUsers=)"
 
 
-def effective(status: Path = STATUS) -> int:
-    """The process's effective capabilities, as a bit mask (proc(5), CapEff)."""
-    for line in status.read_text().splitlines():
-        if line.startswith("CapEff:"):
-            return int(line.split()[1], 16)
-    return 0
+def effective() -> int:
+    """This process's effective capabilities, as a bit mask."""
+    return capabilities.held("CapEff")
 
 
 def missing(mask: int) -> list[str]:
@@ -58,3 +60,29 @@ def require() -> None:
     if confined():
         message = "not allowed to load BPF programs: inside a user namespace"
         raise PktexpError(message, LEAVE)
+
+
+def give_up(tcx: bool) -> None:
+    """Keep only what later work takes, also in threads to come; a refusal costs a log line.
+
+    Where there are links for everything (`tcx`, 6.6) that is nothing: attaching a program takes its
+    descriptor alone, and so does using a map. Filters of clsact take CAP_NET_ADMIN, and before 5.19
+    (commit c8644cd0efe7) bpf() takes CAP_BPF for whatever it does.
+    """
+    later = 0 if tcx else 1 << CAP_NET_ADMIN | 1 << CAP_BPF
+    if later and not effective() >> CAP_BPF & 1:
+        later |= 1 << CAP_SYS_ADMIN  # which stood in for it
+    if others := len(list(THREADS.iterdir())) - 1:
+        log.warning("%d threads were there before, and keep their capabilities", others)
+    try:
+        capabilities.keep(later)
+    except OSError as error:
+        log.warning("capabilities that are not needed any more are kept: %s", error)
+    else:
+        log.info("capabilities kept: %s", ", ".join(_names(later)) or "none")
+
+
+def _names(mask: int) -> list[str]:
+    names = NEEDED | {"CAP_SYS_ADMIN": CAP_SYS_ADMIN}
+    held = capabilities.held("CapPrm")
+    return [name for name, bit in names.items() if mask & held & 1 << bit]

@@ -18,7 +18,6 @@ from pktexp import privileges
 from pktexp.captures import Packet, reading
 from pktexp.errors import PktexpError
 from pktexp.flows import FlowSnapshot, FlowTable
-from pktexp.interfaces import Snapshot
 from pktexp.kernel import libbpf
 from pktexp.kernel.counters import Counters, InterfaceTable
 from pktexp.kernel.datapath import Datapath, DatapathOptions
@@ -26,6 +25,7 @@ from pktexp.kernel.enums import Direction, Tunnel
 from pktexp.kernel.libbpf import BpfError, Libbpf
 from pktexp.leases import Lease
 from pktexp.settings import FlowMode
+from pktexp.snapshot import Snapshot
 
 LOOPBACK = 1  # the ifindex under which XDP programs are test-run (net/bpf/test_run.c, 5.15)
 LEASE = 1

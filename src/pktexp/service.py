@@ -16,6 +16,7 @@ from contextlib import AsyncExitStack
 from prometheus_client import CollectorRegistry, ProcessCollector
 
 from pktexp import __version__, assembly, privileges
+from pktexp.assembly import WEB, Counting, Files
 from pktexp.attribution import Attribution
 from pktexp.flows import FlowTable
 from pktexp.infometrics import InterfaceCollector
@@ -23,24 +24,23 @@ from pktexp.interfaces import Interfaces
 from pktexp.kernel import libbpf
 from pktexp.kernel.datapath import Datapath
 from pktexp.kernel.links import LinkMonitor
-from pktexp.networks import NamedNetworks
 from pktexp.networksums import NetworkSums
+from pktexp.notify import Notifier
 from pktexp.reloading import Reloader
 from pktexp.reloadmetrics import ReloadCollector
 from pktexp.selfmetrics import SelfCollector
 from pktexp.settings import FlowMode, Settings
+from pktexp.supervision import Supervision
 from pktexp.tasks import background
 from pktexp.web.app import Source, make_app
 from pktexp.web.connections import Connections
 from pktexp.web.listen import listen, url
-from pktexp.web.security import Security
 from pktexp.webmetrics import ConnectionCollector
 
 log = logging.getLogger(__name__)
 
 FLUSH = 0.1  # seconds that a scrape waits for events to be merged
 THREADS = 2  # for pages and netlink: more would not be faster, and each keeps memory of its own
-WEB, NETWORKS = "web", "networks"  # what files are for
 
 
 async def serve(settings: Settings) -> None:
@@ -50,50 +50,65 @@ async def serve(settings: Settings) -> None:
     async with AsyncExitStack() as stack:
         privileges.require()
         _allow_open_files()
-        lib = libbpf.find()
-        reloader, security = Reloader(), Security(settings.web_config)
-        if settings.web_config:
-            reloader.add(WEB, security.read)
-        named = NamedNetworks(settings.networks) if settings.networks else None
-        if named:
-            reloader.add(NETWORKS, named.read)
+        files = assembly.read_files(settings)
         listening = stack.enter_context(listen(settings.listen, settings.port))
-        datapath = Datapath(lib, assembly.datapath_options(settings))
-        stack.callback(datapath.close)
-        log.info("pktexp %s with libbpf %s (%s)", __version__, lib.version, lib.path)
-        assembly.log_memory(datapath)
-        monitor = LinkMonitor()
-        stack.callback(monitor.close)
-        interfaces = assembly.attach(datapath, monitor, settings)
-        flows = FlowTable(settings.max_flows) if settings.flows is not FlowMode.OFF else None
-        networks = NetworkSums(named, interfaces.classes) if named else None
-        reading = assembly.attribute(datapath, [flows, networks])
-        attribution = await stack.enter_async_context(reading)
-        await stack.enter_async_context(background(interfaces.follow()))
-        registry = CollectorRegistry()
-        connections = Connections(settings.max_connections, security, lambda: reloader.reload(WEB))
-        collectors = (
-            ConnectionCollector(connections),
-            InterfaceCollector(interfaces),
-            *assembly.trace(stack, lib, datapath, interfaces),
-            SelfCollector(__version__, lib.version, datapath, interfaces, attribution, flows),
-            ReloadCollector(reloader),
+        counting = await _count(stack, settings, files)
+        connections = Connections(
+            settings.max_connections, files.security, lambda: files.reloader.reload(WEB)
         )
-        for collector in collectors:
-            registry.register(collector)
-        ProcessCollector(registry=registry)
-        source = Source(
-            registry,
-            pages=assembly.pages(interfaces, flows, networks),
-            flush=lambda: _flush(attribution),
-            ready=lambda: _missing(interfaces, attribution),
-        )
-        app = make_app(source, security, settings.telemetry_path)
+        source = _source(counting, files, connections)
+        app = make_app(source, files.security, settings.telemetry_path)
         await stack.enter_async_context(connections.answering(app, listening))
-        await stack.enter_async_context(background(_reload_at(hangup, reloader)))
-        log.info("ready: %s", url(listening, "https" if security.state.context else "http"))
+        where = url(listening, files.security.scheme)
+        metrics = where + settings.telemetry_path.lstrip("/")
+        supervision = Supervision(Notifier(), counting.interfaces, counting.attribution, metrics)
+        await stack.enter_async_context(supervision.running())
+        await stack.enter_async_context(background(_reload_at(hangup, files.reloader, supervision)))
+        log.info("ready: %s", where)
         await stop.wait()
         log.info("stopping")
+
+
+async def _count(stack: AsyncExitStack, settings: Settings, files: Files) -> Counting:
+    """Load, attach, and read beside all that follows."""
+    lib = libbpf.find()
+    datapath = Datapath(lib, assembly.datapath_options(settings))
+    stack.callback(datapath.close)
+    log.info("pktexp %s with libbpf %s (%s)", __version__, lib.version, lib.path)
+    assembly.log_memory(datapath)
+    monitor = LinkMonitor()
+    stack.callback(monitor.close)
+    interfaces = assembly.attach(datapath, monitor, settings)
+    tracings = list(assembly.trace(stack, lib, datapath, interfaces))
+    # A thread keeps the capabilities it was started with: all are started below.
+    privileges.give_up(datapath.hooks.tcx)
+    flows = FlowTable(settings.max_flows) if settings.flows is not FlowMode.OFF else None
+    networks = NetworkSums(files.networks, interfaces.classes) if files.networks else None
+    reading = assembly.attribute(datapath, [flows, networks])
+    attribution = await stack.enter_async_context(reading)
+    await stack.enter_async_context(background(interfaces.follow()))
+    about = SelfCollector(__version__, lib.version, datapath, interfaces, attribution, flows)
+    return Counting(interfaces, attribution, flows, networks, [*tracings, about])
+
+
+def _source(counting: Counting, files: Files, connections: Connections) -> Source:
+    """What handlers ask for."""
+    registry = CollectorRegistry()
+    collectors = (
+        InterfaceCollector(counting.interfaces),
+        *counting.collectors,
+        ReloadCollector(files.reloader),
+        ConnectionCollector(connections),
+    )
+    for collector in collectors:
+        registry.register(collector)
+    ProcessCollector(registry=registry)
+    return Source(
+        registry,
+        pages=assembly.pages(counting.interfaces, counting.flows, counting.networks),
+        flush=lambda: _flush(counting.attribution),
+        ready=lambda: _missing(counting.interfaces, counting.attribution),
+    )
 
 
 def _signals() -> tuple[asyncio.Event, asyncio.Event]:
@@ -105,11 +120,11 @@ def _signals() -> tuple[asyncio.Event, asyncio.Event]:
     return stop, hangup
 
 
-async def _reload_at(hangup: asyncio.Event, reloader: Reloader) -> None:
+async def _reload_at(hangup: asyncio.Event, reloader: Reloader, supervision: Supervision) -> None:
     while True:
         await hangup.wait()
         hangup.clear()
-        await reloader.reload()
+        await supervision.reload(reloader)
 
 
 def _allow_open_files() -> None:

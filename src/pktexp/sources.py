@@ -9,7 +9,7 @@ from collections.abc import Collection
 from typing import Protocol
 
 from pktexp.flows import FlowSnapshot
-from pktexp.interfaces import Snapshot
+from pktexp.snapshot import Snapshot
 
 
 class Totals(Protocol):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import socket
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,18 +19,13 @@ from pktexp.kernel.hooks import IngressMode
 from pktexp.kernel.linkinfo import Link
 from support.attached import attached
 from support.netns import Namespace
+from support.oldkernel import without_tcx
 from support.packets import ETHER, V4
 from support.service import select, serving, traffic, wait_for
 
 Pair = tuple[Namespace, Namespace]
 FRAME = bytes(ETHER / V4)
 SLOT = 3
-OLD_KERNEL = """
-import pktexp.kernel.datapath as datapath
-from pktexp.cli import main
-datapath.has_tcx = lambda _: False
-main()
-"""
 
 
 @pytest.fixture
@@ -44,12 +38,7 @@ def datapath(monkeypatch: pytest.MonkeyPatch) -> Iterator[Datapath]:
 
 @pytest.fixture
 def python(tmp_path: Path) -> str:
-    """What runs `-m pktexp` as on a kernel without TCX."""
-    program, script = tmp_path / "old_kernel.py", tmp_path / "python"
-    program.write_text(OLD_KERNEL)
-    script.write_text(f'#!/bin/sh\nshift 2\nexec {sys.executable} {program} "$@"\n')
-    script.chmod(0o755)
-    return str(script)
+    return without_tcx(tmp_path)
 
 
 def attach(namespace: Namespace, datapath: Datapath) -> int:

@@ -15,13 +15,13 @@ from scapy.packet import Packet, Raw
 
 from pktexp import labels
 from pktexp.exposition import write
-from pktexp.interfaces import Snapshot
 from pktexp.kernel import libbpf
 from pktexp.kernel.counters import Counters, InterfaceTable
 from pktexp.kernel.datapath import PROGRAMS, Datapath, DatapathOptions
 from pktexp.kernel.enums import Direction, LinkType
 from pktexp.leases import Lease
 from pktexp.metrics import families
+from pktexp.snapshot import Snapshot
 from support.datapath import LOOPBACK, SLOT, Bench
 from support.service import parse
 

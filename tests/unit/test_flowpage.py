@@ -15,10 +15,11 @@ from prometheus_client.registry import Collector
 
 from pktexp.flowpage import FAMILIES, FlowPage
 from pktexp.flows import FlowTable
-from pktexp.interfaces import Interfaces, Snapshot
+from pktexp.interfaces import Interfaces
 from pktexp.kernel.enums import Direction
 from pktexp.kernel.records import INTERFACE_COUNTERS, RING_RECORD, Records
 from pktexp.leases import Lease
+from pktexp.snapshot import Snapshot
 
 STRANGE = 'we"ird\\ \n name'
 

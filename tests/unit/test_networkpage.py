@@ -1,4 +1,4 @@
-"""Packets that no record told of are between `other` and `other`, also when their interface ends."""
+"""Packets that no record told of are between `other` and `other`, also of ended interfaces."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
-from pktexp.interfaces import Snapshot
 from pktexp.kernel.enums import Direction
 from pktexp.kernel.records import INTERFACE_COUNTERS
 from pktexp.leases import Lease
 from pktexp.networkpage import NetworkPage
 from pktexp.networks import NamedNetworks
 from pktexp.networksums import CLASSES, NetworkSums
+from pktexp.snapshot import Snapshot
 from support.service import parse, total
 
 

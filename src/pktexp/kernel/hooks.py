@@ -106,14 +106,17 @@ def not_at(hook: Hook, why: str) -> str:
 
 
 class Hooks:
-    """The programs' attachments, by ifindex. Close it to detach from every interface."""
+    """The programs' attachments, by ifindex; `tcx`: whether all of them are links.
+
+    Close it to detach from every interface.
+    """
 
     def __init__(self, lib: Libbpf, programs: Mapping[Direction, int], xdp: int, tcx: bool) -> None:
         """`programs`: descriptors of those for socket buffers; `xdp`: of that for frames."""
         self._lib = lib
         self._programs = programs
         self._xdp = xdp
-        self._tcx = tcx
+        self.tcx = tcx
         self._links: dict[tuple[int, Direction], int] = {}
         self._clsact = Clsact()
 
@@ -123,9 +126,9 @@ class Hooks:
         BpfError or OSError, with the last hook's reason, if none can be had.
         """
         if direction is Direction.INGRESS:
-            hooks = ingress_hooks(mode, link, self._tcx)
+            hooks = ingress_hooks(mode, link, self.tcx)
         else:
-            hooks = egress_hooks(self._tcx)
+            hooks = egress_hooks(self.tcx)
         reasons: list[str] = []
         for hook in hooks:
             try:

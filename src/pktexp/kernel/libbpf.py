@@ -1,4 +1,4 @@
-"""libbpf through ctypes: the only module that calls C. Used by datapath.py, btf.py and ring.py.
+"""libbpf through ctypes: nobody else calls it. Used by datapath.py, btf.py and ring.py.
 
 The shared object is the one inside the pylibbpf wheel, opened without importing that package (which
 would load LLVM bindings), else the system's libbpf.so.1. Every call goes through one table of

@@ -51,6 +51,11 @@ class Security:
             make_context(config.tls, context)
         self.state = State(config, context)
 
+    @property
+    def scheme(self) -> str:
+        """Of the service's URL."""
+        return "https" if self.state.context else "http"
+
     def changed(self) -> bool:
         """Whether a file is not what was last read, good or bad."""
         if self._path is None or time.monotonic() < self._looked + LOOK:

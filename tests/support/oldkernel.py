@@ -1,0 +1,22 @@
+"""A Python whose pktexp finds no TCX, as before Linux 6.6."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+PROGRAM = """
+import pktexp.kernel.datapath as datapath
+from pktexp.cli import main
+datapath.has_tcx = lambda _: False
+main()
+"""
+
+
+def without_tcx(folder: Path) -> str:
+    """A program in `folder` that runs `-m pktexp` so."""
+    program, script = folder / "old_kernel.py", folder / "python"
+    program.write_text(PROGRAM)
+    script.write_text(f'#!/bin/sh\nshift 2\nexec {sys.executable} {program} "$@"\n')
+    script.chmod(0o755)
+    return str(script)

@@ -1,0 +1,189 @@
+"""The Debian package and its unit, under a real systemd in a network namespace."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from support.attached import attached
+from support.booted import Machine, booted
+from support.netns import Namespace, connect
+from support.privileged import SETS
+from support.service import PATIENCE, Page, parse, select, wait_for
+from support.traffic import addressed, drops, knock
+
+UNIT = Path(__file__).parents[2] / "deploy" / "systemd" / "pktexp.service"
+# Upon SIGUSR1 the thread of the event loop does nothing any more.
+HANG = """
+import signal, time
+def hang(*_):
+    time.sleep(1000)
+signal.signal(signal.SIGUSR1, hang)
+"""
+IMPATIENT = """
+[Service]
+WatchdogSec=2
+RestartSec=0
+Environment=PYTHONPATH=/opt/hang
+"""
+HANGING = "/opt/hang/hang.conf"
+DROP_INS = "/run/systemd/system/pktexp.service.d"
+DPKG = ("--no-triggers",)  # of man-db, which takes seconds
+
+
+@dataclass
+class Installed:
+    """The package on a machine that has `vb`, joined to a peer's `va`."""
+
+    machine: Machine
+    namespace: Namespace
+    peer: Namespace
+
+    def page(self) -> Page:
+        with self.namespace.entered():
+            url = "http://localhost:8080/metrics"
+            with urllib.request.urlopen(url, timeout=PATIENCE) as answer:
+                return parse(answer.read().decode())
+
+    def systemctl(self, *arguments: str) -> None:
+        self.machine.run("systemctl", *arguments)
+
+    def show(self, name: str) -> str:
+        return self.machine.show("pktexp", name)
+
+
+@pytest.fixture(scope="module")
+def installed(package: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installed]:
+    folder, files = tmp_path_factory.mktemp("layer"), tmp_path_factory.mktemp("files")
+    shutil.copy(package, files / "pktexp.deb")
+    (files / "opt/hang").mkdir(parents=True)
+    (files / "opt/hang/sitecustomize.py").write_text(HANG)
+    (files / HANGING.lstrip("/")).write_text(IMPATIENT)
+    here, peer = Namespace(), Namespace()
+    try:
+        connect(peer, here, "va", "vb")
+        with booted(here, folder, files) as machine:
+            machine.run("dpkg", *DPKG, "--install", "/pktexp.deb")
+            yield Installed(machine, here, peer)
+    finally:
+        here.remove()
+        peer.remove()
+
+
+def test_the_packages_files_are_roots_and_nobody_elses_to_write(package: Path) -> None:
+    listed = subprocess.run(["dpkg", "--contents", package], capture_output=True, check=True)
+    rows = [line.split(maxsplit=5) for line in listed.stdout.decode().splitlines()]
+    assert {owner for _, owner, *_ in rows} == {"root/root"}
+    assert {mode for mode, *_ in rows} <= {"-rw-r--r--", "-rwxr-xr-x", "drwxr-xr-x"}
+    names = {row[5].removeprefix("./") for row in rows}
+    extras = ("man/man1/pktexp-serve.1.gz", "bash-completion/completions/pktexp")
+    assert {"usr/bin/pktexp", *(f"usr/share/{name}" for name in extras)} <= names
+    assert not {name for name in names if "llvmlite" in name}
+
+
+def test_installing_starts_it_and_it_is_ready_when_attached(installed: Installed) -> None:
+    assert installed.show("UnitFileState") == "enabled"
+    for _ in range(2):
+        assert installed.show("ActiveState") == "active"
+        assert attached(installed.namespace, "vb") == {"tcx-ingress": 1, "tcx-egress": 1}
+        assert installed.page()
+        status = "counting 2 interfaces, http://localhost:8080/metrics"
+        assert installed.show("StatusText") == status
+        installed.systemctl("restart", "pktexp")  # returns when it is ready
+
+
+def test_the_unit_has_no_fault_and_little_exposure(installed: Installed) -> None:
+    verify = installed.machine.command("systemd-analyze", "verify", "pktexp.service")
+    done = subprocess.run(verify, capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("", "")
+    offline = ("systemd-analyze", "security", "--offline=true", "--threshold=30", str(UNIT))
+    done = subprocess.run(offline, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
+def test_a_user_of_its_own_without_any_capability_runs_it(installed: Installed) -> None:
+    tasks = f"cat /proc/{installed.show('MainPID')}/task/*/status"
+    lines = installed.machine.run("sh", "-c", tasks).splitlines()
+    said = {name: {line for line in lines if line.startswith(f"{name}:")} for name in SETS}
+    assert said == {name: {f"{name}:\t{0:016x}"} for name in SETS}
+    (user,) = {line.split()[2] for line in lines if line.startswith("Uid:")}
+    assert int(user) >= 61184  # systemd's range of dynamic users
+    assert "Seccomp:\t2" in lines
+
+
+def test_what_is_behind_all_walls_is_counted(installed: Installed) -> None:
+    with addressed(installed.peer, installed.namespace) as (peer, _):
+        knock(peer, 999, 7)
+        wait_for(lambda: drops(installed.page(), "vb").get(("vb", "no_socket")) == 7)
+    installed.machine.run("ip", "netns", "add", "inner")
+    link = ("ip", "link", "add", "vlater", "type", "veth", "peer", "vi", "netns", "inner")
+    installed.machine.run(*link)
+    told = {"interface": "vlater", "peer_netns": "inner"}
+    wait_for(lambda: select(installed.page(), "pktexp_interface_info", **told))
+    hooks = {"tcx-ingress": 1, "tcx-egress": 1}
+    wait_for(lambda: attached(installed.namespace, "vlater") == hooks)
+    installed.namespace.ip("link", "delete", "vlater")
+
+
+def test_a_reload_is_over_when_the_files_have_been_read(installed: Installed) -> None:
+    process = installed.show("MainPID")
+    installed.systemctl("reload", "pktexp")
+    wait_for(lambda: installed.machine.said("pktexp", "SIGHUP: no file"))
+    wait_for(lambda: installed.show("SubState") == "running")
+    assert installed.show("MainPID") == process
+
+
+def test_variables_of_etc_default_are_options(installed: Installed) -> None:
+    installed.machine.run("sh", "-c", "echo PKTEXP_INGRESS=xdp >>/etc/default/pktexp")
+    installed.systemctl("restart", "pktexp")
+    assert attached(installed.namespace, "vb") == {"xdp": 1, "tcx-egress": 1}
+
+
+def test_a_hung_loop_is_told_where_it_hangs_and_started_anew(installed: Installed) -> None:
+    installed.machine.run("install", "-D", HANGING, f"{DROP_INS}/hang.conf")
+    installed.systemctl("daemon-reload")
+    installed.systemctl("restart", "pktexp")
+    installed.systemctl("kill", "--signal=USR1", "--kill-who=main", "pktexp")
+    wait_for(lambda: int(installed.show("NRestarts")) >= 1)
+    wait_for(lambda: installed.show("SubState") == "running")
+    assert installed.machine.said("pktexp", "Watchdog timeout")
+    assert installed.machine.said("pktexp", "sitecustomize.py")  # the traceback of the hung thread
+    assert "tcx-egress" in attached(installed.namespace, "vb")
+    installed.machine.run("rm", f"{DROP_INS}/hang.conf")
+    installed.systemctl("daemon-reload")
+
+
+def test_a_wrong_option_is_not_tried_again(installed: Installed) -> None:
+    installed.systemctl("stop", "pktexp")
+    installed.machine.run("sh", "-c", "echo PKTEXP_PORT=high >>/etc/default/pktexp")
+    installed.machine.run("sh", "-c", "! systemctl start pktexp")
+    assert installed.show("ActiveState") == "failed"
+    assert installed.machine.said("pktexp", "'high' is not a valid integer")
+    installed.machine.run("sed", "-i", "/PKTEXP/d", "/etc/default/pktexp")
+    installed.systemctl("start", "pktexp")
+
+
+def test_after_a_stop_nothing_is_attached(installed: Installed) -> None:
+    assert attached(installed.namespace, "vb")
+    installed.systemctl("stop", "pktexp")
+    assert attached(installed.namespace, "vb") == {}
+    assert installed.show("Result") == "success"
+
+
+def test_purging_leaves_nothing(installed: Installed) -> None:
+    """The last test, as there is nothing then."""
+    installed.systemctl("start", "pktexp")
+    files = installed.machine.run("dpkg", "--listfiles", "pktexp").splitlines()
+    own = [file for file in files if "pktexp" in file]
+    assert "/etc/default/pktexp" in own
+    installed.machine.run("dpkg", *DPKG, "--purge", "pktexp")
+    assert attached(installed.namespace, "vb") == {}
+    left = 'for file; do [ ! -e "$file" ] || echo "$file"; done'
+    assert installed.machine.run("sh", "-c", left, "sh", *own) == ""
+    assert installed.show("LoadState") == "not-found"

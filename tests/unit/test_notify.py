@@ -1,0 +1,111 @@
+"""What is told to a service manager, read from a socket of its kind."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from pktexp.attribution import Attribution
+from pktexp.interfaces import Interfaces
+from pktexp.notify import Notifier
+from pktexp.supervision import Supervision
+
+
+class Manager:
+    """Listens at a path, as systemd does."""
+
+    def __init__(self, path: Path) -> None:
+        self.environment = {"NOTIFY_SOCKET": str(path), "WATCHDOG_USEC": "3000000"}
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.socket.bind(str(path))
+        self.socket.setblocking(False)
+
+    def heard(self) -> list[str]:
+        """The lines of the next datagram."""
+        return self.socket.recv(4096).decode().split("\n")
+
+
+@pytest.fixture
+def manager(tmp_path: Path) -> Iterator[Manager]:
+    made = Manager(tmp_path / "notify")
+    yield made
+    made.socket.close()
+
+
+class Counted:
+    """Of interfaces and readers, what supervision asks for."""
+
+    def __init__(self, counted: int, wanted: int, alive: bool = True) -> None:
+        self.counted = counted, wanted
+        self.alive = alive
+
+
+def supervision(manager: Manager, state: Counted) -> Supervision:
+    interfaces, attribution = cast(Interfaces, state), cast(Attribution, state)
+    notifier = Notifier(manager.environment)
+    return Supervision(notifier, interfaces, attribution, "http://localhost:8080/metrics")
+
+
+@pytest.mark.parametrize(
+    ("counted", "wanted", "status"),
+    [
+        (12, 12, "counting 12 interfaces, http://localhost:8080/metrics"),
+        (1, 1, "counting 1 interface, http://localhost:8080/metrics"),
+        (11, 12, "counting 11 of 12 interfaces, http://localhost:8080/metrics"),
+        (0, 0, "counting 0 interfaces, http://localhost:8080/metrics"),
+    ],
+)
+def test_the_status_says_how_many_interfaces_are_counted_and_where(
+    manager: Manager, counted: int, wanted: int, status: str
+) -> None:
+    supervision(manager, Counted(counted, wanted)).tell()
+    assert manager.heard() == ["WATCHDOG=1", f"STATUS={status}"]
+
+
+def test_a_dead_reader_is_said_once_and_the_watchdog_goes_hungry(
+    manager: Manager, caplog: pytest.LogCaptureFixture
+) -> None:
+    supervised = supervision(manager, Counted(1, 1, alive=False))
+    for _ in range(2):
+        supervised.tell()
+        assert manager.heard() == ["STATUS=a ring buffer is not being read"]
+    assert len(caplog.messages) == 1
+
+
+def test_the_watchdog_is_fed_twice_as_often_as_it_wants(manager: Manager) -> None:
+    assert supervision(manager, Counted(1, 1)).interval == 1.5
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"WATCHDOG_USEC": "soon"}, {"WATCHDOG_USEC": "0"}, {"WATCHDOG_PID": str(os.getppid())}],
+)
+def test_a_watchdog_that_is_off_or_of_another_process_sets_no_pace(
+    manager: Manager, changed: dict[str, str]
+) -> None:
+    assert Notifier(manager.environment | {"WATCHDOG_PID": str(os.getpid())}).watchdog == 3
+    assert Notifier(manager.environment | changed).watchdog is None
+
+
+def test_a_manager_that_does_not_listen_costs_one_line(
+    manager: Manager, caplog: pytest.LogCaptureFixture
+) -> None:
+    notifier = Notifier(manager.environment)
+    manager.socket.close()
+    notifier.ready("well")
+    notifier.stopping()
+    (line,) = caplog.messages
+    assert line == "systemd cannot be told how it goes: [Errno 111] Connection refused (said once)"
+
+
+def test_without_a_manager_nothing_is_said(caplog: pytest.LogCaptureFixture) -> None:
+    notifier = Notifier({"WATCHDOG_USEC": "3000000"})
+    notifier.ready("well")
+    assert not notifier.listening
+    assert notifier.watchdog is None
+    assert not caplog.messages
