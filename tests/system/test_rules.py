@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +11,7 @@ import pytest
 from support.hosts import host_with_pod
 from support.netns import Namespace
 from support.onbus import on_bus
-from support.prometheus import Prometheus, prometheus
+from support.prometheus import Prometheus, prometheus, promtool
 from support.service import Page, select, serving, total, wait_for
 
 ROOT = Path(__file__).parents[2]
@@ -24,11 +23,6 @@ PING = ("ping", "-q", "-i", "0.01", "-c", "20", "-s", "1000")
 PING_SIZE = 14 + 20 + 8 + 1000
 
 Make = Callable[[], Namespace]
-
-
-def promtool(*arguments: str) -> None:
-    done = subprocess.run(["promtool", *arguments], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_promtool_accepts_the_rules() -> None:
