@@ -30,7 +30,8 @@ PANELS = [
         About(
             "Traffic with a name",
             "Share of the bytes whose flow is shown one by one; the rest is other: more flows than"
-            " --max-flows, or packets that found no room in a ring buffer.",
+            " --max-flows, or packets that found no room in a ring buffer."
+            f" {COUNTED_ONCE}",
             "percentunit",
             4,
         ),
