@@ -17,7 +17,8 @@ from support.prometheus import Prometheus, prometheus
 from support.service import Service, serving, wait_for
 
 RULES = Path(__file__).parents[2] / "deploy" / "prometheus"
-ROOM = 16  # interfaces
+ROOM, FLOWS = 16, 12  # interfaces; flows that are shown, fewer than there are
+LIMITS = ("--max-interfaces", str(ROOM), "--max-flows", str(FLOWS))
 WINDOW, WHOLE = BUILT_IN["__rate_interval"], BUILT_IN["__range"]
 
 
@@ -53,9 +54,9 @@ def scraped(folder: Path) -> Iterator[Seen]:
     with making() as make:
         host = host_with_pod(make)
         words = on_bus(folder, "wire")
-        with serving(host[1], "--max-interfaces", str(ROOM), prefix=words) as service:
+        with serving(host[1], *LIMITS, prefix=words) as service:
             port = int(service.url.rstrip("/").rsplit(":", 1)[1])
             with prometheus(host[1], folder, port, *files) as server, all_sorts(host):
-                scrapes = f"count_over_time(total_packets[{WHOLE}]) > {RANGE - 4}"
+                scrapes = f"count_over_time(total_packets[{WHOLE}]) > {RANGE - 8}"
                 wait_for(lambda: server.query(scrapes))
                 yield Seen(host[1], service, server, View(server), time.time())
