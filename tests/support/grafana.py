@@ -18,7 +18,7 @@ from support.prometheus import Prometheus
 
 FILE = Path(__file__).parents[2] / "deploy" / "grafana" / "pktexp.json"
 LABEL_VALUES = re.compile(r"label_values\((.+), (\w+)\)")
-SCRAPE, STEP, RANGE = 1, 5, 20
+SCRAPE, STEP, RANGE = 1, 5, 15
 """seconds: the data source's scrape interval; between two points; that are shown"""
 BUILT_IN = {
     "__rate_interval": f"{max(STEP + SCRAPE, 4 * SCRAPE)}s",

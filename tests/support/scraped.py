@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from support.allsorts import all_sorts
-from support.grafana import BUILT_IN, RANGE, View
+from support.grafana import BUILT_IN, View
 from support.hosts import host_with_pod
 from support.netns import Namespace, making
 from support.onbus import on_bus
@@ -57,6 +57,7 @@ def scraped(folder: Path) -> Iterator[Seen]:
         with serving(host[1], *LIMITS, prefix=words) as service:
             port = int(service.url.rstrip("/").rsplit(":", 1)[1])
             with prometheus(host[1], folder, port, *files) as server, all_sorts(host):
-                scrapes = f"count_over_time(total_packets[{WHOLE}]) > {RANGE - 8}"
-                wait_for(lambda: server.query(scrapes))
+                # Of all series these are the last to come: TCP waits for a second.
+                last = f"pktexp_tcp_retransmitted_segments_total offset {WHOLE}"
+                wait_for(lambda: server.query(last))
                 yield Seen(host[1], service, server, View(server), time.time())
