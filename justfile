@@ -23,9 +23,10 @@ format:
     ruff format
     clang-format -i bpf/*.[ch] bench/*.[ch] tests/support/*.c
 
-# the tables of docs/configuration.md
+# what is made from code: the tables of docs/configuration.md, the dashboard
 docs:
     python dev/configuration.py
+    PYTHONPATH=dev python -W ignore::DeprecationWarning -m dashboard
 
 # all checks and tests, as root
 test *options:

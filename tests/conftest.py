@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from pktexp import privileges
-from support.netns import Namespace, connect
+from support.netns import Namespace, connect, making
 
 HERE = Path(__file__).parent
 HOW = "run them as root: sudo ./dev/test"
@@ -29,13 +28,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture
 def namespaces() -> Iterator[Callable[[], Namespace]]:
     """Makes namespaces; removes them at the end."""
-    with contextlib.ExitStack() as stack:
-
-        def make() -> Namespace:
-            namespace = Namespace()
-            stack.callback(namespace.remove)
-            return namespace
-
+    with making() as make:
         yield make
 
 

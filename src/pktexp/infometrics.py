@@ -1,7 +1,8 @@
 """Prometheus families of what interfaces are, and of what their devices say they dropped.
 
 Beside metrics.py, which is about the packets that the programs saw. interfaces.py tells which there
-are; kernel/linkstats.py, the devices' own numbers; kernel/nsids.py, where a link leads.
+are; kernel/linkstats.py, the devices' own numbers; kernel/linkspeed.py, how fast they are;
+kernel/nsids.py, where a link leads.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from prometheus_client.registry import Collector
 
 from pktexp.interfaces import Interfaces
 from pktexp.kernel import linkstats
-from pktexp.kernel.linkinfo import Link
+from pktexp.kernel.linkinfo import InterfaceClass, Link
+from pktexp.kernel.linkspeed import LinkSpeeds
 from pktexp.kernel.nsids import NamespaceNames
 from pktexp.kernel.records import Records
 
@@ -44,6 +46,7 @@ class InterfaceCollector(Collector):
     def __init__(self, interfaces: Interfaces) -> None:
         self._interfaces = interfaces
         self._namespaces = NamespaceNames()
+        self._speeds = LinkSpeeds()
         self.failures = 0
 
     def describe(self) -> Iterable[Metric]:
@@ -54,6 +57,12 @@ class InterfaceCollector(Collector):
         """All families; what netlink refuses to tell now is left out, and counted."""
         links = self._interfaces.links()
         yield information(links, self._peers(links))
+        # What virtual drivers tell (10 Gb/s of a veth, whatever it does) is no limit.
+        physical = [x for x in links if x.interface_class is InterfaceClass.PHYSICAL]
+        try:
+            yield speeds(physical, self._speeds.of([link.ifindex for link in physical]))
+        except OSError as error:
+            self._failed("the speed of interfaces", error)
         try:
             yield dropped(links, linkstats.read())
         except OSError as error:
@@ -87,6 +96,19 @@ def information(links: Sequence[Link], peers: Mapping[int, str]) -> Metric:
         peer = "" if link.link_netnsid is None else peers.get(link.link_netnsid, "")
         values = (str(link.ifindex), link.kind, link.interface_class, link.address, str(link.mtu))
         family.add_metric((link.name, *values, link.alias, peer), 1)
+    return family
+
+
+def speeds(links: Sequence[Link], told: Mapping[int, int]) -> Metric:
+    """`told`: bytes a second by ifindex."""
+    family = GaugeMetricFamily(
+        "pktexp_interface_speed_bytes",
+        "Bytes a second that a physical interface can carry each way.",
+        labels=("interface",),
+    )
+    for link in links:
+        if speed := told.get(link.ifindex):
+            family.add_metric((link.name,), speed)
     return family
 
 

@@ -8,7 +8,7 @@ import json
 import os
 import socket
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pyroute2.netns
@@ -80,6 +80,19 @@ class Namespace:
 
     def remove(self) -> None:
         run("ip", "netns", "delete", self.name)
+
+
+@contextlib.contextmanager
+def making() -> Iterator[Callable[[], Namespace]]:
+    """Makes namespaces; removes them at the end."""
+    with contextlib.ExitStack() as stack:
+
+        def make() -> Namespace:
+            namespace = Namespace()
+            stack.callback(namespace.remove)
+            return namespace
+
+        yield make
 
 
 def connect(a: Namespace, b: Namespace, name_a: str, name_b: str, mtu: int = 1500) -> None:

@@ -59,10 +59,12 @@ ssize_t recv(int fd, void *data, size_t size, int flags)
 {
 	ssize_t (*real)(int, void *, size_t, int) = dlsym(RTLD_NEXT, "recv");
 	ssize_t length = real(fd, data, size, flags);
-	socklen_t domain_size = sizeof(int);
-	int domain = 0;
+	int domain = -1, protocol = -1;
 
-	getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &domain_size);
-	return domain == AF_NETLINK && length > 0 ? edit(data, length, size, getenv("ON_BUS"))
-						  : length;
+	getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &(socklen_t){sizeof(domain)});
+	getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &(socklen_t){sizeof(protocol)});
+	/* Types of messages mean something else in netlink's other protocols. */
+	if (domain != AF_NETLINK || protocol != NETLINK_ROUTE || length <= 0)
+		return length;
+	return edit(data, length, size, getenv("ON_BUS"));
 }

@@ -61,6 +61,11 @@ class Prometheus:
         self.process.wait(PATIENCE)
 
 
+def promtool(*arguments: str) -> None:
+    done = subprocess.run(["promtool", *arguments], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 @contextlib.contextmanager
 def prometheus(
     namespace: Namespace, folder: Path, port: int, *rules: Path, scrape: str = ""

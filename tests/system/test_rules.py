@@ -3,31 +3,26 @@
 from __future__ import annotations
 
 import itertools
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from support.netns import Namespace, connect, run
-from support.prometheus import Prometheus, prometheus
+from support.hosts import host_with_pod
+from support.netns import Namespace
+from support.onbus import on_bus
+from support.prometheus import Prometheus, prometheus, promtool
 from support.service import Page, select, serving, total, wait_for
 
 ROOT = Path(__file__).parents[2]
 RULES = ROOT / "deploy" / "prometheus" / "rules.yml"
 CASE = Path(__file__).with_name("rules_test.yml")
-PRELOAD = ROOT / "tests" / "support" / "onbus.c"
 RULE = "instance:pktexp_bytes:rate5m"
 
 PING = ("ping", "-q", "-i", "0.01", "-c", "20", "-s", "1000")
 PING_SIZE = 14 + 20 + 8 + 1000
 
 Make = Callable[[], Namespace]
-
-
-def promtool(*arguments: str) -> None:
-    done = subprocess.run(["promtool", *arguments], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_promtool_accepts_the_rules() -> None:
@@ -46,34 +41,11 @@ def test_the_rules_count_physical_interfaces_once_also_while_one_changes() -> No
     promtool("test", "rules", str(CASE))
 
 
-@pytest.fixture
-def on_bus(tmp_path: Path) -> list[str]:
-    """Words before a command that make its `wire` look like hardware."""
-    library = tmp_path / "onbus.so"
-    run("clang", "-O2", "-Wall", "-Werror", "-shared", "-fPIC", "-o", str(library), str(PRELOAD))
-    return ["env", f"LD_PRELOAD={library}", "ON_BUS=wire"]
-
-
-@pytest.fixture
-def host(namespaces: Make) -> tuple[Namespace, Namespace, Namespace]:
-    """Outside, host and pod: joined by `wire`, the bridge br0 and the veth `pod`."""
-    outside, host, pod = namespaces(), namespaces(), namespaces()
-    connect(outside, host, "eth0", "wire")
-    connect(host, pod, "pod", "eth0")
-    host.ip("link", "add", "br0", "up", "type", "bridge")
-    for port in ("wire", "pod"):
-        host.ip("link", "set", port, "master", "br0")
-    places = ((outside, "eth0", 1), (host, "br0", 2), (pod, "eth0", 3))
-    for namespace, interface, number in places:
-        namespace.ip("address", "add", f"192.0.2.{number}/24", "dev", interface)
-    return outside, host, pod
-
-
 def test_what_goes_through_wire_bridge_and_pod_is_counted_once(
-    host: tuple[Namespace, Namespace, Namespace], on_bus: list[str], tmp_path: Path
+    namespaces: Make, tmp_path: Path
 ) -> None:
-    outside, middle, pod = host
-    with serving(middle, prefix=on_bus) as service:
+    outside, middle, pod = host_with_pod(namespaces)
+    with serving(middle, prefix=on_bus(tmp_path, "wire")) as service:
         classes = {name: class_of(service.page(), name) for name in ("wire", "br0", "pod", "lo")}
         expected = ("physical", "virtual", "virtual", "loopback")
         assert tuple(classes.values()) == expected

@@ -29,6 +29,15 @@ def test_every_family_of_the_code_is_documented() -> None:
             assert {name, f"{name}_total"} & documented, f"{name} is not in docs/metrics.md"
 
 
+def test_every_metric_that_is_asked_for_is_documented() -> None:
+    documented = set(NAME.findall((ROOT / "docs" / "metrics.md").read_text()))
+    shipped = [*(ROOT / "deploy" / "prometheus").glob("*.yml"), ROOT / "deploy/grafana/pktexp.json"]
+    for file in shipped:
+        for name in NAME.findall(file.read_text()):
+            family = re.sub("_(bucket|sum|count)$", "", name)
+            assert {name, family} & documented, f"{file.name}: {name} is not in docs/metrics.md"
+
+
 def said() -> Iterator[str]:
     """The texts of all log lines that are not for debugging, with % for what varies."""
     for source in (ROOT / "src/pktexp").rglob("*.py"):

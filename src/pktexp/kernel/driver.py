@@ -8,20 +8,18 @@ import os
 import socket
 import struct
 
-from pktexp.kernel.rtnetlink import RouteSocket, attribute, attributes
+from pktexp.kernel import genetlink
+from pktexp.kernel.rtnetlink import RouteSocket
 
 # include/uapi/linux/sockios.h and ethtool.h (5.15).
 SIOCETHTOOL, ETHTOOL_GDRVINFO = 0x8946, 3
 DRVINFO_SIZE = 196  # struct ethtool_drvinfo: the command, then names of 32 bytes
 IFREQ = struct.Struct("16sP16x")  # struct ifreq: the interface's name, and where the answer goes
 
-# include/uapi/linux/genetlink.h; netdev.h (kernel commit d3d854fd6a1d, 6.3).
-NETLINK_GENERIC, GENL_ID_CTRL = 16, 16
-GENERIC = struct.Struct("=BBxx")  # struct genlmsghdr: command, version
-CTRL_CMD_GETFAMILY, CTRL_ATTR_FAMILY_ID, CTRL_ATTR_FAMILY_NAME = 3, 1, 2
+# include/uapi/linux/netdev.h (kernel commit d3d854fd6a1d, 6.3).
 NETDEV_CMD_DEV_GET, NETDEV_A_DEV_IFINDEX, NETDEV_A_DEV_XDP_FEATURES = 1, 1, 3
 NETDEV_XDP_ACT_BASIC = 1
-U16, U32, U64 = struct.Struct("=H"), struct.Struct("=I"), struct.Struct("=Q")
+U32, U64 = struct.Struct("=I"), struct.Struct("=Q")
 
 
 def name(interface: str) -> str:
@@ -39,23 +37,15 @@ def name(interface: str) -> str:
 def native_xdp() -> dict[int, bool]:
     """Whether drivers say that they run XDP programs, by ifindex; {} before Linux 6.3."""
     try:
-        with RouteSocket(NETLINK_GENERIC) as netlink:
-            question = GENERIC.pack(NETDEV_CMD_DEV_GET, 1)
-            bodies = netlink.dump(_family(netlink, b"netdev\0"), question)
+        with RouteSocket(genetlink.NETLINK_GENERIC) as netlink:
+            question = genetlink.question(NETDEV_CMD_DEV_GET)
+            bodies = netlink.dump(genetlink.family(netlink, b"netdev"), question)
     except OSError:
         return {}
-    told = [attributes(body, GENERIC.size) for body in bodies]
+    told = [genetlink.answered(body) for body in bodies]
     return {
         U32.unpack(device[NETDEV_A_DEV_IFINDEX])[0]: bool(
             U64.unpack(device[NETDEV_A_DEV_XDP_FEATURES])[0] & NETDEV_XDP_ACT_BASIC
         )
         for device in told
     }
-
-
-def _family(netlink: RouteSocket, family: bytes) -> int:
-    """The number under which a family of generic netlink is asked; OSError if there is none."""
-    question = GENERIC.pack(CTRL_CMD_GETFAMILY, 1) + attribute(CTRL_ATTR_FAMILY_NAME, family)
-    answer = netlink.ask(GENL_ID_CTRL, question)
-    (number,) = U16.unpack(attributes(answer, GENERIC.size)[CTRL_ATTR_FAMILY_ID])
-    return int(number)

@@ -1,7 +1,7 @@
 """What all of rtnetlink's messages have in common, and a socket to ask it on.
 
 For links.py, which follows what is told unasked; linkinfo.py and linkstats.py, which read messages;
-nsids.py; clsact.py; and driver.py, which asks another of netlink's protocols.
+nsids.py; clsact.py; and genetlink.py, which is another of netlink's protocols.
 """
 
 from __future__ import annotations

@@ -1,0 +1,1 @@
+"""Makes deploy/grafana/pktexp.json: `python -m dashboard`, or `just docs`."""
