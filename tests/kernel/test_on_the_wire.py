@@ -299,17 +299,3 @@ def test_frames_larger_than_a_page_count_whole(pair: Pair, ingress: str) -> None
         page = service.page_when(lambda page: packets_of(page, "vb") >= 10)
     assert traffic(page, "vb") == {("other", "4"): (10, 10 * len(frame))}
     assert flows(page, "vb") == {("other", "192.0.2.1", "192.0.2.2"): (10, 10 * len(frame))}
-
-
-def test_three_capabilities_are_enough(pair: Pair) -> None:
-    a, b = pair
-    kept = "-all,+bpf,+net_admin,+perfmon"
-    prefix = ["setpriv", f"--bounding-set={kept}", f"--inh-caps={kept}"]
-    arguments = ("--interfaces", "vb", "--ingress", "xdp")
-    with serving(b, *arguments, prefix=prefix) as service:
-        service.wait_until_attached("vb")
-        status = Path(f"/proc/{service.pid}/status").read_text()
-        assert "CapEff:\t000000c000001000" in status
-        a.send("va", [case.frame for case in CASES])
-        page = service.page_when(lambda page: packets_of(page, "vb") >= len(CASES))
-    assert traffic(page, "vb") == expected_traffic(CASES)

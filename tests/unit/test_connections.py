@@ -131,6 +131,21 @@ async def test_a_client_that_dawdles_is_ended(
             assert len(made) == 0
 
 
+async def test_a_byte_now_and_then_gives_a_request_no_more_time(
+    monkeypatch: pytest.MonkeyPatch, served: Served, connect: Connect
+) -> None:
+    monkeypatch.setitem(connection.LIMITS, Phase.REQUEST, 0.5)
+    monkeypatch.setattr(connections, "SWEEP", 0.01)
+    _, writer = await connect()
+    writer.write(b"GET /small HTTP/1.1\r\nX-Slow: ")
+
+    def drip() -> bool:
+        writer.write(b"x")
+        return served[0].ended["slow_request"] == 1
+
+    await until(drip)
+
+
 async def test_an_idle_connection_is_ended_after_its_time(
     monkeypatch: pytest.MonkeyPatch, served: Served, connect: Connect
 ) -> None:
@@ -185,6 +200,19 @@ async def test_without_file_descriptors_accepting_pauses_and_goes_on(
     monkeypatch.setattr(socket.socket, "accept", fail)
     assert await ask(await connect()) == b"HTTP/1.1 200 OK"
     assert made.ended == {"accept_failed": 3}
+
+
+async def test_while_nothing_can_be_accepted_the_loop_does_not_spin(
+    monkeypatch: pytest.MonkeyPatch, served: Served, connect: Connect
+) -> None:
+    def fail(_: socket.socket) -> None:
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr(socket.socket, "accept", fail)
+    await connect()
+    for _ in range(1000):
+        await asyncio.sleep(0)
+    assert served[0].ended == {"accept_failed": 1}
 
 
 @pytest.mark.parametrize(

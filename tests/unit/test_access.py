@@ -1,0 +1,87 @@
+"""Names and passwords."""
+
+from __future__ import annotations
+
+import base64
+
+import bcrypt
+import pytest
+
+from pktexp.web import access
+from pktexp.web.access import Passwords, credentials
+
+USERS = {
+    name: bcrypt.hashpw(password, bcrypt.gensalt(4))
+    for name, password in (("alice", b"wonder"), ("bob", b"builder"))
+}
+
+
+@pytest.mark.parametrize("times", [1, 2])  # what was right once is remembered
+@pytest.mark.parametrize(
+    ("name", "password", "expected"),
+    [
+        ("alice", "wonder", True),
+        ("bob", "builder", True),
+        ("alice", "builder", False),
+        ("bob", "", False),
+        ("mallory", "wonder", False),  # whose password would be checked against the first user's
+        ("alice", "wonder" + "\0", False),
+    ],
+)
+async def test_only_the_users_own_password_is_right(
+    name: str, password: str, expected: bool, times: int
+) -> None:
+    passwords = Passwords()
+    for _ in range(times):
+        assert await passwords.right(USERS, "alice", "wonder")
+        assert await passwords.right(USERS, name, password) == expected
+
+
+async def test_a_password_that_was_changed_is_no_longer_right() -> None:
+    passwords = Passwords()
+    assert await passwords.right(USERS, "alice", "wonder")
+    changed = USERS | {"alice": bcrypt.hashpw(b"land", bcrypt.gensalt(4))}
+    assert not await passwords.right(changed, "alice", "wonder")
+    assert await passwords.right(changed, "alice", "land")
+
+
+async def test_a_hash_of_the_web_servers_tools_works() -> None:
+    hashed = USERS["alice"].replace(b"$2b$", b"$2y$")
+    assert await Passwords().right({"alice": hashed}, "alice", "wonder")
+
+
+async def test_what_is_right_is_not_hashed_again_and_memory_is_bounded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(access, "REMEMBERED", 1)
+    hashed: list[bytes] = []
+    check = bcrypt.checkpw
+
+    def counted(password: bytes, against: bytes) -> bool:
+        hashed.append(password)
+        return check(password, against)
+
+    monkeypatch.setattr(bcrypt, "checkpw", counted)
+    passwords = Passwords()
+    for name, password in (("alice", "wonder"), ("alice", "wonder"), ("bob", "builder")):
+        assert await passwords.right(USERS, name, password)
+    assert await passwords.right(USERS, "alice", "wonder")
+    assert hashed == [b"wonder", b"builder", b"wonder"]
+
+
+@pytest.mark.parametrize(
+    ("header", "expected"),
+    [
+        ("Basic " + base64.b64encode("jö:a:b".encode()).decode(), ("jö", "a:b")),
+        ("basic " + base64.b64encode(b"a:").decode(), ("a", "")),
+        ("Basic " + base64.b64encode(b"nocolon").decode(), None),
+        ("Basic %%%", None),
+        ("Basic /w==", None),
+        ("Bearer " + base64.b64encode(b"a:b").decode(), None),
+        ("", None),
+    ],
+)
+def test_credentials_are_read_as_rfc_7617_has_them(
+    header: str, expected: tuple[str, str] | None
+) -> None:
+    assert credentials(header) == expected
