@@ -1,17 +1,15 @@
-"""How options are declared, and those that several commands share; used by cli.py."""
+"""Options that several commands share, and types of options; used by cli.py. See declaring.py."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
 from pktexp import labels, logs
+from pktexp.declaring import option
 from pktexp.kernel.enums import Tunnel
 from pktexp.settings import FlowMode
-
-F = TypeVar("F", bound=Callable[..., Any])
 
 
 class PowerOfTwo(click.ParamType[int]):
@@ -52,14 +50,6 @@ class Tunnels(click.ParamType[frozenset[Tunnel]]):
         if unknown := sorted(wanted - known.keys()):
             self.fail(f"'{unknown[0]}' is none of: all, {', '.join(known)}", param, ctx)
         return frozenset(known[name] for name in wanted)
-
-
-def option(flag: str, *old_names: str, **settings: Any) -> Callable[[F], F]:
-    """An option with its PKTEXP_ variable, and the original tool's names after it."""
-    name = "PKTEXP_" + flag.partition("/")[0].lstrip("-").replace("-", "_").upper()
-    return click.option(
-        flag, envvar=[name, *old_names], show_default=True, show_envvar=True, **settings
-    )
 
 
 decap = option(
