@@ -115,7 +115,7 @@ def test_nothing_is_in_it_that_builds_installs_or_gains_privileges(podman: Podma
 def counting(podman: Podman, namespace: Namespace, *options: str) -> Iterator[Container]:
     """A container as docker-compose.yaml has it; it must end well."""
     names = ("--env", "PKTEXP_INTERFACES=vb", "--env", "PKTEXP_LOG_FORMAT=json")
-    container = Container(podman, namespace, *CONFINED, *names, *options, IMAGE)
+    container = Container(podman, namespace, *CONFINED, *names, *options, IMAGE, "serve")
     try:
         container.wait_until_attached("vb")
         yield container
