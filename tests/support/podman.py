@@ -9,9 +9,6 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from support.netns import Namespace
-from support.service import Service
-
 SETTINGS = """
 [containers]
 default_ulimits = ["nofile=1024:1024", "nproc=1024:1024"]
@@ -78,18 +75,3 @@ def with_bpf(profile: dict[str, Any]) -> dict[str, Any]:
         rule["names"] = [name for name in rule["names"] if name != "bpf"]
     allowed = {"names": ["bpf"], "action": "SCMP_ACT_ALLOW", "includes": {"caps": ["CAP_BPF"]}}
     return profile | {"syscalls": [*profile["syscalls"], allowed]}
-
-
-class Container(Service):
-    """`serve` in a container, in a namespace; ends with the status of the container."""
-
-    def __init__(self, podman: Podman, namespace: Namespace, *arguments: str) -> None:
-        """`arguments` of podman run: options, the image, and those of pktexp."""
-        self.podman, self.name = podman, f"{namespace.name}-container"
-        command = ["podman", "run", "--rm", "--name", self.name]
-        command += ["--network", f"ns:/run/netns/{namespace.name}", *arguments]
-        self.run(namespace, command, env=podman.environment)
-
-    @property
-    def pid(self) -> int:
-        return int(self.podman.inspect(self.name)["State"]["Pid"])

@@ -17,26 +17,25 @@ import pytest
 import pktexp
 from pktexp.privileges import NEEDED
 from support.attached import attached
+from support.container import (
+    AS_BY_DOCKER,
+    COMMAND,
+    CONFINED,
+    IMAGE,
+    OURS,
+    SHOW_STATUS,
+    capabilities,
+    counting,
+)
 from support.netns import Namespace
 from support.packets import ETHER, V4, ip_options_and_extensions
-from support.podman import Container, Podman
+from support.podman import Podman
 from support.service import total, traffic, wait_for
 
 ROOT = Path(__file__).parents[2]
-LOCK = str(ROOT / "deploy/container/requirements.lock")
-IMAGE = "localhost/pktexp:test"
 BASE = "docker.io/library/debian:trixie-slim"
 MOST = 180  # MB
 USER = 65532
-OURS = sum(1 << bit for bit in NEEDED.values())
-CONFINED = ("--read-only", "--cap-drop", "ALL", "--cap-add", "BPF,NET_ADMIN,PERFMON")
-COMMAND = "pktexp"
-# podman makes a container's capabilities ambient: whatever runs in it has them. Docker does not.
-PR_CAP_AMBIENT, CLEAR_ALL = 47, 4
-FORGET = f"ctypes.CDLL(None).prctl({PR_CAP_AMBIENT}, {CLEAR_ALL}, 0, 0, 0)"
-RUN = f"import ctypes, os, sys; {FORGET}; os.execvp('{COMMAND}', ['{COMMAND}', *sys.argv[1:]])"
-AS_BY_DOCKER = json.dumps(["python3.13", "-c", RUN])
-SHOW_STATUS = "print(open('/proc/self/status').read())"
 CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 TOOLS = r"(.*-)?(cc|gcc|g\+\+|clang|ld|as|make|pip3?|apt|dpkg|sh|bash|dash|perl|setcap)(-?[0-9.]+)?"
 Pair = tuple[Namespace, Namespace]
@@ -71,12 +70,6 @@ def said(podman: Podman) -> str:
 pytestmark = pytest.mark.usefixtures("said")
 
 
-def capabilities(status: str) -> dict[str, int]:
-    """CapEff and the like, of /proc/PID/status."""
-    found = re.findall(r"^(Cap\w+):\s+(\w+)$", status, re.MULTILINE)
-    return {name: int(mask, 16) for name, mask in found}
-
-
 def test_the_build_prints_the_size_which_is_within_bounds(podman: Podman, said: str) -> None:
     size = podman.inspect(IMAGE)["Size"] / 1e6
     assert said.splitlines()[-1] == f"{IMAGE}: {size:.0f} MB"
@@ -109,19 +102,6 @@ def test_nothing_is_in_it_that_builds_installs_or_gains_privileges(podman: Podma
         assert [f.name for f in files if os.listxattr(f)] == ["python3-for-bpf"]
     finally:
         podman("image", "unmount", IMAGE)
-
-
-@contextlib.contextmanager
-def counting(podman: Podman, namespace: Namespace, *options: str) -> Iterator[Container]:
-    """A container as docker-compose.yaml has it; it must end well."""
-    names = ("--env", "PKTEXP_INTERFACES=vb", "--env", "PKTEXP_LOG_FORMAT=json")
-    container = Container(podman, namespace, *CONFINED, *names, *options, IMAGE, "serve")
-    try:
-        container.wait_until_attached("vb")
-        yield container
-    finally:
-        ended = container.stop()
-    assert ended == 0
 
 
 def test_it_counts_what_is_sent_and_leaves_nothing_attached(podman: Podman, pair: Pair) -> None:
@@ -215,13 +195,3 @@ def page(namespace: Namespace, port: int) -> str:
     with namespace.entered(), urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as answer:
         text: str = answer.read().decode()
     return text
-
-
-@pytest.mark.parametrize("architecture", ["x86_64", "aarch64"])
-def test_the_lock_has_wheels_for_both_architectures(architecture: str, tmp_path: Path) -> None:
-    target = f"--target={tmp_path} --python-platform={architecture}-manylinux_2_28"
-    options = "--python-version=3.13 --only-binary=:all: --no-deps --require-hashes --dry-run"
-    command = ["uv", "pip", "install", *target.split(), *options.split(), "--requirement", LOCK]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert "numpy==" in done.stderr
