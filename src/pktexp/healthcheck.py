@@ -6,6 +6,7 @@ times as long to import, every half minute. The image runs it as `python3 -m pkt
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import ssl
 
@@ -51,13 +52,19 @@ def _ask_by_tls(host: str, port: int) -> str:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     # Nothing secret is sent, and the certificate is for the names by which others know the machine.
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    connection = http.client.HTTPSConnection(host, port, timeout=PATIENCE, context=context)
     try:
-        return _ask(http.client.HTTPSConnection(host, port, timeout=PATIENCE, context=context))
+        connection.connect()
     except ssl.SSLError as error:
         # An alert is the server's own word, such as that it wants a client's certificate.
         if "ALERT" in (error.reason or ""):
             return ""
         raise
+    # Whoever has shaken hands is alive, even if it breaks off now: in TLS 1.3 a server asks for the
+    # client's certificate only afterwards, and its alert may be lost when it closes the connection.
+    with contextlib.suppress(ConnectionError, ssl.SSLError):
+        return _ask(connection)
+    return ""
 
 
 def _ask(connection: http.client.HTTPConnection) -> str:
