@@ -62,6 +62,16 @@ bench name *options: build
 extras folder:
     python dev/extras.py {{ folder }}
 
+# the container image, by podman or $ENGINE; takes the options of its "build"
+image *options:
+    ./dev/image {{ options }}
+
+# the image's Python packages, newest versions, with the hashes of their wheels
+lock:
+    uv pip compile pyproject.toml --upgrade --universal --python-version 3.13 \
+        --generate-hashes --no-build --no-emit-package pylibbpf --no-emit-package llvmlite \
+        --custom-compile-command "just lock" --quiet --output-file deploy/container/requirements.lock
+
 # the wheel, with the BPF objects inside, in dist/
 wheel: build
     hatchling build -t wheel

@@ -23,7 +23,8 @@ def filled(page: str) -> str:
         start, end = f"<!-- {name} -->\n", f"<!-- /{name} -->"
         before, rest = page.split(start)
         _, after = rest.split(end)
-        page = before + start + HEAD + "".join(rows(command)) + end + after
+        table = "".join(rows(command))
+        page = before + start + (HEAD + table if table else "") + end + after
     return page
 
 

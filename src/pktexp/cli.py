@@ -12,12 +12,14 @@ from typing import Any
 import click
 import uvloop
 
-from pktexp import __version__, logs, options
+from pktexp import __version__, declaring, logs, options
+from pktexp.declaring import option
 from pktexp.errors import PktexpError
+from pktexp.healthcheck import healthcheck
 from pktexp.kernel.enums import Tunnel
 from pktexp.kernel.hooks import IngressMode
 from pktexp.kernel.libbpf import VerifierError
-from pktexp.options import PowerOfTwo, UrlPath, option
+from pktexp.options import PowerOfTwo, UrlPath
 from pktexp.service import serve as run_service
 from pktexp.settings import EventMode, FlowMode, Format, Settings
 
@@ -30,20 +32,12 @@ def cli() -> None:
     """Count every packet on every network interface, for Prometheus."""
 
 
+cli.add_command(healthcheck)
+
+
 @cli.command()
-@option(
-    "--port",
-    "PE_PORT",
-    type=click.IntRange(0, 65535),
-    default=8080,
-    help="TCP port; 0 picks one, and logs it.",
-)
-@option(
-    "--listen",
-    default="",
-    metavar="ADDR",
-    help="IPv4 or IPv6 address to listen on; all of them if not given.",
-)
+@declaring.port
+@declaring.listen
 @option(
     "--interfaces",
     multiple=True,

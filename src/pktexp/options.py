@@ -1,20 +1,18 @@
-"""How options are declared, and those that several commands share; used by cli.py."""
+"""Options that several commands share, and types of options; used by cli.py. See declaring.py."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
 from pktexp import labels, logs
+from pktexp.declaring import option
 from pktexp.kernel.enums import Tunnel
 from pktexp.settings import FlowMode
 
 OWN_PATHS = ("/healthz", "/readyz")
-
-F = TypeVar("F", bound=Callable[..., Any])
 
 
 class PowerOfTwo(click.ParamType[int]):
@@ -69,21 +67,6 @@ class Tunnels(click.ParamType[frozenset[Tunnel]]):
         if unknown := sorted(wanted - known.keys()):
             self.fail(f"'{unknown[0]}' is none of: all, {', '.join(known)}", param, ctx)
         return frozenset(known[name] for name in wanted)
-
-
-def option(
-    flag: str, *old_names: str, also: Sequence[str] = (), **settings: Any
-) -> Callable[[F], F]:
-    """An option with its PKTEXP_ variable, and the original tool's names after it.
-
-    `also`: other flags for it, the first of which names variable and parameter.
-    """
-    name = (also[0] if also else flag).partition("/")[0].lstrip("-").replace("-", "_")
-    variables = [f"PKTEXP_{name.upper()}", *old_names]
-    declared = (flag, *also, name) if also else (flag,)
-    return click.option(
-        *declared, envvar=variables, show_default=True, show_envvar=True, **settings
-    )
 
 
 decap = option(

@@ -30,7 +30,10 @@ PURPOSES = {
 THREADS = Path("/proc/self/task")
 USER_NAMESPACE = Path("/proc/self/ns/user")
 INITIAL_USER_NAMESPACE = 0xEFFFFFFD  # PROC_USER_INIT_INO, include/linux/proc_ns.h (3.8)
-GRANT = "run as root, or grant them (systemd: AmbientCapabilities=; container: --cap-add)"
+GRANT = (
+    "run as root, or grant them (systemd: AmbientCapabilities=; container: --cap-add, without "
+    "no-new-privileges)"
+)
 LEAVE = "run it outside (container: as root, without --userns; systemd: no PrivateUsers=)"
 
 

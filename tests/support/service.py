@@ -35,12 +35,14 @@ class Service:
         python: str = sys.executable,
         prefix: Sequence[str] = (),
     ) -> None:
+        command = (*prefix, python, "-m", "pktexp", "serve", "--port", "0", "--log-format", "json")
+        self.run(namespace, namespace.command(*command, *arguments))
+
+    def run(self, namespace: Namespace, command: Sequence[str], **options: Any) -> None:
+        """Start, and return when it is ready; `options` of Popen."""
         self.namespace = namespace
         self.lines: list[dict[str, Any]] = []
-        command = (*prefix, python, "-m", "pktexp", "serve", "--port", "0", "--log-format", "json")
-        self.process = subprocess.Popen(
-            namespace.command(*command, *arguments), stderr=subprocess.PIPE, text=True
-        )
+        self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, **options)
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
         try:

@@ -1,0 +1,176 @@
+"""`pktexp healthcheck` against servers of the standard library and of openssl."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import ssl
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from pktexp import healthcheck
+
+Serve = Callable[..., int]
+
+
+class Server(ThreadingHTTPServer):
+    """Answers /healthz with a status; says nothing, also not of clients that break off."""
+
+    status = 200
+
+    def handle_error(self, *_: object) -> None:
+        pass
+
+
+class Handler(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        assert isinstance(self.server, Server)
+        self.send_response(self.server.status if self.path == "/healthz" else 404)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def serve() -> Iterator[Serve]:
+    """Starts servers, each at a port of its own; stops them at the end."""
+    with contextlib.ExitStack() as stack:
+
+        def start(status: int = 200, address: str = "", tls: ssl.SSLContext | None = None) -> int:
+            Server.address_family = socket.AF_INET6 if ":" in address else socket.AF_INET
+            server = stack.enter_context(Server((address, 0), Handler))
+            server.status = status
+            if tls:
+                # The handshake is for the thread of the connection, not for the one that accepts.
+                server.socket = tls.wrap_socket(
+                    server.socket, server_side=True, do_handshake_on_connect=False
+                )
+            threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+            stack.callback(server.shutdown)
+            return int(server.server_address[1])
+
+        yield start
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Key and self-signed certificate, in one file, for a name that is not the test's."""
+    path = tmp_path_factory.mktemp("tls") / "server.pem"
+    options = "-x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=elsewhere"
+    command = ["openssl", "req", *options.split(), "-keyout", str(path), "-out", str(path)]
+    subprocess.run(command, check=True, capture_output=True)
+    assert path.read_text().count("BEGIN") == 2
+    return path
+
+
+def tls(certificate: Path, version: ssl.TLSVersion = ssl.TLSVersion.TLSv1_3) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = context.maximum_version = version
+    context.load_cert_chain(certificate)
+    return context
+
+
+def run(*arguments: str, **environment: str) -> tuple[int, str]:
+    """Exit status, and the line."""
+    done = CliRunner().invoke(healthcheck.healthcheck, arguments, env=environment)
+    assert done.output.count("\n") == 1
+    return done.exit_code, done.output.rstrip("\n")
+
+
+def test_a_server_that_answers_is_alive(serve: Serve) -> None:
+    port = serve()
+    assert run("--port", str(port)) == (0, f"alive at 127.0.0.1:{port}")
+
+
+def test_a_server_that_wants_a_password_is_alive(serve: Serve) -> None:
+    assert run("--port", str(serve(status=401)))[0] == 0
+
+
+@pytest.mark.parametrize("status", [404, 500, 503])
+def test_any_other_status_is_told(serve: Serve, status: int) -> None:
+    ended, line = run("--port", str(serve(status)))
+    assert ended == 1
+    assert f"HTTP status {status} (does serve run" in line
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "0.0.0.0", "::1", "::"])
+def test_it_asks_where_serve_listens(serve: Serve, address: str) -> None:
+    assert run(PKTEXP_PORT=str(serve(address=address)), PKTEXP_LISTEN=address)[0] == 0
+
+
+def test_the_variables_are_those_of_serve(serve: Serve) -> None:
+    alive, gone = str(serve()), "1"
+    assert run(PE_PORT=alive)[0] == 0
+    assert run(PE_PORT=gone, PKTEXP_PORT=alive)[0] == 0
+    assert run("--port", alive, PKTEXP_PORT=gone)[0] == 0
+
+
+def test_nobody_there_is_not_alive() -> None:
+    hint = "(does serve run, with this --port and --listen?)"
+    assert run("--port", "1") == (1, f"not alive at 127.0.0.1:1: Connection refused {hint}")
+
+
+def test_a_server_that_never_answers_is_not_alive(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(healthcheck, "PATIENCE", 0.1)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        ended, line = run("--port", str(silent.getsockname()[1]))
+    assert ended == 1
+    assert "timed out" in line
+
+
+def test_a_server_of_another_protocol_is_not_alive() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+
+        def greet() -> None:
+            for _ in ("http", "https"):
+                with other.accept()[0] as connection:
+                    connection.sendall(b"SSH-2.0-OpenSSH\r\n")
+
+        threading.Thread(target=greet, daemon=True).start()
+        assert run("--port", str(other.getsockname()[1]))[0] == 1
+
+
+def test_a_certificate_is_not_verified(serve: Serve, certificate: Path) -> None:
+    assert run("--port", str(serve(tls=tls(certificate))))[0] == 0
+
+
+def test_over_tls_the_status_counts_too(serve: Serve, certificate: Path) -> None:
+    ended, line = run("--port", str(serve(503, tls=tls(certificate))))
+    assert ended == 1
+    assert "HTTP status 503" in line
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_a_server_that_wants_a_clients_certificate_is_alive(
+    serve: Serve, certificate: Path, version: ssl.TLSVersion
+) -> None:
+    context = tls(certificate, version)
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.load_verify_locations(certificate)
+    assert run("--port", str(serve(tls=context)))[0] == 0
+
+
+def test_the_port_that_serve_would_pick_is_not_asked() -> None:
+    done = CliRunner().invoke(healthcheck.healthcheck, ["--port", "0"])
+    assert done.exit_code == 2
+    assert "its log has it" in done.output
+
+
+def test_it_is_a_command_of_pktexps() -> None:
+    command = [sys.executable, "-m", "pktexp", "healthcheck", "--port", "1"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (1, "")
+    assert done.stdout.startswith("not alive at 127.0.0.1:1: ")
+
+
+def test_it_imports_nothing_that_takes_long() -> None:
+    code = "import sys, pktexp.healthcheck; sys.exit(bool({'numpy', 'aiohttp'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
