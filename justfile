@@ -45,6 +45,9 @@ bench-throughput *options: (bench "throughput" options)
 # how long a scrape takes, as root
 bench-scrape *options: (bench "scrape" options)
 
+# what a pod takes of memory and CPU, as root
+bench-pod *options: (bench "pod" options)
+
 # what attaching costs the traffic, as root
 bench-impact *options: (bench "impact" options)
 
