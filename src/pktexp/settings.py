@@ -51,3 +51,5 @@ class Settings:
     flow_cache: int
     workers: int
     ring_size: int
+    kubernetes: bool
+    node_name: str

@@ -24,5 +24,7 @@ def settings(**changed: Any) -> Settings:
         "flow_cache": 1024,
         "workers": 1,
         "ring_size": 1 << 16,
+        "kubernetes": False,
+        "node_name": "",
     }
     return Settings(**values | changed)
