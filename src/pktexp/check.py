@@ -21,6 +21,7 @@ from pktexp.kernel.libbpf import Libbpf, VerifierError
 from pktexp.kernel.linkinfo import Link
 from pktexp.kernel.links import LinkMonitor
 from pktexp.kernel.object import BpfObject
+from pktexp.kubernetes import start
 from pktexp.namefilter import NameFilter
 from pktexp.settings import Settings
 from pktexp.web.listen import listen
@@ -45,6 +46,8 @@ def check(settings: Settings) -> Checked:
         if lib:
             rows += [_object(lib), _programs(lib, settings, privileged)]
     rows.append(_address(settings))
+    if settings.kubernetes:
+        rows.append(_api_server(settings))
     links, told = _links()
     rows += [told, *_wanted(links, settings)]
     return Checked(rows, _places(links, settings, tcx))
@@ -99,6 +102,15 @@ def _address(settings: Settings) -> Row:
     return _tried(
         "serving", "address", detail, lambda: listen(settings.listen, settings.port).close()
     )
+
+
+def _api_server(settings: Settings) -> Row:
+    """Whether it could be asked; it is not."""
+    try:
+        server = start.require(settings)
+    except PktexpError as error:
+        return row("serving", "pod names", False, str(error), error.hint)
+    return row("serving", "pod names", True, f"credentials for {server}")
 
 
 def _tried(section: str, name: str, detail: str, attempt: Callable[[], None]) -> Row:

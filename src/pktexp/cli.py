@@ -99,6 +99,8 @@ def cli() -> None:
     default=8 << 20,
     help="Bytes of a ring buffer.",
 )
+@options.kubernetes
+@options.node_name
 @options.log_level
 @options.log_format
 def serve(log_level: str, log_format: str, **values: Any) -> None:

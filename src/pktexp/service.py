@@ -26,6 +26,8 @@ from pktexp.interfaces import Interfaces
 from pktexp.kernel import libbpf
 from pktexp.kernel.datapath import Datapath
 from pktexp.kernel.links import LinkMonitor
+from pktexp.kubernetes.behind import PodsBehind
+from pktexp.kubernetes.start import naming
 from pktexp.metrics import TrafficPage
 from pktexp.reloading import Reloader
 from pktexp.reloadmetrics import ReloadCollector
@@ -52,6 +54,7 @@ async def serve(settings: Settings) -> None:
         lib = libbpf.find()
         reloader = Reloader()
         listening = stack.enter_context(listen(settings.listen, settings.port))
+        pods, about_pods = await stack.enter_async_context(naming(settings))
         datapath = Datapath(lib, assembly.datapath_options(settings))
         stack.callback(datapath.close)
         log.info("pktexp %s with libbpf %s (%s)", __version__, lib.version, lib.path)
@@ -63,18 +66,19 @@ async def serve(settings: Settings) -> None:
         await stack.enter_async_context(background(interfaces.follow()))
         registry = CollectorRegistry()
         collectors = (
-            InterfaceCollector(interfaces),
+            InterfaceCollector(interfaces, PodsBehind(pods) if pods else None),
             *assembly.trace(stack, lib, datapath, interfaces),
             SelfCollector(__version__, lib.version, datapath, interfaces, attribution),
             ReloadCollector(reloader),
+            *about_pods,
         )
         for collector in collectors:
             registry.register(collector)
         ProcessCollector(registry=registry)
-        totals = TrafficPage(interfaces)
+        flows = [FlowPage(interfaces, attribution.flows, pods)] if attribution else []
         source = Source(
             registry,
-            pages=[*([FlowPage(interfaces, attribution.flows)] if attribution else []), totals],
+            pages=[*flows, TrafficPage(interfaces)],
             flush=lambda: _flush(attribution),
             ready=lambda: _missing(interfaces, attribution),
         )

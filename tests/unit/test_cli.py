@@ -83,6 +83,8 @@ def test_defaults(monkeypatch: pytest.MonkeyPatch, started: list[Settings]) -> N
             flow_cache=16384,
             workers=1,
             ring_size=8 << 20,
+            kubernetes=False,
+            node_name="",
         )
     ]
 
@@ -127,6 +129,8 @@ def test_every_option_has_its_variable(
         "FLOW_CACHE": "1024",
         "WORKERS": "3",
         "RING_SIZE": "65536",
+        "KUBERNETES": "1",
+        "NODE_NAME": "node-7",
         "LOG_LEVEL": "ERROR",
         "LOG_FORMAT": "json",
     }
@@ -149,6 +153,8 @@ def test_every_option_has_its_variable(
             flow_cache=1024,
             workers=3,
             ring_size=65536,
+            kubernetes=True,
+            node_name="node-7",
         )
     ]
     options = {p.name.upper() for p in cli.serve.params if p.name}
@@ -205,8 +211,9 @@ def test_a_replay_without_flows_cannot_show_them(
     assert line.endswith("(see 'pktexp replay --help')")
 
 
-def test_serving_does_not_import_what_only_replaying_needs() -> None:
-    code = "import sys, pktexp.cli; sys.exit('pcapng' in sys.modules)"
+@pytest.mark.parametrize("module", ["pcapng", "lightkube"])
+def test_serving_does_not_import_what_few_need(module: str) -> None:
+    code = f"import sys, pktexp.cli; sys.exit('{module}' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
