@@ -71,7 +71,7 @@ image *options:
 
 # the image's Python packages, newest versions, with the hashes of their wheels
 lock:
-    uv pip compile pyproject.toml --upgrade --universal --python-version 3.13 \
+    uv pip compile pyproject.toml --extra kubernetes --upgrade --universal --python-version 3.13 \
         --generate-hashes --no-build --no-emit-package pylibbpf --no-emit-package llvmlite \
         --custom-compile-command "just lock" --quiet --output-file deploy/container/requirements.lock
 

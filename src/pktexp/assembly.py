@@ -21,6 +21,7 @@ from pktexp.kernel.drops import DROPS, RETRANSMITS, reason_names
 from pktexp.kernel.enums import Direction
 from pktexp.kernel.libbpf import Libbpf
 from pktexp.kernel.links import LinkMonitor
+from pktexp.kubernetes.pods import PodTable
 from pktexp.metrics import TrafficPage
 from pktexp.namefilter import NameFilter
 from pktexp.networkpage import NetworkPage
@@ -47,12 +48,11 @@ class Files:
 
 @dataclass(frozen=True)
 class Counting:
-    """What counts and tells, attached and being read; `collectors` are those of its parts."""
+    """What counts and tells, attached and being read; pages and collectors are what it shows."""
 
     interfaces: Interfaces
     attribution: Attribution | None
-    flows: FlowTable | None
-    networks: NetworkSums | None
+    pages: Sequence[Callable[[bool], str]]
     collectors: Sequence[Collector]
 
 
@@ -129,12 +129,15 @@ async def attribute(
 
 
 def pages(
-    interfaces: Interfaces, flows: FlowTable | None, networks: NetworkSums | None
+    interfaces: Interfaces,
+    flows: FlowTable | None,
+    networks: NetworkSums | None,
+    pods: PodTable | None,
 ) -> list[Callable[[bool], str]]:
     """In the order in which they are to be written: what is in records first, then the totals."""
     found: list[Callable[[bool], str]] = [TrafficPage(interfaces)]
     if networks:
         found.insert(0, NetworkPage(interfaces, networks, interfaces.classes))
     if flows:
-        found.insert(0, FlowPage(interfaces, flows))
+        found.insert(0, FlowPage(interfaces, flows, pods))
     return found

@@ -22,6 +22,7 @@ from pktexp.kernel.libbpf import Libbpf, VerifierError
 from pktexp.kernel.linkinfo import Link
 from pktexp.kernel.links import LinkMonitor
 from pktexp.kernel.object import BpfObject
+from pktexp.kubernetes import start
 from pktexp.namefilter import NameFilter
 from pktexp.settings import Settings
 from pktexp.web.listen import listen
@@ -49,6 +50,8 @@ def check(settings: Settings) -> Checked:
     rows.append(_address(settings))
     if settings.web_config:
         rows.append(_web_config(settings.web_config))
+    if settings.kubernetes:
+        rows.append(_api_server(settings))
     links, told = _links()
     rows += [told, *_wanted(links, settings)]
     return Checked(rows, _places(links, settings, tcx))
@@ -107,6 +110,15 @@ def _address(settings: Settings) -> Row:
 
 def _web_config(path: Path) -> Row:
     return _tried("serving", "web", f"{path} is good", Security(path).read)
+
+
+def _api_server(settings: Settings) -> Row:
+    """Whether it could be asked; it is not."""
+    try:
+        server = start.require(settings)
+    except PktexpError as error:
+        return row("serving", "pod names", False, str(error), error.hint)
+    return row("serving", "pod names", True, f"credentials for {server}")
 
 
 def _tried(section: str, name: str, detail: str, attempt: Callable[[], None]) -> Row:

@@ -121,6 +121,8 @@ cli.add_command(healthcheck)
     default=512,
     help="Connections at one time; beyond, the one that has waited longest makes room.",
 )
+@options.kubernetes
+@options.node_name
 @options.log_level
 @options.log_format
 def serve(log_level: str, log_format: str, **values: Any) -> None:

@@ -2,7 +2,7 @@
 
 Beside metrics.py, which is about the packets that the programs saw. interfaces.py tells which there
 are; kernel/linkstats.py, the devices' own numbers; kernel/linkspeed.py, how fast they are;
-kernel/nsids.py, where a link leads.
+kernel/nsids.py, where a link leads; and kubernetes/behind.py, to which pod.
 """
 
 from __future__ import annotations
@@ -20,10 +20,15 @@ from pktexp.kernel.linkinfo import InterfaceClass, Link
 from pktexp.kernel.linkspeed import LinkSpeeds
 from pktexp.kernel.nsids import NamespaceNames
 from pktexp.kernel.records import Records
+from pktexp.kubernetes.behind import PodsBehind
+from pktexp.kubernetes.pods import NOBODY, Pod
 
 log = logging.getLogger(__name__)
 
-INFO_LABELS = ("interface", "ifindex", "kind", "class", "address", "mtu", "alias", "peer_netns")
+INFO_LABELS = (
+    *("interface", "ifindex", "kind", "class", "address", "mtu", "alias", "peer_netns"),
+    *("pod_namespace", "pod"),
+)
 
 # Field of LINK_STATISTICS: (direction, kind).
 DROPS = {
@@ -43,8 +48,9 @@ ALWAYS_SHOWN = np.array([kind == "dropped" for _, kind in KINDS])
 class InterfaceCollector(Collector):
     """Collects afresh for each scrape, in the caller's thread; `failures` only grows."""
 
-    def __init__(self, interfaces: Interfaces) -> None:
+    def __init__(self, interfaces: Interfaces, pods: PodsBehind | None = None) -> None:
         self._interfaces = interfaces
+        self._pods = pods
         self._namespaces = NamespaceNames()
         self._speeds = LinkSpeeds()
         self.failures = 0
@@ -56,7 +62,7 @@ class InterfaceCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         """All families; what netlink refuses to tell now is left out, and counted."""
         links = self._interfaces.links()
-        yield information(links, self._peers(links))
+        yield information(links, self._peers(links), self._behind(links))
         # What virtual drivers tell (10 Gb/s of a veth, whatever it does) is no limit.
         physical = [x for x in links if x.interface_class is InterfaceClass.PHYSICAL]
         try:
@@ -81,21 +87,32 @@ class InterfaceCollector(Collector):
             self._failed("the names of namespaces", error)
             return {}
 
+    def _behind(self, links: Sequence[Link]) -> dict[int, Pod]:
+        try:
+            return self._pods(links) if self._pods else {}
+        except OSError as error:
+            self._failed("the addresses in namespaces", error)
+            return {}
+
     def _failed(self, what: str, error: OSError) -> None:
         if not self.failures:
             log.warning("netlink does not tell %s: %s (said once, counted always)", what, error)
         self.failures += 1
 
 
-def information(links: Sequence[Link], peers: Mapping[int, str]) -> Metric:
-    """1 for each interface, what it is in the labels; `peers`: namespaces' names by id."""
+def information(links: Sequence[Link], peers: Mapping[int, str], pods: Mapping[int, Pod]) -> Metric:
+    """1 for each interface, what it is in the labels.
+
+    `peers`: namespaces' names by their ids; `pods`: those behind interfaces, by ifindex.
+    """
     family = GaugeMetricFamily(
         "pktexp_interface_info", "What an interface is, as labels.", labels=INFO_LABELS
     )
     for link in links:
         peer = "" if link.link_netnsid is None else peers.get(link.link_netnsid, "")
+        pod = pods.get(link.ifindex, NOBODY)
         values = (str(link.ifindex), link.kind, link.interface_class, link.address, str(link.mtu))
-        family.add_metric((link.name, *values, link.alias, peer), 1)
+        family.add_metric((link.name, *values, link.alias, peer, pod.namespace, pod.name), 1)
     return family
 
 

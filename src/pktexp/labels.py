@@ -55,25 +55,29 @@ def size_group(packet_class: int) -> SizeGroup:
     return SizeGroup.__members__.get(protocol.upper() if version else "", SizeGroup.OTHER)
 
 
+def addresses(key: Any) -> tuple[bytes, bytes]:
+    """Source and destination of a flow key (FLOW_KEY), of four or 16 bytes; empty without any."""
+    packet_class = int(key["packet_class"])
+    size = 16 if packet_class >= PacketClass.IPV6 else 4
+    if packet_class < PacketClass.IPV4 and packet_class != LinkClass.ARP:
+        size = 0
+    return bytes(key["saddr"])[:size], bytes(key["daddr"])[:size]
+
+
 def endpoints(key: Any) -> tuple[str, str]:
     """Source and destination of a flow key (FLOW_KEY); "" where the packet has no addresses.
 
     `address` where the key has no port for it, else `address:port`, and `[address]:port` for IPv6.
     """
-    packet_class = int(key["packet_class"])
-    has_addresses = packet_class >= PacketClass.IPV4 or packet_class == LinkClass.ARP
-    if not has_addresses:
-        return "", ""
-    ipv6 = packet_class >= PacketClass.IPV6
-    return (
-        _endpoint(bytes(key["saddr"]), int(key["ports"][0]), ipv6),
-        _endpoint(bytes(key["daddr"]), int(key["ports"][1]), ipv6),
-    )
+    source, dest = addresses(key)
+    return _endpoint(source, int(key["ports"][0])), _endpoint(dest, int(key["ports"][1]))
 
 
-def _endpoint(address: bytes, port: int, ipv6: bool) -> str:
-    family, size = (socket.AF_INET6, 16) if ipv6 else (socket.AF_INET, 4)
-    text = socket.inet_ntop(family, address[:size])
+def _endpoint(address: bytes, port: int) -> str:
+    if not address:
+        return ""
+    ipv6 = len(address) > 4
+    text = socket.inet_ntop(socket.AF_INET6 if ipv6 else socket.AF_INET, address)
     if not port:
         return text
     return f"[{text}]:{port}" if ipv6 else f"{text}:{port}"

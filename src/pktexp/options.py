@@ -90,6 +90,18 @@ max_flows = option(
     default=1000,
     help="Flows shown one by one, the heaviest; the rest is summed as other.",
 )
+kubernetes = option(
+    "--kubernetes",
+    is_flag=True,
+    default=False,
+    help="Name this node's pods on flows and interfaces, as the API server tells them.",
+)
+node_name = option(
+    "--node-name",
+    "NODE_NAME",
+    default="",
+    help="The node, as Kubernetes names it; needed with --kubernetes.",
+)
 log_level = option(
     "--log-level",
     type=click.Choice(logs.LEVELS, case_sensitive=False),

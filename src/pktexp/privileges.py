@@ -65,15 +65,17 @@ def require() -> None:
         raise PktexpError(message, LEAVE)
 
 
-def give_up(tcx: bool) -> None:
+def give_up(tcx: bool, namespaces: bool = False) -> None:
     """Keep only what later work takes, also in threads to come; a refusal costs a log line.
 
     Where there are links for everything (`tcx`, 6.6) that is nothing: attaching a program takes its
     descriptor alone, and so does using a map. Filters of clsact take CAP_NET_ADMIN, and before 5.19
-    (commit c8644cd0efe7) bpf() takes CAP_BPF for whatever it does.
+    (commit c8644cd0efe7) bpf() takes CAP_BPF for whatever it does. Asking what is in other
+    `namespaces` takes CAP_NET_ADMIN.
     """
     later = 0 if tcx else 1 << CAP_NET_ADMIN | 1 << CAP_BPF
-    if later and not effective() >> CAP_BPF & 1:
+    later |= namespaces << CAP_NET_ADMIN
+    if not tcx and not effective() >> CAP_BPF & 1:
         later |= 1 << CAP_SYS_ADMIN  # which stood in for it
     if others := len(list(THREADS.iterdir())) - 1:
         log.warning("%d threads were there before, and keep their capabilities", others)

@@ -24,6 +24,8 @@ from pktexp.interfaces import Interfaces
 from pktexp.kernel import libbpf
 from pktexp.kernel.datapath import Datapath
 from pktexp.kernel.links import LinkMonitor
+from pktexp.kubernetes.behind import PodsBehind
+from pktexp.kubernetes.start import naming, require
 from pktexp.networksums import NetworkSums
 from pktexp.notify import Notifier
 from pktexp.reloading import Reloader
@@ -51,6 +53,8 @@ async def serve(settings: Settings) -> None:
         privileges.require()
         _allow_open_files()
         files = assembly.read_files(settings)
+        if settings.kubernetes:
+            require(settings)
         listening = stack.enter_context(listen(settings.listen, settings.port))
         counting = await _count(stack, settings, files)
         connections = Connections(
@@ -81,21 +85,27 @@ async def _count(stack: AsyncExitStack, settings: Settings, files: Files) -> Cou
     interfaces = assembly.attach(datapath, monitor, settings)
     tracings = list(assembly.trace(stack, lib, datapath, interfaces))
     # A thread keeps the capabilities it was started with: all are started below.
-    privileges.give_up(datapath.hooks.tcx)
+    privileges.give_up(datapath.hooks.tcx, settings.kubernetes)
+    pods, about_pods = await stack.enter_async_context(naming(settings))
     flows = FlowTable(settings.max_flows) if settings.flows is not FlowMode.OFF else None
     networks = NetworkSums(files.networks, interfaces.classes) if files.networks else None
     reading = assembly.attribute(datapath, [flows, networks])
     attribution = await stack.enter_async_context(reading)
     await stack.enter_async_context(background(interfaces.follow()))
-    about = SelfCollector(__version__, lib.version, datapath, interfaces, attribution, flows)
-    return Counting(interfaces, attribution, flows, networks, [*tracings, about])
+    collectors = (
+        InterfaceCollector(interfaces, PodsBehind(pods) if pods else None),
+        *tracings,
+        SelfCollector(__version__, lib.version, datapath, interfaces, attribution, flows),
+        *about_pods,
+    )
+    pages = assembly.pages(interfaces, flows, networks, pods)
+    return Counting(interfaces, attribution, pages, collectors)
 
 
 def _source(counting: Counting, files: Files, connections: Connections) -> Source:
     """What handlers ask for."""
     registry = CollectorRegistry()
     collectors = (
-        InterfaceCollector(counting.interfaces),
         *counting.collectors,
         ReloadCollector(files.reloader),
         ConnectionCollector(connections),
@@ -105,7 +115,7 @@ def _source(counting: Counting, files: Files, connections: Connections) -> Sourc
     ProcessCollector(registry=registry)
     return Source(
         registry,
-        pages=assembly.pages(counting.interfaces, counting.flows, counting.networks),
+        pages=counting.pages,
         flush=lambda: _flush(counting.attribution),
         ready=lambda: _missing(counting.interfaces, counting.attribution),
     )

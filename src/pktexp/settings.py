@@ -56,3 +56,5 @@ class Settings:
     web_config: Path | None
     telemetry_path: str
     max_connections: int
+    kubernetes: bool
+    node_name: str

@@ -76,3 +76,12 @@ def prometheus(
         yield server
     finally:
         server.stop()
+
+
+def lint(text: str) -> str:
+    """What promtool has to say about a page; empty if nothing."""
+    done = subprocess.run(
+        ["promtool", "check", "metrics"], input=text, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout + done.stderr

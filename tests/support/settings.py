@@ -28,5 +28,7 @@ def settings(**changed: Any) -> Settings:
         "web_config": None,
         "telemetry_path": "/metrics",
         "max_connections": 512,
+        "kubernetes": False,
+        "node_name": "",
     }
     return Settings(**values | changed)

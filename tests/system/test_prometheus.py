@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from support.netns import Namespace
 from support.packets import all_cases
-from support.prometheus import prometheus
+from support.prometheus import lint, prometheus
 from support.service import serving, wait_for
 
 CASES = all_cases()
 Pair = tuple[Namespace, Namespace]
-
-
-def lint(text: str) -> str:
-    done = subprocess.run(
-        ["promtool", "check", "metrics"], input=text, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("flows", ["off", "hosts", "sockets"])

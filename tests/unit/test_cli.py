@@ -88,6 +88,8 @@ def test_defaults(monkeypatch: pytest.MonkeyPatch, started: list[Settings]) -> N
             web_config=None,
             telemetry_path="/metrics",
             max_connections=512,
+            kubernetes=False,
+            node_name="",
         )
     ]
 
@@ -136,6 +138,8 @@ def test_every_option_has_its_variable(
         "WEB_CONFIG": "web.yml",
         "TELEMETRY_PATH": "/packets",
         "MAX_CONNECTIONS": "9",
+        "KUBERNETES": "1",
+        "NODE_NAME": "node-7",
         "LOG_LEVEL": "ERROR",
         "LOG_FORMAT": "json",
     }
@@ -162,6 +166,8 @@ def test_every_option_has_its_variable(
             web_config=Path("web.yml"),
             telemetry_path="/packets",
             max_connections=9,
+            kubernetes=True,
+            node_name="node-7",
         )
     ]
     options = {p.name.upper() for p in cli.serve.params if p.name}
@@ -218,8 +224,9 @@ def test_a_replay_without_flows_cannot_show_them(
     assert line.endswith("(see 'pktexp replay --help')")
 
 
-def test_serving_does_not_import_what_only_replaying_needs() -> None:
-    code = "import sys, pktexp.cli; sys.exit('pcapng' in sys.modules)"
+@pytest.mark.parametrize("module", ["pcapng", "lightkube"])
+def test_serving_does_not_import_what_few_need(module: str) -> None:
+    code = f"import sys, pktexp.cli; sys.exit('{module}' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import cast
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -11,13 +12,16 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, Metric
 from prometheus_client.exposition import generate_latest
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
+from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
+from pktexp import flowpage
 from pktexp.flowpage import FAMILIES, FlowPage
 from pktexp.flows import FlowTable
 from pktexp.interfaces import Interfaces
 from pktexp.kernel.enums import Direction
 from pktexp.kernel.records import INTERFACE_COUNTERS, RING_RECORD, Records
+from pktexp.kubernetes.pods import Pod, PodTable
 from pktexp.leases import Lease
 from pktexp.snapshot import Snapshot
 
@@ -50,11 +54,11 @@ def table_of(*flows: tuple[int, list[int], list[int], list[int]]) -> FlowTable:
     return table
 
 
-def page_of(table: FlowTable) -> FlowPage:
+def page_of(table: FlowTable, pods: PodTable | None = None) -> FlowPage:
     totals = np.zeros((1, len(Direction)), INTERFACE_COUNTERS)
     totals["lost"]["packets"] = [[3, 4]]
     totals["lost"]["bytes"] = [[333, 444]]
-    return FlowPage(cast("Interfaces", OneInterface(Lease(STRANGE, 7, 7), totals)), table)
+    return FlowPage(cast("Interfaces", OneInterface(Lease(STRANGE, 7, 7), totals)), table, pods)
 
 
 V4 = (9, [10, 0, 0, 1], [10, 0, 0, 2], [1234, 53])
@@ -112,7 +116,53 @@ def test_labels_are_remembered_for_shown_flows_only() -> None:
     table = table_of(V4, ARP)
     page = page_of(table)
     page(openmetrics=False)
-    assert len(page._labels) == 2  # noqa: SLF001  # what is kept is seen nowhere else
+    assert len(page._written[1]) == 2  # noqa: SLF001  # what is kept is seen nowhere else
     table.snapshot([])  # its interface has ended
     page(openmetrics=False)
-    assert not page._labels  # noqa: SLF001
+    assert not page._written[1]  # noqa: SLF001
+
+
+def owners(page: FlowPage) -> dict[str, tuple[str, ...]]:
+    """Source -> whose it is, and whose the destination."""
+    families = text_string_to_metric_families(page(openmetrics=False))
+    names = ("source_namespace", "source_pod", "dest_namespace", "dest_pod")
+    return {
+        sample.labels["source"]: tuple(sample.labels[name] for name in names)
+        for family in families
+        for sample in family.samples
+    }
+
+
+def test_flows_of_pods_tell_them_and_follow_them() -> None:
+    pods = PodTable()
+    page = page_of(table_of(V4, V6, ARP), pods)
+    nobody = ("",) * 4
+    assert owners(page) == dict.fromkeys(("10.0.0.1:1234", "2001::1", "10.0.0.9", "other"), nobody)
+    pods.put("1", Pod("shop", "web", (bytes(V4[1]), bytes(V6[1]))))
+    pods.put("2", Pod("shop", "db", (bytes(V4[2]), bytes(ARP[1]))))
+    named = {
+        "10.0.0.1:1234": ("shop", "web", "shop", "db"),
+        "2001::1": ("shop", "web", "", ""),
+        "10.0.0.9": ("shop", "db", "", ""),
+        "other": nobody,
+    }
+    assert owners(page) == named
+    pods.remove("2")
+    pods.put("3", Pod("other", "new", (bytes(V4[2]),)))
+    named |= {"10.0.0.1:1234": ("shop", "web", "other", "new"), "10.0.0.9": nobody}
+    assert owners(page) == named
+    assert owners(page_of(table_of(V4), pods))["10.0.0.1:1234"] == named["10.0.0.1:1234"]
+
+
+def test_labels_are_written_again_only_when_a_pod_has_changed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    written = Mock(wraps=flowpage._key_text)  # noqa: SLF001  # that it is called is seen nowhere else
+    monkeypatch.setattr(flowpage, "_key_text", written)
+    pods, pod = PodTable(), Pod("shop", "web", (bytes(V4[1]),))
+    page = page_of(table_of(V4, ARP), pods)
+    for texts in (2, 2):  # the pod is put twice, and is new once
+        pods.put("1", pod)
+        page(openmetrics=False)
+        page(openmetrics=True)
+        assert written.call_count == texts

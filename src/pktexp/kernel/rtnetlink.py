@@ -1,7 +1,7 @@
 """What all of rtnetlink's messages have in common, and a socket to ask it on.
 
 For links.py, which follows what is told unasked; linkinfo.py and linkstats.py, which read messages;
-nsids.py; clsact.py; and genetlink.py, which is another of netlink's protocols.
+nsids.py; nsaddresses.py; clsact.py; and genetlink.py, which is another of netlink's protocols.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ HEADER = struct.Struct("=IHHII")  # struct nlmsghdr: length, type, flags, sequen
 ATTRIBUTE = struct.Struct("=HH")  # struct nlattr: length, type
 TYPE_MASK = 0x3FFF  # NLA_TYPE_MASK: without the flags "nested" and "network byte order"
 STATUS = struct.Struct("=i")  # how a dump ended, or what was wrong: 0 or a negative errno
+SOL_NETLINK, NETLINK_GET_STRICT_CHK = 270, 12  # include/uapi/linux/netlink.h (4.20)
 
 BUFFER = 1 << 16  # bytes of one read; the kernel's dumps come in chunks of at most 32 KiB
 TIMEOUT = 5.0  # seconds; the kernel answers at once, unless somebody holds its lock on all links
@@ -56,9 +57,12 @@ def attribute(kind: int, value: bytes) -> bytes:
 class RouteSocket:
     """Asks one question after another; all raise OSError, with the kernel's own errno."""
 
-    def __init__(self, protocol: int = socket.NETLINK_ROUTE) -> None:
+    def __init__(self, protocol: int = socket.NETLINK_ROUTE, strict: bool = False) -> None:
+        """`strict`: the kernel looks at what else a question for a listing says."""
         self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, protocol)
         self._socket.settimeout(TIMEOUT)
+        if strict:
+            self._socket.setsockopt(SOL_NETLINK, NETLINK_GET_STRICT_CHK, 1)
 
     def __enter__(self) -> RouteSocket:
         return self

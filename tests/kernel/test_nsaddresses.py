@@ -1,0 +1,105 @@
+"""Addresses in other namespaces, against those that iproute2 was told to set there."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from pktexp.kernel.links import LinkMonitor
+from pktexp.kernel.nsaddresses import NamespaceAddresses
+from pktexp.kubernetes.behind import PodsBehind
+from pktexp.kubernetes.pods import Pod, PodTable
+from support.netns import Namespace, connect
+from support.service import wait_for
+
+Make = Callable[[], Namespace]
+WANTED = {"10.9.0.2", "fd00::2", "10.9.0.3", "10.9.1.3"}
+
+
+@pytest.fixture
+def host(namespaces: Make) -> Iterator[Namespace]:
+    """This thread is in it."""
+    host = namespaces()
+    with host.entered():
+        yield host
+
+
+def leads() -> dict[int, int]:
+    monitor = LinkMonitor()
+    monitor.close()
+    links = monitor.links.values()
+    return {x.ifindex: x.link_netnsid for x in links if x.link_netnsid is not None}
+
+
+def texts(addresses: frozenset[bytes]) -> set[str]:
+    families = {4: socket.AF_INET, 16: socket.AF_INET6}
+    return {socket.inet_ntop(families[len(address)], address) for address in addresses}
+
+
+def pod(host: Namespace, inside: Namespace, name: str, *addresses: str) -> None:
+    inside.run("sysctl", "-qw", "net.ipv6.conf.all.disable_ipv6=0")
+    connect(host, inside, name, "eth0")
+    for address in addresses:
+        extra = ["nodad"] if ":" in address else []
+        inside.ip("address", "add", address, "dev", "eth0", *extra)
+
+
+def test_addresses_of_both_families_are_told_by_namespace(
+    host: Namespace, namespaces: Make
+) -> None:
+    pod(host, namespaces(), "one", "10.9.0.2/32", "fd00::2/128")
+    pod(host, namespaces(), "two", "10.9.0.3/24", "10.9.1.3/24")
+    found = NamespaceAddresses().of(leads())
+    told = sorted(sorted(texts(inside) & WANTED) for inside in found.values())
+    assert told == [["10.9.0.2", "fd00::2"], ["10.9.0.3", "10.9.1.3"]]
+
+
+def test_of_a_point_to_point_link_our_end_counts(host: Namespace, namespaces: Make) -> None:
+    inside = namespaces()
+    pod(host, inside, "one")
+    inside.ip("address", "add", "10.9.0.2", "peer", "10.9.0.3/32", "dev", "eth0")
+    (found,) = NamespaceAddresses().of(leads()).values()
+    assert texts(found) & WANTED == {"10.9.0.2"}
+
+
+@pytest.mark.usefixtures("host")
+def test_a_namespace_that_is_gone_has_none() -> None:
+    assert NamespaceAddresses().of({7: 1234}) == {1234: frozenset()}
+
+
+def test_an_id_that_another_namespace_has_got_is_asked_about_again(
+    host: Namespace, namespaces: Make
+) -> None:
+    addresses, first = NamespaceAddresses(), Namespace()
+    try:
+        pod(host, first, "one", "10.9.0.2/32")
+        (before,) = leads().values()
+        assert texts(addresses.of(leads())[before]) & WANTED == {"10.9.0.2"}
+    finally:
+        first.remove()
+    wait_for(lambda: not leads())
+    pod(host, namespaces(), "two", "10.9.0.3/32")
+    assert set(leads().values()) == {before}
+    assert texts(addresses.of(leads())[before]) & WANTED == {"10.9.0.3"}
+
+
+def test_without_links_elsewhere_nothing_is_asked() -> None:
+    assert NamespaceAddresses().of({}) == {}
+
+
+def test_a_namespace_with_addresses_of_several_pods_is_none_of_theirs(
+    host: Namespace, namespaces: Make
+) -> None:
+    pod(host, namespaces(), "one", "10.9.0.2/32", "10.9.1.3/32")
+    pod(host, namespaces(), "two", "10.9.0.3/32", "10.9.0.2/32")
+    pods = PodTable()
+    pods.put("1", Pod("shop", "web", (bytes([10, 9, 0, 2]), bytes([10, 9, 1, 3]))))
+    pods.put("2", Pod("shop", "db", (bytes([10, 9, 0, 3]),)))
+    monitor = LinkMonitor()
+    monitor.close()
+    links = list(monitor.links.values())
+    names = {link.ifindex: link.name for link in links}
+    behind = PodsBehind(pods)(links)
+    assert {names[i]: pod.name for i, pod in behind.items()} == {"one": "web"}

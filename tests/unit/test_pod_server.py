@@ -1,0 +1,181 @@
+"""An API server that breaks off, refuses, forgets, or is away."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pktexp.check import check
+from pktexp.checkrows import State
+from pktexp.errors import PktexpError
+from pktexp.kubernetes import api, start, watch
+from pktexp.kubernetes.pods import PodTable
+from pktexp.kubernetes.watch import PodWatch
+from pktexp.tasks import background
+from support import podshapes
+from support.apiserver import ApiServer, answering
+from support.podshapes import NODE
+from support.podwatching import DB, DB_NAMED, WEB, WEB_NAMED, listening, names, until
+from support.settings import settings
+
+
+@pytest.mark.parametrize("as_event", [False, True])
+async def test_what_went_unseen_is_gone_after_a_410(
+    server: ApiServer, following: PodWatch, as_event: bool
+) -> None:
+    server.gone_as_event = as_event
+    server.end_watches("broken")
+    server.delete(WEB)
+    server.put(DB)
+    server.do(server.store.compact)
+    await until(lambda: names(following) == DB_NAMED)
+    await until(lambda: server.watching)
+    assert (following.lists, following.failures) == (2, 1)
+
+
+async def test_a_watch_goes_on_where_it_broke(server: ApiServer, following: PodWatch) -> None:
+    server.put(DB)
+    await until(lambda: names(following) == WEB_NAMED | DB_NAMED)
+    server.end_watches("broken")
+    server.delete(DB)
+    await until(lambda: names(following) == WEB_NAMED)
+    assert (following.lists, following.failures, following.malformed) == (1, 1, 0)
+
+
+async def test_a_watch_that_ends_in_time_is_no_failure(
+    server: ApiServer, following: PodWatch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch, "SHORTEST", 0.0)
+    server.end_watches()
+    await until(lambda: len(server.asked) == 3 and server.watching)
+    server.put(DB)
+    await until(lambda: names(following) == WEB_NAMED | DB_NAMED)
+    assert (following.lists, following.failures) == (1, 0)
+
+
+async def test_a_watch_that_ends_at_once_is_a_failure(
+    server: ApiServer, following: PodWatch
+) -> None:
+    server.end_watches()
+    await until(lambda: following.failures == 1)
+
+
+async def test_a_token_that_is_replaced_is_read_again(
+    server: ApiServer, following: PodWatch, token: Path
+) -> None:
+    await asyncio.to_thread(token.write_text, "second-token")
+    server.token = "second-token"
+    server.end_watches("broken")
+    server.put(DB)
+    await until(lambda: names(following) == WEB_NAMED | DB_NAMED)
+    assert following.failures == 1
+
+
+@pytest.mark.parametrize(("code", "reason"), [(403, "Forbidden"), (500, "InternalError")])
+async def test_refusals_leave_what_is_known_are_said_once_and_end_with_a_list(
+    server: ApiServer,
+    following: PodWatch,
+    caplog: pytest.LogCaptureFixture,
+    code: int,
+    reason: str,
+) -> None:
+    why = 'User "system:serviceaccount:x:y" cannot list resource "pods"'
+    server.refusal = podshapes.status(code, reason, why)
+    server.end_watches("broken")
+    await until(lambda: following.failures >= 4)
+    assert names(following) == WEB_NAMED
+    (warning,) = [record.getMessage() for record in caplog.records]
+    assert f"{code}: {why}" in warning
+    server.delete(WEB)
+    server.refusal = None
+    await until(lambda: not names(following))
+    assert following.lists == 2  # the version that was known may be what the server refused
+
+
+async def test_a_server_that_is_away_leaves_what_is_known_and_its_age_grows(
+    server: ApiServer, following: PodWatch
+) -> None:
+    server.close()
+    await until(lambda: following.failures >= 3)
+    assert names(following) == WEB_NAMED
+    age = following.age
+    await asyncio.sleep(0.05)
+    assert following.age >= age + 0.05
+    with answering(listening(server.port)) as another:
+        another.store.compact()  # it has not seen what was before it
+        another.put(DB)
+        age = following.age
+        await until(lambda: names(following) == DB_NAMED)
+        assert following.age < age
+
+
+async def test_a_server_that_comes_later_than_we_is_found(
+    server: ApiServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", watch.__name__)
+    server.close()
+    watching = PodWatch(NODE, PodTable())
+    async with background(watching.follow()):
+        await until(lambda: watching.failures >= 3)
+        assert watching.age == math.inf
+        with answering(listening(server.port)) as late:
+            late.put(WEB, DB)
+            await until(lambda: names(watching) == WEB_NAMED | DB_NAMED)
+            await until(lambda: "answers again" in caplog.text)
+    said = [r.getMessage() for r in caplog.records if r.name == watch.__name__]
+    assert len(said) == 3
+    assert "2 pods on node-7, 2 with addresses" in said[1]
+
+
+async def test_a_node_without_any_pod_is_doubted(
+    server: ApiServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with background(PodWatch(NODE, PodTable()).follow()):
+        await until(lambda: server.watching)
+    assert "is --node-name right?" in caplog.text
+
+
+def test_credentials_that_are_wrong_are_one_error_with_a_hint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "config"
+    monkeypatch.setenv("KUBECONFIG", str(path))
+    for text in (None, "", "{", "current-context: x", '{"clusters": [], "contexts": []}'):
+        if text is not None:
+            path.write_text(text)
+        with pytest.raises(PktexpError, match="no credentials") as caught:
+            api.credentials()
+        assert "KUBECONFIG" in caught.value.hint
+
+
+def test_without_the_name_of_the_node_it_is_asked_for() -> None:
+    with pytest.raises(PktexpError, match="name of this node") as caught:
+        start.require(settings(kubernetes=True))
+    assert "spec.nodeName" in caught.value.hint
+
+
+def test_a_check_tells_of_credentials_only_where_pods_are_wanted(server: ApiServer) -> None:
+    def rows(**wanted: Any) -> list[tuple[State, str]]:
+        found = check(settings(**wanted)).rows
+        return [(row.state, row.detail + row.remedy) for row in found if row.name == "pod names"]
+
+    assert rows() == []
+    ((state, detail),) = rows(kubernetes=True, node_name=NODE)
+    assert (state, detail) == (State.YES, f"credentials for http://127.0.0.1:{server.port}")
+    ((state, detail),) = rows(kubernetes=True)
+    assert state is State.NO
+    assert "spec.nodeName" in detail
+
+
+def test_without_the_client_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "pktexp.kubernetes.api")
+    monkeypatch.delattr("pktexp.kubernetes.api")
+    monkeypatch.setitem(sys.modules, "lightkube", None)
+    with pytest.raises(PktexpError, match="needs the package 'lightkube'") as caught:
+        start.require(settings(kubernetes=True, node_name=NODE))
+    assert "pktexp[kubernetes]" in caught.value.hint

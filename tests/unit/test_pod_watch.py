@@ -1,0 +1,97 @@
+"""Pods as an API server tells of them: in pages, by events, and with events that are none."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import pytest
+
+from pktexp.kubernetes import api
+from pktexp.kubernetes.watch import PodWatch
+from support import podshapes
+from support.apiserver import ApiServer
+from support.podshapes import NODE_ADDRESS, pod
+from support.podwatching import DB, DB_NAMED, WEB, WEB_NAMED, names, until
+
+NO_ADDRESS = pod("odd-1", "10.244.1")
+NO_ADDRESS["metadata"]["resourceVersion"] = "1001"
+
+
+async def test_pods_come_change_and_go(server: ApiServer, following: PodWatch) -> None:
+    assert names(following) == WEB_NAMED
+    server.put(pod("db-0", namespace="store", phase="Pending"))
+    server.put(DB)
+    await until(lambda: names(following) == WEB_NAMED | DB_NAMED)
+    server.put(pod("db-0", "10.244.1.66", namespace="store"))
+    await until(lambda: names(following) == WEB_NAMED | {"10.244.1.66": "store/db-0"})
+    server.delete(WEB)
+    await until(lambda: names(following) == {"10.244.1.66": "store/db-0"})
+    assert (following.failures, following.malformed, following.lists) == (0, 0, 1)
+
+
+async def test_every_event_makes_what_is_known_young(
+    server: ApiServer, following: PodWatch
+) -> None:
+    began = time.monotonic()
+    server.do(server.store.bookmark)
+    await until(lambda: following.age <= time.monotonic() - began)
+
+
+async def test_pods_without_addresses_of_their_own_name_nothing(
+    server: ApiServer, following: PodWatch
+) -> None:
+    server.put(pod("kube-proxy-x", host_network=True, namespace="kube-system"))
+    server.put(pod("job-1", "10.244.1.9", phase="Succeeded"))
+    server.put(pod("job-2", "10.244.1.10"), pod("job-2", "10.244.1.10", phase="Failed"))
+    server.put(DB)
+    await until(lambda: "10.244.1.6" in names(following))
+    assert names(following) == WEB_NAMED | DB_NAMED
+    assert NODE_ADDRESS not in names(following)
+
+
+async def test_of_all_pods_those_of_one_node_are_listed_in_pages(
+    server: ApiServer, following: PodWatch
+) -> None:
+    server.store.most = 2
+    server.end_watches("broken")
+    server.do(server.store.compact)
+    server.put(*[pod(f"many-{i}", f"10.244.2.{i}") for i in range(6)])
+    await until(lambda: len(names(following)) == 8)
+    lists = [asked for asked in server.asked if "watch" not in asked]
+    assert ["continue" in asked for asked in lists] == [False, False, True, True, True]
+    assert {asked["limit"] for asked in lists} == {str(api.PAGE)}
+
+
+async def test_a_bookmark_is_where_the_next_watch_begins(
+    server: ApiServer, following: PodWatch
+) -> None:
+    begun = int(server.asked[-1]["resourceVersion"])
+    server.do(server.store.bookmark)
+    server.end_watches("broken")
+    await until(lambda: len(server.asked) == 3)
+    assert int(server.asked[-1]["resourceVersion"]) == begun + 10
+    assert (following.lists, names(following)) == (1, WEB_NAMED)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"",
+        b"no JSON",
+        b"\xff\xfe",
+        b'{"type":"MODIFIED"}',
+        b'{"type":"MODIFIED","object":{}}',
+        b'{"type":"MODIFIED","object":{"metadata":{"resourceVersion":"2","uid":7}}}',
+        b'{"type":"MODIFIED","object":{"metadata":{"resourceVersion":"2"}}}',
+        b'{"type":"RENAMED","object":{"metadata":{"resourceVersion":"2","uid":"x"}}}',
+        json.dumps(podshapes.event("ADDED", NO_ADDRESS)).encode(),
+    ],
+)
+async def test_an_event_that_cannot_be_read_is_counted_and_the_next_one_taken(
+    server: ApiServer, following: PodWatch, line: bytes
+) -> None:
+    server.write(line)
+    server.put(DB)
+    await until(lambda: names(following) == WEB_NAMED | DB_NAMED)
+    assert (following.malformed, following.lists, following.failures) == (1, 1, 0)
