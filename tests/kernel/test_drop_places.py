@@ -24,6 +24,8 @@ from support.traffic import (
     knock,
 )
 
+pytestmark = pytest.mark.alone
+
 Pair = tuple[Namespace, Namespace]
 Sides = tuple[Side, Side]
 Make = Callable[[], Namespace]

@@ -11,6 +11,8 @@ from support.netns import Namespace, connect
 from support.service import serving, total, wait_for
 from support.traffic import A, B, Side, addressed, connection, drops, drops_when, fill, knock
 
+pytestmark = pytest.mark.alone
+
 Pair = tuple[Namespace, Namespace]
 Sides = tuple[Side, Side]
 Make = Callable[[], Namespace]

@@ -10,6 +10,8 @@ from support.netns import Namespace, connect
 from support.service import Page, Service, select, serving, wait_for
 from support.traffic import Side, addressed, connection
 
+pytestmark = pytest.mark.alone
+
 Pair = tuple[Namespace, Namespace]
 Sides = tuple[Side, Side]
 RETRANSMITTED = "pktexp_tcp_retransmitted_segments_total"

@@ -133,8 +133,8 @@ class PodWatch:
             self._version = ""  # which may be what it does not like
         if self._broken == TOLD:
             what = f"{type(error).__name__} {error}".strip()
-            message = "kubernetes: pods are not followed, and tried again: %s"
-            log.warning(message, what, exc_info=log.isEnabledFor(logging.DEBUG))
+            debug = log.isEnabledFor(logging.DEBUG)
+            log.warning("kubernetes: pods are not followed: %s (tried again)", what, exc_info=debug)
 
     def _unreadable(self, error: ValueError) -> None:
         if not self.malformed:
