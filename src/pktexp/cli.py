@@ -19,7 +19,7 @@ from pktexp.healthcheck import healthcheck
 from pktexp.kernel.enums import Tunnel
 from pktexp.kernel.hooks import IngressMode
 from pktexp.kernel.libbpf import VerifierError
-from pktexp.options import PowerOfTwo, UrlPath
+from pktexp.options import PowerOfTwo
 from pktexp.service import serve as run_service
 from pktexp.settings import EventMode, FlowMode, Format, Settings
 
@@ -93,34 +93,10 @@ cli.add_command(healthcheck)
     default=8 << 20,
     help="Bytes of a ring buffer.",
 )
-@option(
-    "--networks",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Names of networks, in YAML: sums the traffic between them; SIGHUP reads it again.",
-)
-@option(
-    "--web.config.file",
-    also=("--web-config",),
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="TLS, passwords and headers, in the format of Prometheus's exporters.",
-)
-@option(
-    "--web.telemetry-path",
-    also=("--telemetry-path",),
-    type=UrlPath(),
-    default="/metrics",
-    metavar="PATH",
-    help="Where the metrics are.",
-)
-@option(
-    "--web.max-connections",
-    also=("--max-connections",),
-    type=click.IntRange(8, 65536),
-    default=512,
-    help="Connections at one time; beyond, the one that has waited longest makes room.",
-)
+@options.networks
+@options.web_config
+@options.telemetry_path
+@options.max_connections
 @options.kubernetes
 @options.node_name
 @options.log_level

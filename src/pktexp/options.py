@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 import click
@@ -89,6 +90,34 @@ max_flows = option(
     type=click.IntRange(1, 100_000),
     default=1000,
     help="Flows shown one by one, the heaviest; the rest is summed as other.",
+)
+networks = option(
+    "--networks",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Names of networks, in YAML: sums the traffic between them; SIGHUP reads it again.",
+)
+web_config = option(
+    "--web.config.file",
+    also=("--web-config",),
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="TLS, passwords and headers, in the format of Prometheus's exporters.",
+)
+telemetry_path = option(
+    "--web.telemetry-path",
+    also=("--telemetry-path",),
+    type=UrlPath(),
+    default="/metrics",
+    metavar="PATH",
+    help="Where the metrics are.",
+)
+max_connections = option(
+    "--web.max-connections",
+    also=("--max-connections",),
+    type=click.IntRange(8, 65536),
+    default=512,
+    help="Connections at one time; beyond, the one that has waited longest makes room.",
 )
 kubernetes = option(
     "--kubernetes",
