@@ -12,11 +12,14 @@ from pathlib import Path
 
 from support.manifests import Document, environment
 from support.netns import Namespace
+from support.node import api_server
+from support.podshapes import NODE
 from support.service import PATIENCE, wait_for
 
 SOURCE = Path(__file__).parents[2] / "src"
 PACKAGES = sysconfig.get_path("purelib")
 PYTHON = Path("/srv/python/bin") / Path(sys.executable).resolve().name
+ACCOUNT = "/run/secrets/kubernetes.io/serviceaccount"
 # A Python that was built to lie elsewhere has its library there too.
 PATHS = ("PYTHONPATH=/srv/source:/srv/packages", "LD_LIBRARY_PATH=/srv/python/lib")
 # The user has to reach all of Python, wherever it and this checkout are, as in an image. Mounts are
@@ -24,7 +27,13 @@ PATHS = ("PYTHONPATH=/srv/source:/srv/packages", "LD_LIBRARY_PATH=/srv/python/li
 IMAGE = f"""
 set -e
 mount -t tmpfs none /srv
-mkdir /srv/python /srv/packages /srv/source
+mkdir /srv/python /srv/packages /srv/source /srv/netns
+mount --rbind /run/netns /srv/netns
+mount -t tmpfs none /run
+mkdir -p /run/netns {ACCOUNT}
+mount --rbind /srv/netns /run/netns
+mount --bind "$1" {ACCOUNT}
+shift
 mount --bind {sys.base_prefix} /srv/python
 mount --bind {PACKAGES} /srv/packages
 mount --bind {SOURCE} /srv/source
@@ -52,13 +61,16 @@ def as_user(context: Document) -> list[str]:
 class Pod:
     """One container in a network namespace, asked as the kubelet asks."""
 
-    def __init__(self, namespace: Namespace, container: Document, address: str) -> None:
+    def __init__(
+        self, namespace: Namespace, container: Document, address: str, account: Path, port: int
+    ) -> None:
         self.namespace, self.container, self.address = namespace, container, address
-        fields = environment(container, hostIP=address, nodeName="node")
+        fields = environment(container, hostIP=address, nodeName=NODE)
+        fields |= {"KUBERNETES_SERVICE_HOST": "127.0.0.1", "KUBERNETES_SERVICE_PORT": str(port)}
         context = container["securityContext"]
         self.process = subprocess.Popen(
             namespace.command(
-                *("sh", "-c", IMAGE, "sh", str(context["readOnlyRootFilesystem"])),
+                *("sh", "-c", IMAGE, "sh", str(account), str(context["readOnlyRootFilesystem"])),
                 *as_user(context),
                 *("env", "-i", *PATHS),
                 *(f"{name}={value}" for name, value in fields.items()),
@@ -90,9 +102,13 @@ class Pod:
 
 
 @contextlib.contextmanager
-def running(namespace: Namespace, container: Document, address: str) -> Iterator[Pod]:
-    """Told to stop at the end, as the kubelet tells it, and must end with status 0."""
-    pod = Pod(namespace, container, address)
+def running(namespace: Namespace, container: Document, address: str, folder: Path) -> Iterator[Pod]:
+    """Beside an API server; told to stop as the kubelet tells it, and must end with status 0."""
+    with api_server(namespace, folder / "account") as api:
+        yield from _running(Pod(namespace, container, address, folder / "account", api.port))
+
+
+def _running(pod: Pod) -> Iterator[Pod]:
     try:
         yield pod
     finally:

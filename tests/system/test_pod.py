@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from scapy.layers.inet import UDP
 
@@ -9,7 +11,7 @@ from support.manifests import FOLDER, PROBES, build, pktexp
 from support.netns import Namespace
 from support.packets import ETHER, V4
 from support.pod import running
-from support.service import parse, select, total
+from support.service import parse, select, total, wait_for
 
 SENT = 100
 ADDRESS = "192.0.2.2"
@@ -17,11 +19,11 @@ Pair = tuple[Namespace, Namespace]
 
 
 @pytest.mark.parametrize("name", ["base", "sidecar"])
-def test_the_container_passes_its_probes_and_counts(pair: Pair, name: str) -> None:
+def test_the_container_passes_its_probes_and_counts(pair: Pair, name: str, tmp_path: Path) -> None:
     outside, inside = pair
     inside.ip("address", "add", f"{ADDRESS}/24", "dev", "vb")
     _, container = pktexp(build(FOLDER / name))
-    with running(inside, container, ADDRESS) as pod:
+    with running(inside, container, ADDRESS, tmp_path) as pod:
         for probe in PROBES:
             if probe in container:
                 pod.wait_for_probe(probe)
@@ -31,3 +33,10 @@ def test_the_container_passes_its_probes_and_counts(pair: Pair, name: str) -> No
         assert total(page, "pktexp_packets_total", **site) == SENT
         (info,) = select(page, "pktexp_interface_info", interface="vb")
         assert dict(info)["peer_netns"] == outside.name
+        if name == "base":
+
+            def synced() -> bool:
+                text = pod.get(container["ports"][0]["containerPort"], "/metrics")
+                return bool(total(parse(text), "pktexp_kubernetes_lists_total"))
+
+            wait_for(synced)
