@@ -7,6 +7,7 @@ import json
 import os
 import re
 import subprocess
+import tempfile
 import tomllib
 import urllib.request
 from collections.abc import Iterator
@@ -42,9 +43,9 @@ Pair = tuple[Namespace, Namespace]
 
 
 @pytest.fixture(scope="module")
-def podman(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Podman]:
+def podman() -> Iterator[Podman]:
     """With a base of the name that the Containerfile has; no registry is asked."""
-    folder = tmp_path_factory.mktemp("podman")
+    folder = Path(tempfile.mkdtemp(prefix="pktexp-"))  # podman takes at most 50 characters
     podman = Podman(folder)
     with contextlib.closing(podman):
         base = folder / "base.tar"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import struct
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from pktexp.kernel import genetlink
 from pktexp.kernel.rtnetlink import RouteSocket, attribute
@@ -35,9 +35,9 @@ class LinkSpeeds:
         except OSError as error:
             log.info("speeds of interfaces are not shown: %s", error)
 
-    def of(self, links: Iterable[int]) -> dict[int, int]:
+    def of(self, links: Sequence[int]) -> dict[int, int]:
         """Bytes a second by ifindex, of those links whose speed is known; TimeoutError."""
-        if self._family is None:
+        if self._family is None or not links:
             return {}
         with RouteSocket(genetlink.NETLINK_GENERIC) as netlink:
             told = {link: _megabits(netlink, self._family, link) for link in links}
