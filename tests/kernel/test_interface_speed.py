@@ -31,7 +31,7 @@ def by_ethtool(namespace: Namespace, interface: str) -> int:
 def speed_of(namespace: Namespace, *interfaces: str) -> dict[str, int]:
     names = {namespace.link(name)["ifindex"]: name for name in interfaces}
     with namespace.entered():
-        return {names[link]: speed for link, speed in LinkSpeeds().of(names).items()}
+        return {names[link]: speed for link, speed in LinkSpeeds().of(list(names)).items()}
 
 
 @pytest.mark.parametrize("megabits", ["10", "1000", "2500", "400000"])
