@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import uvloop
 
 from pktexp import privileges
 from support.netns import Namespace, connect, making
@@ -58,3 +60,8 @@ def pair(namespaces: Callable[[], Namespace]) -> tuple[Namespace, Namespace]:
     a, b = namespaces(), namespaces()
     connect(a, b, "va", "vb", mtu=9000)
     return a, b
+
+
+def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """The loop that pktexp runs on: transports differ from asyncio's own."""
+    return {"uvloop": uvloop.new_event_loop}

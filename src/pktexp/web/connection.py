@@ -6,9 +6,11 @@ import asyncio
 import contextlib
 import math
 import socket
+import struct
 import time
 from collections.abc import Callable, Iterator
 from enum import Enum
+from typing import cast
 
 from aiohttp.web_protocol import RequestHandler
 
@@ -26,6 +28,7 @@ class Phase(Enum):
 # Seconds; there is none for an answer. Prometheus keeps its connection, and by default scrapes
 # each minute.
 LIMITS = {Phase.HANDSHAKE: 10.0, Phase.REQUEST: 10.0, Phase.IDLE: 120.0, Phase.UNREAD: 30.0}
+RESET = struct.pack("ii", 1, 0)  # as SO_LINGER has it: on, for no time
 
 
 class Connection(asyncio.Protocol):
@@ -38,6 +41,7 @@ class Connection(asyncio.Protocol):
         self.sock = sock
         self._lost = lost
         self._requests = 0
+        self._transport: asyncio.WriteTransport | None = None
         self._enter(Phase.HANDSHAKE)
 
     def _enter(self, phase: Phase) -> None:
@@ -48,9 +52,13 @@ class Connection(asyncio.Protocol):
         return now > self.since + LIMITS.get(self.phase, math.inf)
 
     def end(self) -> None:
-        """Whatever it is at: the transport finds its socket shut."""
+        """Whatever it is at, and at once: neither transport nor kernel keeps what is not taken."""
         with contextlib.suppress(OSError):
-            self.sock.shutdown(socket.SHUT_RDWR)
+            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+            if self._transport:
+                self._transport.abort()
+            else:  # in the handshake, which finds its socket shut
+                self.sock.shutdown(socket.SHUT_RDWR)
 
     @contextlib.contextmanager
     def request(self) -> Iterator[None]:
@@ -66,6 +74,8 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Connected, and TLS agreed on."""
+        # uvloop's transports do what asyncio's do, and are none by their class.
+        self._transport = cast("asyncio.WriteTransport", transport)
         self._enter(Phase.REQUEST)
         self.handler.connection_made(transport)
 
