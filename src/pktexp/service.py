@@ -108,7 +108,7 @@ def _source(counting: Counting, files: Files, connections: Connections) -> Sourc
     collectors = (
         *counting.collectors,
         ReloadCollector(files.reloader),
-        ConnectionCollector(connections),
+        ConnectionCollector(connections, files.security),
     )
     for collector in collectors:
         registry.register(collector)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
+import threading
 
 import bcrypt
 import pytest
+from aiohttp import web
 
 from pktexp.web import access
 from pktexp.web.access import Passwords, credentials
@@ -33,21 +36,21 @@ async def test_only_the_users_own_password_is_right(
 ) -> None:
     passwords = Passwords()
     for _ in range(times):
-        assert await passwords.right(USERS, "alice", "wonder")
-        assert await passwords.right(USERS, name, password) == expected
+        assert await passwords.right(USERS, "alice", "wonder", "a")
+        assert await passwords.right(USERS, name, password, "a") == expected
 
 
 async def test_a_password_that_was_changed_is_no_longer_right() -> None:
     passwords = Passwords()
-    assert await passwords.right(USERS, "alice", "wonder")
+    assert await passwords.right(USERS, "alice", "wonder", "a")
     changed = USERS | {"alice": bcrypt.hashpw(b"land", bcrypt.gensalt(4))}
-    assert not await passwords.right(changed, "alice", "wonder")
-    assert await passwords.right(changed, "alice", "land")
+    assert not await passwords.right(changed, "alice", "wonder", "a")
+    assert await passwords.right(changed, "alice", "land", "a")
 
 
 async def test_a_hash_of_the_web_servers_tools_works() -> None:
     hashed = USERS["alice"].replace(b"$2b$", b"$2y$")
-    assert await Passwords().right({"alice": hashed}, "alice", "wonder")
+    assert await Passwords().right({"alice": hashed}, "alice", "wonder", "a")
 
 
 async def test_what_is_right_is_not_hashed_again_and_memory_is_bounded(
@@ -64,8 +67,8 @@ async def test_what_is_right_is_not_hashed_again_and_memory_is_bounded(
     monkeypatch.setattr(bcrypt, "checkpw", counted)
     passwords = Passwords()
     for name, password in (("alice", "wonder"), ("alice", "wonder"), ("bob", "builder")):
-        assert await passwords.right(USERS, name, password)
-    assert await passwords.right(USERS, "alice", "wonder")
+        assert await passwords.right(USERS, name, password, "a")
+    assert await passwords.right(USERS, "alice", "wonder", "a")
     assert hashed == [b"wonder", b"builder", b"wonder"]
 
 
@@ -85,3 +88,28 @@ def test_credentials_are_read_as_rfc_7617_has_them(
     header: str, expected: tuple[str, str] | None
 ) -> None:
     assert credentials(header) == expected
+
+
+async def test_one_address_does_not_keep_others_from_having_their_passwords_checked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    go_on = threading.Event()
+    monkeypatch.setattr(access, "_matches", lambda *_: go_on.wait(30))
+    passwords = Passwords()
+
+    def ask(address: str, password: str) -> asyncio.Task[bool]:
+        return asyncio.create_task(passwords.right(USERS, "alice", password, address))
+
+    guesses = [ask("guesser", str(n)) for n in range(100)]
+    await asyncio.wait(guesses, return_when=asyncio.FIRST_COMPLETED)
+    assert len([guess for guess in guesses if not guess.done()]) == access.EACH
+    other = ask("other", "wonder")
+    crowd = [ask(str(n), "guess") for n in range(access.WAITING)]
+    await asyncio.wait(crowd, return_when=asyncio.FIRST_COMPLETED)
+    assert not other.done()
+    go_on.set()
+    assert await other
+    results = await asyncio.gather(*guesses, *crowd, return_exceptions=True)
+    refused = [result for result in results if isinstance(result, web.HTTPTooManyRequests)]
+    assert len(refused) == len(results) + 1 - access.WAITING
+    assert await ask("guesser", "later")  # the places are free again

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import socket
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
+import bcrypt
 import pytest
 from aiohttp import web
 
-from pktexp.web import connection, connections
+from pktexp.web import access, connection, connections
+from pktexp.web.access import guard
 from pktexp.web.connection import Phase
 from pktexp.web.connections import Connections
 from pktexp.web.listen import listen
@@ -195,6 +199,43 @@ async def test_when_all_are_being_answered_the_newcomer_is_refused(
     newcomer = await connect()
     assert await closed(newcomer)
     assert made.ended == {"refused": 1}
+
+
+async def test_who_guesses_passwords_keeps_nobody_out(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    hashed = bcrypt.hashpw(b"right", bcrypt.gensalt(4)).decode()
+    (tmp_path / "web.yml").write_text(f"basic_auth_users: {{alice: {hashed}}}")
+    security = Security(tmp_path / "web.yml")
+    security.read()
+    app = web.Application()
+    guard(app, security)
+    app.router.add_get("/{name}", answer)
+    made = Connections(LIMIT, security, lambda: asyncio.sleep(0))
+    listening = listen("127.0.0.1", 0)
+    address = listening.getsockname()
+    go_on = threading.Event()
+
+    def ask_for(password: str) -> socket.socket:
+        given = base64.b64encode(f"alice:{password}".encode())
+        client = socket.create_connection(address)
+        client.sendall(b"GET /x HTTP/1.1\r\nHost: h\r\nAuthorization: Basic %s\r\n\r\n" % given)
+        return client
+
+    async with made.answering(app, listening):
+        with ask_for("right") as client:  # from now on it is remembered
+            assert b"200 OK" in await asyncio.to_thread(client.recv, 1000)
+        monkeypatch.setattr(access, "_matches", lambda *_: not go_on.wait(30))
+        guessers = [ask_for("wrong") for _ in range(LIMIT)]
+        await until(lambda: len(made) == LIMIT)
+        await asyncio.sleep(0.1)  # enough for their requests to have come
+        with ask_for("right") as client:
+            assert b"200 OK" in await asyncio.to_thread(client.recv, 1000)
+        go_on.set()
+        assert b"401 Unauthorized" in await asyncio.to_thread(guessers[-1].recv, 1000)
+        for guesser in guessers:
+            guesser.close()
+    assert (set(made.ended), security.refused) == ({"evicted"}, {401: LIMIT})
 
 
 async def test_without_file_descriptors_accepting_pauses_and_goes_on(

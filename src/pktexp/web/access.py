@@ -10,13 +10,14 @@ import base64
 import binascii
 import hmac
 import secrets
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 import bcrypt
 from aiohttp import web
 
+from pktexp.web.config import WebConfig
 from pktexp.web.security import Security
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -24,6 +25,8 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 OPEN = ("/healthz", "/readyz")
 REMEMBERED = 128  # passwords that were right
 LONGEST = 72  # bytes of a password that bcrypt takes
+WAITING = 64  # passwords that wait to be checked
+EACH = 8  # of these, those from one address, so that who guesses does not keep out the others
 CHALLENGE = {"WWW-Authenticate": 'Basic realm="pktexp", charset="UTF-8"'}
 
 
@@ -33,22 +36,37 @@ class Passwords:
     def __init__(self) -> None:
         self._key = secrets.token_bytes(32)
         self._right: OrderedDict[bytes, None] = OrderedDict()
+        self._waiting: Counter[str] = Counter()  # by address
         self._executor = ThreadPoolExecutor(1, "password")
 
-    async def right(self, users: Mapping[str, bytes], name: str, password: str) -> bool:
-        """Whether this is the user's; for a name that is not known it takes as long to say no."""
+    async def right(
+        self, users: Mapping[str, bytes], name: str, password: str, address: str
+    ) -> bool:
+        """Whether this is the user's; for a name that is not known it takes as long to say no.
+
+        HTTPTooManyRequests if too many wait already.
+        """
         hashed = users.get(name) or next(iter(users.values()))
         given = password.encode()[:LONGEST]
         digest = hmac.digest(self._key, hashed + given, "sha256")
         if digest in self._right:
             return name in users
-        loop = asyncio.get_running_loop()
-        if not await loop.run_in_executor(self._executor, _matches, given, hashed):
+        if not await self._check(given, hashed, address):
             return False
         self._right[digest] = None
         if len(self._right) > REMEMBERED:
             self._right.popitem(last=False)
         return name in users
+
+    async def _check(self, given: bytes, hashed: bytes, address: str) -> bool:
+        if self._waiting[address] >= EACH or self._waiting.total() >= WAITING:
+            raise web.HTTPTooManyRequests(text="too many passwords wait to be checked\n")
+        self._waiting[address] += 1
+        try:
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(self._executor, _matches, given, hashed)
+        finally:
+            self._waiting -= Counter((address,))  # which leaves out what is none
 
 
 def _matches(password: bytes, hashed: bytes) -> bool:
@@ -76,20 +94,18 @@ def names_of(request: web.Request) -> set[str]:
 
 
 def guard(app: web.Application, security: Security) -> None:
-    """Lets requests to `app` pass, or answers 401 or 403; adds the headers."""
+    """Lets requests to `app` pass, or answers 401, 403 or 429 and closes; adds the headers."""
     passwords = Passwords()
 
     @web.middleware
     async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
-        config = security.state.config
-        if request.path in OPEN:
-            return await handler(request)
-        names = config.tls.allowed_names if config.tls else None
-        if names and not names & names_of(request):
-            raise web.HTTPForbidden(text="the certificate has none of the allowed names\n")
-        given = credentials(request.headers.get("Authorization", ""))
-        if config.users and not (given and await passwords.right(config.users, *given)):
-            raise web.HTTPUnauthorized(text="name and password, please\n", headers=CHALLENGE)
+        try:
+            if request.path not in OPEN:
+                await _require(request, security.state.config, passwords)
+        except web.HTTPClientError as refusal:
+            security.refused[refusal.status] += 1
+            refusal.force_close()
+            raise
         return await handler(request)
 
     async def add_headers(_: web.Request, response: web.StreamResponse) -> None:
@@ -97,3 +113,14 @@ def guard(app: web.Application, security: Security) -> None:
 
     app.middlewares.append(check)
     app.on_response_prepare.append(add_headers)
+
+
+async def _require(request: web.Request, config: WebConfig, passwords: Passwords) -> None:
+    names = config.tls.allowed_names if config.tls else None
+    if names and not names & names_of(request):
+        raise web.HTTPForbidden(text="the certificate has none of the allowed names\n")
+    if not config.users:
+        return
+    given = credentials(request.headers.get("Authorization", ""))
+    if not (given and await passwords.right(config.users, *given, request.remote or "")):
+        raise web.HTTPUnauthorized(text="name and password, please\n", headers=CHALLENGE)

@@ -50,7 +50,8 @@ class Connections:
         self, app: web.Application, listening: socket.socket
     ) -> AsyncIterator[None]:
         """Requests to `app` are answered beside the body."""
-        app.middlewares.insert(0, self._mark)
+        # Behind access.py: who has yet to be let in can still be made to leave.
+        app.middlewares.append(self._mark)
         runner = web.AppRunner(
             app,
             access_log=None,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ssl
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,13 +31,14 @@ class State:
 
 
 class Security:
-    """Nothing is asked of clients without a file."""
+    """Nothing is asked of clients without a file; `refused` counts requests by status."""
 
     def __init__(self, path: Path | None) -> None:
         self._path = path
         self._stamps: Stamps = ()
         self._looked = time.monotonic()
         self.state = State(WebConfig(), None)
+        self.refused: Counter[int] = Counter()
 
     def read(self) -> None:
         """Put the files in force for what comes from now on; PktexpError if one is bad."""
