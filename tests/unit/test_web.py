@@ -79,6 +79,18 @@ async def test_metrics_are_openmetrics_for_who_asks(client: Client) -> None:
     assert {family.name for family in families} >= {"things"}
 
 
+@pytest.mark.parametrize(
+    "version", ["x7y", "1.x", "1.2.3", "9", "1.0.0 1", ";", "1.0.0;escaping=9"]
+)
+@pytest.mark.parametrize("kind", ["application/openmetrics-text", "text/plain"])
+async def test_versions_that_nobody_knows_are_answered_and_make_no_pages_of_their_own(
+    client: Client, kind: str, version: str
+) -> None:
+    answer = await client.get("/metrics", headers={"Accept": f"{kind};version={version}"})
+    assert answer.status == 200
+    assert answer.headers["Content-Type"].split("version=")[1].split(";")[0] in ("0.0.4", "1.0.0")
+
+
 async def test_metrics_are_compressed_for_who_accepts_it(client: Client) -> None:
     plain = await (await client.get("/metrics")).read()
     answer = await client.get("/metrics", headers={"Accept-Encoding": "deflate, gzip;q=1.0"})

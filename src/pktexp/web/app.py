@@ -7,6 +7,7 @@ service.py passes in what to ask: a registry (selfmetrics.py), the pages of flow
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -23,6 +24,9 @@ from pktexp.web.security import Security
 
 BODY = 1024  # bytes of a request's body: none is asked for
 OPENMETRICS = "application/openmetrics-text"
+VERSIONS = ("0.0.4", "1.0.0")  # of the formats
+
+Encode = Callable[[CollectorRegistry], bytes]
 
 
 @dataclass
@@ -64,7 +68,7 @@ class Handlers:
         """All metrics, in the format and encoding that the client prefers."""
         started = time.perf_counter()
         accept = ",".join(request.headers.getall("Accept", []))
-        encode, content_type = choose_encoder(accept)
+        encode, content_type = _format(accept)
         headers = {"Content-Type": content_type, "Vary": "Accept, Accept-Encoding"}
         if content_type not in self._pages:
             self._pages[content_type] = Shared(lambda: self._render(encode, content_type))
@@ -76,13 +80,11 @@ class Handlers:
         self._source.seconds.observe(time.perf_counter() - started)
         return web.Response(body=body, headers=headers)
 
-    async def _render(
-        self, encode: Callable[[CollectorRegistry], bytes], content_type: str
-    ) -> bytes:
+    async def _render(self, encode: Encode, content_type: str) -> bytes:
         await self._source.flush()
         return await asyncio.to_thread(self._write, encode, content_type.startswith(OPENMETRICS))
 
-    def _write(self, encode: Callable[[CollectorRegistry], bytes], openmetrics: bool) -> bytes:
+    def _write(self, encode: Encode, openmetrics: bool) -> bytes:
         pages = [page(openmetrics).encode() for page in self._source.pages]
         return b"".join([*pages, encode(self._source.registry)])  # which writes the end
 
@@ -94,6 +96,19 @@ class Handlers:
         """200 when attached and reading, else 503 and what is missing."""
         missing = self._source.ready()
         return web.Response(text=f"{missing or 'ready'}\n", status=503 if missing else 200)
+
+
+def _format(accept: str) -> tuple[Encode, str]:
+    """What the client understands, of the formats there are.
+
+    The library raises on a version that is not of numbers, and believes in every other; each would
+    be a page of its own.
+    """
+    with contextlib.suppress(TypeError, ValueError):
+        encode, content_type = choose_encoder(accept)
+        if any(f"version={version};" in content_type for version in VERSIONS):
+            return encode, content_type
+    return choose_encoder("")
 
 
 def make_app(source: Source, security: Security, telemetry_path: str) -> web.Application:
