@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import logging
 import socket
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -275,13 +276,20 @@ async def test_while_nothing_can_be_accepted_the_loop_does_not_spin(
         b"GET / HTTP/1.1\r\n" + b"".join(b"X-%d: 1\r\n" % n for n in range(200)) + b"\r\n",
         b"GET / HTTP/1.1\r\nX: " + b"a" * 9000 + b"\r\n\r\n",
         b"\x16\x03\x01\x02\x00\x01",
+        b"GET / HTTP/9.9\r\n\r\n",
+        b"GET / HTTP/1.1\r\nno header: 1\r\n\r\n",
     ],
-    ids=["line", "count", "header", "tls"],
+    ids=["line", "count", "header", "tls", "version", "name"],
 )
-async def test_a_request_that_is_too_much_is_a_400(connect: Connect, request_: bytes) -> None:
+async def test_what_is_no_request_or_too_much_is_a_400_and_not_in_the_log(
+    served: Served, connect: Connect, request_: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
     reader, writer = await connect()
     writer.write(request_)
     assert b" 400 " in await reader.readline()
+    await reader.read()  # to the end: the connection is closed
+    assert served[0].ended == {"malformed": 1}
+    assert not [record for record in caplog.records if record.levelno > logging.DEBUG]
 
 
 def test_the_reasons_are_explained() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import math
 import socket
 import struct
@@ -12,7 +13,11 @@ from collections.abc import Callable, Iterator
 from enum import Enum
 from typing import cast
 
+from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.web_protocol import RequestHandler
+
+log = logging.getLogger(__name__)
 
 
 class Phase(Enum):
@@ -29,6 +34,31 @@ class Phase(Enum):
 # each minute.
 LIMITS = {Phase.HANDSHAKE: 10.0, Phase.REQUEST: 10.0, Phase.IDLE: 120.0, Phase.UNREAD: 30.0}
 RESET = struct.pack("ii", 1, 0)  # as SO_LINGER has it: on, for no time
+
+
+class QuietHandler(RequestHandler):
+    """aiohttp's, but that what is no HTTP is counted, not logged: strangers write it."""
+
+    def __init__(self, server: web.Server, malformed: Callable[[], None], **limits: int) -> None:
+        loop = asyncio.get_running_loop()
+        super().__init__(server, loop=loop, access_log=None, **limits)  # type: ignore[arg-type]  # None is none
+        self._malformed = malformed
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """The answer, after which the connection is closed."""
+        if not isinstance(exc, HttpProcessingError):
+            return super().handle_error(request, status, exc, message)
+        self._malformed()
+        log.debug("no request: %s", exc)
+        answer = web.Response(status=status, text="this is no request\n")
+        answer.force_close()
+        return answer
 
 
 class Connection(asyncio.Protocol):

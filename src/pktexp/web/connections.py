@@ -18,15 +18,15 @@ from aiohttp import web
 
 from pktexp.tasks import background
 from pktexp.web.access import Handler
-from pktexp.web.connection import LIMITS, Connection, Phase
+from pktexp.web.connection import LIMITS, Connection, Phase, QuietHandler
 from pktexp.web.security import Security
 
 BURST = 64  # connections accepted before others have their turn
 SWEEP = 1.0  # seconds between looks at deadlines
 RETRY = 0.5  # seconds until the next try to accept, when none can be (no file descriptors)
 GRACE = 1.0  # seconds that requests under way get at the end
-HEADERS = 64  # of a request
-LINE = 8190  # bytes of a request's first line, and of a header
+# Headers of a request, and bytes of its first line and of each header.
+LARGEST = {"max_headers": 64, "max_line_size": 8190, "max_field_size": 8190}
 
 
 class Connections:
@@ -52,14 +52,7 @@ class Connections:
         """Requests to `app` are answered beside the body."""
         # Behind access.py: who has yet to be let in can still be made to leave.
         app.middlewares.append(self._mark)
-        runner = web.AppRunner(
-            app,
-            access_log=None,
-            shutdown_timeout=GRACE,
-            max_headers=HEADERS,
-            max_line_size=LINE,
-            max_field_size=LINE,
-        )
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=GRACE)
         await runner.setup()
         assert runner.server
         listening.setblocking(False)
@@ -104,7 +97,8 @@ class Connections:
             sock.close()
             return
         sock.setblocking(False)
-        connection = Connection(server(), sock, self._forget)
+        handler = QuietHandler(server, lambda: self.ended.update(("malformed",)), **LARGEST)
+        connection = Connection(handler, sock, self._forget)
         self._open[connection.handler] = connection
         task = asyncio.create_task(self._connect(connection))
         self._tasks.add(task)
