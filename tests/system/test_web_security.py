@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import signal
 import socket
@@ -9,6 +10,7 @@ import ssl
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from http.client import HTTPSConnection
 from pathlib import Path
 
 import bcrypt
@@ -126,6 +128,30 @@ def test_a_new_certificate_is_taken_without_a_restart(
         service.wait_for_line("web: read again")
     wait_for(lambda: serial(service, context) != before)
     assert ask(service, "metrics", context)[0] == 200
+
+
+def test_a_user_who_is_taken_out_is_refused_on_a_connection_that_stays(
+    service: Service, tmp_path: Path
+) -> None:
+    port = int(service.url.rstrip("/").rsplit(":", 1)[1])
+    given = base64.b64encode(f"{NAME}:{PASSWORD}".encode()).decode()
+    with service.namespace.entered():
+        client = HTTPSConnection("localhost", port, timeout=30, context=trusting(tmp_path))
+        client.connect()
+    first = client.sock
+
+    def status() -> int:
+        assert client.sock is first  # it has not been connected anew
+        client.request("GET", "/metrics", headers={"Authorization": f"Basic {given}"})
+        answer = client.getresponse()
+        answer.read()
+        return answer.status
+
+    assert status() == 200
+    config = tmp_path / "web.yml"
+    config.write_text(config.read_text().replace(NAME, "someone-else"))
+    wait_for(lambda: status() == 401)
+    client.close()
 
 
 def test_a_bad_file_leaves_the_former_in_force_and_is_counted(

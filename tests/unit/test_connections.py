@@ -46,13 +46,10 @@ def slow() -> asyncio.Semaphore:
 
 @pytest.fixture
 async def served(slow: asyncio.Semaphore) -> AsyncIterator[tuple[Connections, tuple[str, int]]]:
-    async def reload() -> None:
-        raise AssertionError("there is no file")
-
     app = web.Application()
     app[SLOW] = slow
     app.router.add_get("/{name}", answer)
-    made = Connections(LIMIT, Security(None), reload)
+    made = Connections(LIMIT, Security(None))
     listening = listen("127.0.0.1", 0)
     address = listening.getsockname()
     async with made.answering(app, listening):
@@ -136,7 +133,7 @@ async def test_a_client_that_dawdles_is_ended(
     limited(monkeypatch, phase)
     app = web.Application()
     app.router.add_get("/{name}", answer)
-    made = Connections(LIMIT, Security(None), lambda: asyncio.sleep(0))
+    made = Connections(LIMIT, Security(None))
     listening = listen("127.0.0.1", 0)
     address = listening.getsockname()
     async with made.answering(app, listening):
@@ -212,7 +209,7 @@ async def test_who_guesses_passwords_keeps_nobody_out(
     app = web.Application()
     guard(app, security)
     app.router.add_get("/{name}", answer)
-    made = Connections(LIMIT, security, lambda: asyncio.sleep(0))
+    made = Connections(LIMIT, security)
     listening = listen("127.0.0.1", 0)
     address = listening.getsockname()
     go_on = threading.Event()

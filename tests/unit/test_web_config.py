@@ -147,22 +147,76 @@ def test_a_key_with_a_passphrase_is_not_asked_for_at_the_terminal(file: Path) ->
         Security(file).read()
 
 
-def test_a_change_of_any_file_is_noticed_once_a_second_at_most(
-    file: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def seen(security: Security) -> bool:
+    """Whether a change is seen, by two looks: only what rests is read."""
+    assert not security.changed()
+    return security.changed()
+
+
+def test_a_change_of_any_file_is_seen_once_it_rests(file: Path) -> None:
     file.write_text(TLS)
     security = Security(file)
     security.read()
-    assert not security.changed()
-    monkeypatch.setattr("pktexp.web.security.LOOK", 0)
-    assert not security.changed()
+    assert not seen(security)
     Authority(file.parent).issue("a", "localhost")
-    assert security.changed()
+    assert not security.changed()  # it may still be written
+    file.write_text(TLS + "  min_version: TLS13\n")
+    assert seen(security)
     security.read()
-    assert not security.changed()
-    file.write_text("no such thing: 1")
-    assert security.changed()
+    assert not seen(security)
+
+
+@pytest.mark.parametrize("bad", ["no such thing: 1", TLS.replace("a.key", "none.key")])
+def test_a_bad_file_is_read_again_only_when_something_changes(file: Path, bad: str) -> None:
+    file.write_text(TLS)
+    security = Security(file)
+    security.read()
+    file.write_text(bad)
+    assert seen(security)
     with pytest.raises(PktexpError):
         security.read()
-    assert not security.changed()  # it is known to be bad, and read again when it changes
+    assert not seen(security)
     assert security.state.context
+    (file.parent / "none.key").write_bytes((file.parent / "a.key").read_bytes())
+    file.touch()
+    assert seen(security)
+
+
+AUTH = f"basic_auth_users:\n  alice: {HASH}\n"
+CLIENTS = "  client_ca_file: ca.pem\n  client_auth_type: "
+REQUIRED = CLIENTS + "RequireAndVerifyClientCert\n"
+ALLOWED = "  client_allowed_sans: [a]\n"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "lost"),
+    [
+        (AUTH, "", "basic_auth_users"),
+        (TLS + AUTH, TLS, "basic_auth_users"),
+        (TLS, "", "tls_server_config"),
+        (TLS + REQUIRED, TLS, "client_auth_type"),
+        (TLS + REQUIRED, TLS + CLIENTS + "VerifyClientCertIfGiven\n", "client_auth_type"),
+        (TLS + REQUIRED + ALLOWED, TLS + REQUIRED, "client_allowed_sans"),
+    ],
+)
+def test_what_clients_are_asked_for_does_not_end_by_reading_again(
+    file: Path, before: str, after: str, lost: str
+) -> None:
+    file.write_text(before)
+    security = Security(file)
+    security.read()
+    state = security.state
+    file.write_text(after)
+    with pytest.raises(PktexpError, match=f"{lost} is gone"):
+        security.read()
+    assert security.state is state
+    Security(file).read()  # as after a restart
+
+
+def test_more_may_be_asked_for_at_any_time(file: Path) -> None:
+    security = Security(file)
+    for text in ("", AUTH, TLS + AUTH, TLS + REQUIRED + AUTH, TLS + REQUIRED + ALLOWED + AUTH):
+        file.write_text(text)
+        security.read()
+    assert security.state.config.tls
+    assert security.state.config.tls.allowed_names

@@ -41,7 +41,7 @@ class QuietHandler(RequestHandler):
 
     def __init__(self, server: web.Server, malformed: Callable[[], None], **limits: int) -> None:
         loop = asyncio.get_running_loop()
-        super().__init__(server, loop=loop, access_log=None, **limits)  # type: ignore[arg-type]  # None is none
+        super().__init__(server, loop=loop, access_log=None, **limits)  # type: ignore[arg-type]  # it may be None
         self._malformed = malformed
 
     def handle_error(

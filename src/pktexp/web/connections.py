@@ -11,7 +11,7 @@ import asyncio
 import socket
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from aiohttp import web
@@ -32,12 +32,9 @@ LARGEST = {"max_headers": 64, "max_line_size": 8190, "max_field_size": 8190}
 class Connections:
     """At most `limit` at a time; `ended` counts, by reason, those that clients did not end."""
 
-    def __init__(
-        self, limit: int, security: Security, reload: Callable[[], Awaitable[None]]
-    ) -> None:
+    def __init__(self, limit: int, security: Security) -> None:
         self._limit = limit
         self._security = security
-        self._reload = reload
         self._open: dict[object, Connection] = {}  # by aiohttp's handler
         self._tasks: set[asyncio.Task[None]] = set()
         self.ended: Counter[str] = Counter()
@@ -120,8 +117,6 @@ class Connections:
         self._open.pop(connection.handler, None)
 
     async def _connect(self, connection: Connection) -> None:
-        if self._security.changed():
-            await self._reload()
         context = self._security.state.context
         try:
             await asyncio.get_running_loop().connect_accepted_socket(
