@@ -13,6 +13,7 @@ import yaml
 
 from pktexp.errors import PktexpError
 
+LARGEST = 1 << 20  # bytes; a device, given by mistake, would never end
 NULL = "tag:yaml.org,2002:null"
 BOOLEAN = "tag:yaml.org,2002:bool"
 
@@ -83,7 +84,13 @@ class Value:
 def read(path: Path) -> Value:
     """The whole file; PktexpError if it can't be read, or is no YAML. An empty one is empty."""
     try:
-        node = yaml.compose(path.read_text("utf-8"), yaml.SafeLoader)
+        with path.open("rb") as file:
+            content = file.read(LARGEST + 1)
+        if len(content) > LARGEST:
+            raise PktexpError(f"{path}: larger than {LARGEST} bytes", "is it the right file?")
+        node = yaml.compose(content.decode(), yaml.SafeLoader)
+    except RecursionError as error:
+        raise PktexpError(f"{path}: nested too deeply", "is it the right file?") from error
     except OSError as error:
         message = f"cannot read {path}: {error.strerror}"
         raise PktexpError(message, "does it exist, and may this user read it?") from error

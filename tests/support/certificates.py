@@ -11,11 +11,15 @@ import trustme
 class Authority:
     """Writes PEM files into a folder."""
 
-    def __init__(self, folder: Path, name: str = "ca") -> None:
+    def __init__(self, folder: Path, name: str = "ca", made: trustme.CA | None = None) -> None:
         self._folder = folder
-        self._authority = trustme.CA()
+        self._authority = made or trustme.CA()
         self.file = folder / f"{name}.pem"
         self._authority.cert_pem.write_to_path(str(self.file))
+
+    def below(self, name: str) -> Authority:
+        """One that this one vouches for."""
+        return Authority(self._folder, name, self._authority.create_child_ca())
 
     def issue(self, name: str, *identities: str) -> tuple[Path, Path]:
         """Certificate and key for these names, in NAME.crt and NAME.key, which may be there."""

@@ -172,12 +172,28 @@ def test_a_name_that_is_not_allowed_is_forbidden(
     namespaces: Callable[[], Namespace], authority: Authority, tmp_path: Path
 ) -> None:
     text = (tmp_path / "web.yml").read_text()
-    allowed = "  client_allowed_sans: [prometheus.example]\n"
+    allowed = "  client_allowed_sans: [prometheus.example, '2001:db8::7']\n"
     (tmp_path / "web.yml").write_text(text.replace("http_server", allowed + "http_server", 1))
     authority.issue("other", "other.example")
+    authority.issue("address", "2001:db8::7")
     with serving(namespaces(), "--web.config.file", str(tmp_path / "web.yml")) as service:
         assert ask(service, "metrics", trusting(tmp_path))[0] == 200
+        assert ask(service, "metrics", trusting(tmp_path, "address"))[0] == 200
         assert ask(service, "metrics", trusting(tmp_path, "other"))[0] == 403
+        refused = 'pktexp_http_requests_refused_total{code="403"} 1.0'
+        assert refused in ask(service, "metrics", trusting(tmp_path))[1]
+
+
+def test_an_authority_between_is_enough_as_for_go(
+    namespaces: Callable[[], Namespace], authority: Authority, tmp_path: Path
+) -> None:
+    authority.below("middle").issue("below", "prometheus.example")
+    text = (tmp_path / "web.yml").read_text()
+    (tmp_path / "web.yml").write_text(text.replace("ca.pem", "middle.pem"))
+    with serving(namespaces(), "--web.config.file", str(tmp_path / "web.yml")) as service:
+        assert ask(service, "metrics", trusting(tmp_path, "below"))[0] == 200
+        with pytest.raises(OSError):  # noqa: PT011 # the alert may come, or just the end
+            ask(service, "metrics", trusting(tmp_path))  # of the authority above
 
 
 def test_the_metrics_are_where_the_operator_wants_them(

@@ -95,6 +95,16 @@ def test_an_empty_file_asks_for_nothing(file: Path, text: str) -> None:
         (TLS + "  client_auth_type: RequireAnyClientCert", 4, "not verified"),
         (TLS + "  client_auth_type: RequireAndVerifyClientCert", 2, "by halves"),
         (TLS + "  client_ca_file: ca.pem", 2, "by halves"),
+        (TLS + "  client_allowed_sans: [a]", 4, "has to be required"),
+        (
+            TLS
+            + "  client_ca_file: ca.pem\n  client_auth_type: VerifyClientCertIfGiven\n"
+            + "  client_allowed_sans: [a]",
+            6,
+            "has to be required",
+        ),
+        (TLS + "  client_auth_type: RequireClientCert", 4, "not verified"),
+        (TLS + "  cipher_suites:\n  - TLS_AES_128_GCM_SHA256", 5, "none of these is for TLS 1.2"),
         (TLS + "  min_version: 1.2", 4, "'1.2' is not known"),
         (TLS + "  cipher_suites:\n  - A", 5, "'A' is not known"),
         (TLS + "  prefer_server_cipher_suites: maybe", 4, "expected true or false"),
@@ -108,6 +118,8 @@ def test_an_empty_file_asks_for_nothing(file: Path, text: str) -> None:
         ("http_server_config:\n  headers:\n    X-Frame-Options: no", 3, "'no' is not known"),
         ('http_server_config:\n  headers:\n    X-XSS-Protection: "a\\nb"', 3, "one line"),
         ("basic_auth_users:\n  bob: secret", 2, "no bcrypt hash"),
+        ("basic_auth_users:\n  bob: $2y$99$" + 53 * "a", 2, "no bcrypt hash"),
+        ("basic_auth_users:\n  bob: $2y$10$" + 53 * "!", 2, "no bcrypt hash"),
         ("basic_auth_users:\n  bob:", 2, "expected a single value"),
         ("rate_limit:\n  burst: 3", 2, "not supported"),
     ],
@@ -121,6 +133,33 @@ def test_what_is_wrong_is_told_with_its_line(
     assert str(raised.value).startswith(f"{file}:{line}: ")
     assert message in str(raised.value)
     assert raised.value.hint
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        "  min_version: TLS13\n  cipher_suites: [TLS_AES_128_GCM_SHA256]",
+        "  cipher_suites: [TLS_AES_256_GCM_SHA384, TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256]",
+    ],
+)
+def test_ciphers_of_tls_1_3_may_be_listed_as_in_go(file: Path, more: str) -> None:
+    file.write_text(TLS + more)
+    Security(file).read()
+
+
+def test_a_blank_header_is_not_set(file: Path) -> None:
+    file.write_text('http_server_config:\n  headers:\n    X-XSS-Protection: ""')
+    assert read(file).headers == {}
+
+
+@pytest.mark.parametrize("content", [b"[" * 5000, b"#" * ((1 << 20) + 1)])
+def test_what_can_be_no_configuration_is_told(file: Path, content: bytes) -> None:
+    file.write_bytes(content)
+    with pytest.raises(PktexpError, match=r"web\.yml: ") as raised:
+        read(file)
+    assert raised.value.hint == "is it the right file?"
+    with pytest.raises(PktexpError, match="larger"):
+        read(Path("/dev/zero"))
 
 
 def test_a_file_that_is_not_there_or_not_text_is_told(file: Path) -> None:

@@ -19,9 +19,11 @@ from aiohttp import web
 
 from pktexp.web.config import WebConfig
 from pktexp.web.security import Security
+from pktexp.web.tls import canonical
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
+KINDS = ("DNS", "email", "URI", "IP Address")  # of names, as Python's ssl calls them
 OPEN = ("/healthz", "/readyz")
 REMEMBERED = 128  # passwords that were right
 LONGEST = 72  # bytes of a password that bcrypt takes
@@ -88,9 +90,10 @@ def credentials(header: str) -> tuple[str, str] | None:
 
 
 def names_of(request: web.Request) -> set[str]:
-    """Subject alternative names of the client's certificate."""
+    """Subject alternative names of the client's certificate, of the kinds that can be allowed."""
     certificate = (request.get_extra_info("peercert") or {}) if request.transport else {}
-    return {value for _, value in certificate.get("subjectAltName", ())}
+    names = certificate.get("subjectAltName", ())
+    return {canonical(name) for kind, name in names if kind in KINDS}
 
 
 def guard(app: web.Application, security: Security) -> None:

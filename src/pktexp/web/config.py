@@ -6,6 +6,7 @@ Read by security.py, which puts it in force; the section on TLS is read by tls.p
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,8 +18,7 @@ from pktexp.yamlfile import Value
 log = logging.getLogger(__name__)
 
 SECTIONS = ("tls_server_config", "http_server_config", "basic_auth_users", "rate_limit")
-BCRYPT = ("$2a$", "$2b$", "$2y$")
-BCRYPT_LENGTH = 60
+BCRYPT = re.compile(r"\$2[aby]\$(0[4-9]|[12]\d|3[01])\$[./A-Za-z0-9]{53}")
 # Header: the values that the toolkit allows; () is any.
 HEADERS: Mapping[str, tuple[str, ...]] = {
     "Content-Security-Policy": (),
@@ -60,7 +60,7 @@ def _users(value: Value) -> dict[str, bytes]:
 
 def _hash(value: Value) -> bytes:
     text = value.text()
-    if not text.startswith(BCRYPT) or len(text) != BCRYPT_LENGTH:
+    if not BCRYPT.fullmatch(text):
         hint = "'htpasswd -nBC 10 \"\"' makes one; quote it"
         raise value.error("this is no bcrypt hash", hint)
     return text.encode()
@@ -71,7 +71,8 @@ def _headers(value: Value) -> dict[str, str]:
     if "http2" in parts and parts["http2"].flag():
         log.info("HTTP/2 is not offered: clients take HTTP/1.1")
     headers = parts["headers"].mapping(HEADERS) if "headers" in parts else {}
-    return {name: _header(name, text) for name, text in headers.items()}
+    found = {name: _header(name, text) for name, text in headers.items()}
+    return {name: text for name, text in found.items() if text}  # as the toolkit: blank is unset
 
 
 def _header(name: str, value: Value) -> str:

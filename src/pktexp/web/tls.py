@@ -1,18 +1,16 @@
-"""TLS as the web configuration file's first section asks for it (config.py), by OpenSSL.
+"""TLS as the web configuration file's first section asks for it (config.py); done by context.py.
 
 What Python's ssl cannot do is refused, never left out silently.
 """
 
 from __future__ import annotations
 
-import contextlib
-import os
+import ipaddress
 import ssl
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from pktexp.errors import PktexpError
 from pktexp.yamlfile import Value
 
 KEYS = (
@@ -36,7 +34,7 @@ CLIENT_AUTH = {
     "VerifyClientCertIfGiven": ssl.CERT_OPTIONAL,
     "RequireAndVerifyClientCert": ssl.CERT_REQUIRED,
 }
-UNVERIFIED = ("RequestClientCert", "RequireAnyClientCert")
+UNVERIFIED = ("RequestClientCert", "RequireAnyClientCert", "RequireClientCert")
 VERSION_KEYS = ("min_version", "max_version")
 # RFC 8996 forbids the older ones.
 VERSIONS = {
@@ -49,7 +47,9 @@ CURVES = {
     "CurveP521": "secp521r1",
     "X25519": "X25519",
 }
-# Go's names (crypto/tls.CipherSuites) to OpenSSL's. Those of TLS 1.3 cannot be chosen in either.
+# Go's names (crypto/tls.CipherSuites) to OpenSSL's. Those of TLS 1.3 may be listed; all of them are
+# used whether they are or not, by Go as well.
+ALWAYS = ("TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256")
 CIPHERS = {
     f"TLS_ECDHE_{key}_WITH_{cipher}": f"ECDHE-{key}-{name}"
     for key in ("ECDSA", "RSA")
@@ -59,7 +59,6 @@ CIPHERS = {
         ("AES_128_GCM_SHA256", "AES128-GCM-SHA256"),
         ("AES_256_GCM_SHA384", "AES256-GCM-SHA384"),
         ("CHACHA20_POLY1305_SHA256", "CHACHA20-POLY1305"),
-        ("CHACHA20_POLY1305", "CHACHA20-POLY1305"),
     )
 }
 
@@ -98,15 +97,20 @@ def read_tls(section: Value) -> TlsConfig:
     if (client_ca is None) != (client_auth == ssl.CERT_NONE):
         hint = "both client_ca_file and client_auth_type, or neither"
         raise section.error("clients' certificates are asked for by halves", hint)
+    allowed = frozenset(canonical(v.text()) for v in _values(parts, "client_allowed_sans"))
+    if allowed and client_auth != ssl.CERT_REQUIRED:
+        hint = "client_auth_type: RequireAndVerifyClientCert"
+        raise parts["client_allowed_sans"].error("a certificate has to be required for this", hint)
+    versions = _versions(section, parts)
     return TlsConfig(
         section,
         certificate,
         key,
         client_auth,
         client_ca,
-        frozenset(v.text() for v in _values(parts, "client_allowed_sans")),
-        *_versions(section, parts),
-        tuple(CIPHERS[v.choice(CIPHERS)] for v in _values(parts, "cipher_suites")),
+        allowed,
+        *versions,
+        _ciphers(parts, versions[0]),
         parts["prefer_server_cipher_suites"].flag()
         if "prefer_server_cipher_suites" in parts
         else True,
@@ -146,54 +150,25 @@ def _versions(section: Value, parts: Mapping[str, Value]) -> tuple[ssl.TLSVersio
     return minimum, maximum
 
 
+def _ciphers(parts: Mapping[str, Value], minimum: ssl.TLSVersion) -> tuple[str, ...]:
+    values = _values(parts, "cipher_suites")
+    names = [value.choice([*CIPHERS, *ALWAYS]) for value in values]
+    found = tuple(CIPHERS[name] for name in names if name not in ALWAYS)
+    if values and not found and minimum < ssl.TLSVersion.TLSv1_3:
+        raise values[0].error("none of these is for TLS 1.2", "min_version: TLS13, or add one")
+    return found
+
+
+def canonical(name: str) -> str:
+    """A name of a certificate; of ways to write an address, the one."""
+    try:
+        return str(ipaddress.ip_address(name))
+    except ValueError:
+        return name
+
+
 def _curve(parts: Mapping[str, Value]) -> str | None:
     values = _values(parts, "curve_preferences")
     if len(values) > 1:
         raise values[1].error("only one curve can be given", "leave the others out")
     return CURVES[values[0].choice(CURVES)] if values else None
-
-
-def make_context(config: TlsConfig, context: ssl.SSLContext) -> None:
-    """Puts the section into a fresh context; PktexpError for files that are of no use."""
-    try:
-        _configure(config, context)
-    except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
-        reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or error
-        names = ", ".join(str(path) for path in config.files) or "the inline PEM"
-        hint = f"look at {names}: PEM, readable, of one pair, the key without a passphrase"
-        raise config.section.error(f"TLS cannot be had with this: {reason}", hint) from error
-
-
-def _configure(config: TlsConfig, context: ssl.SSLContext) -> None:
-    context.minimum_version, context.maximum_version = config.minimum, config.maximum
-    with _path(config.cert) as certificate, _path(config.key) as key:
-        context.load_cert_chain(certificate, key, password=_no_passphrase)
-    context.verify_mode = config.client_auth
-    if config.client_ca is not None:
-        with _path(config.client_ca) as authorities:
-            context.load_verify_locations(authorities)
-    if config.ciphers:
-        context.set_ciphers(":".join(config.ciphers))
-    if config.curve:
-        context.set_ecdh_curve(config.curve)
-    if not config.server_prefers:
-        context.options &= ~ssl.OP_CIPHER_SERVER_PREFERENCE
-
-
-def _no_passphrase() -> str:
-    """Else OpenSSL would ask for one at the terminal."""
-    raise PktexpError("the key has a passphrase", "store it without one")
-
-
-@contextlib.contextmanager
-def _path(pem: Path | str) -> Iterator[str]:
-    """Of a file, or of memory that holds the text: OpenSSL reads certificates from files alone."""
-    if isinstance(pem, Path):
-        yield str(pem)
-        return
-    fd = os.memfd_create("pem")
-    try:
-        os.write(fd, pem.encode())
-        yield f"/proc/self/fd/{fd}"
-    finally:
-        os.close(fd)
