@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gzip
+import select
+import socket
 from collections.abc import AsyncIterator
 
 import pytest
@@ -173,3 +176,16 @@ async def test_what_is_not_there_is_a_404(client: Client) -> None:
 def test_port_0_picks_one_and_the_url_tells_it(address: str, expected: str) -> None:
     with listen(address, 0) as listening:
         assert url(listening, "http") == f"{expected}{listening.getsockname()[1]}/"
+
+
+def test_hundreds_of_connections_at_once_find_room_to_wait() -> None:
+    with contextlib.ExitStack() as stack:
+        address = stack.enter_context(listen("127.0.0.1", 0)).getsockname()
+        waiting = select.poll()
+        for _ in range(500):
+            client = stack.enter_context(socket.socket())
+            client.setblocking(False)
+            client.connect_ex(address)
+            waiting.register(client, select.POLLOUT)
+        connected = waiting.poll(1000)  # over the loopback they need no time, if there is room
+        assert len(connected) == 500

@@ -7,7 +7,7 @@ import socket
 
 from pktexp.errors import PktexpError
 
-BACKLOG = 128
+BACKLOG = 1024  # beyond, a client tries again after a second: a scrape beside a burst, too
 
 
 def listen(address: str, port: int) -> socket.socket:
