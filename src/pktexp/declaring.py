@@ -5,6 +5,7 @@ Imports nothing of pktexp: healthcheck.py runs every half minute, and has no use
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
@@ -16,16 +17,20 @@ F = TypeVar("F", bound=Callable[..., Any])
 def option(
     flag: str, *old_names: str, also: Sequence[str] = (), **settings: Any
 ) -> Callable[[F], F]:
-    """An option with its PKTEXP_ variable, and the original tool's names after it.
+    """An option with a PKTEXP_ variable for each flag, and the original tool's names after these.
 
-    `also`: other flags for it, the first of which names variable and parameter.
+    `also`: other flags for it, the first of which names the parameter.
     """
-    name = (also[0] if also else flag).partition("/")[0].lstrip("-").replace("-", "_")
-    variables = [f"PKTEXP_{name.upper()}", *old_names]
-    declared = (flag, *also, name) if also else (flag,)
+    names = [_name(each) for each in (*also, flag)]
+    variables = [*(f"PKTEXP_{name.upper()}" for name in names), *old_names]
+    declared = (flag, *also, names[0])
     return click.option(
         *declared, envvar=variables, show_default=True, show_envvar=True, **settings
     )
+
+
+def _name(flag: str) -> str:
+    return re.sub("[-.]", "_", flag.partition("/")[0].lstrip("-"))
 
 
 port = option(

@@ -174,6 +174,15 @@ def test_every_option_has_its_variable(
     assert options == values.keys()
 
 
+def test_a_flag_with_dots_has_its_variable_too(
+    monkeypatch: pytest.MonkeyPatch, started: list[Settings]
+) -> None:
+    monkeypatch.setenv("PKTEXP_WEB_TELEMETRY_PATH", "/packets")
+    monkeypatch.setenv("PKTEXP_WEB_CONFIG_FILE", "web.yml")
+    run_main(monkeypatch, "serve")
+    assert (started[0].telemetry_path, started[0].web_config) == ("/packets", Path("web.yml"))
+
+
 def test_pe_workers_works(monkeypatch: pytest.MonkeyPatch, started: list[Settings]) -> None:
     monkeypatch.setenv("PE_WORKERS", "5")
     run_main(monkeypatch, "serve")
