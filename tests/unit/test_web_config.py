@@ -198,7 +198,10 @@ def test_a_change_of_any_file_is_seen_once_it_rests(file: Path) -> None:
     security.read()
     assert not seen(security)
     Authority(file.parent).issue("a", "localhost")
-    assert not security.changed()  # it may still be written
+    assert not security.changed()
+    Authority(file.parent).issue("a", "localhost")  # it was still being written
+    assert seen(security)
+    security.read()
     file.write_text(TLS + "  min_version: TLS13\n")
     assert seen(security)
     security.read()
@@ -216,9 +219,21 @@ def test_a_bad_file_is_read_again_only_when_something_changes(file: Path, bad: s
         security.read()
     assert not seen(security)
     assert security.state.context
-    (file.parent / "none.key").write_bytes((file.parent / "a.key").read_bytes())
     file.touch()
     assert seen(security)
+
+
+def test_a_file_that_was_missing_is_read_when_it_comes(file: Path) -> None:
+    file.write_text(TLS)
+    security = Security(file)
+    security.read()
+    file.write_text(TLS.replace("a.key", "late.key"))
+    with pytest.raises(PktexpError):
+        security.read()
+    assert not seen(security)
+    (file.parent / "late.key").write_bytes((file.parent / "a.key").read_bytes())
+    assert seen(security)
+    security.read()
 
 
 AUTH = f"basic_auth_users:\n  alice: {HASH}\n"
