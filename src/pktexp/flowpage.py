@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import itertools
 
-import numpy as np
-
 from pktexp import labels
 from pktexp.exposition import counter, label, write
+from pktexp.flowlabels import flow_labels, raw_keys
 from pktexp.interfaces import Snapshot
-from pktexp.kernel.records import FLOW_KEY, Records
+from pktexp.kernel.records import Records
 from pktexp.others import Tally
 from pktexp.sources import Flows, Totals
 
@@ -20,7 +19,6 @@ FAMILIES = {
     "packets": "Packets of the heaviest flows; the rest as other.",
     "bytes": "Bytes of the heaviest flows; the rest as other.",
 }
-KEY = FLOW_KEY.itemsize
 
 Rows = dict[str, tuple[int, int]]
 """labels as text -> packets, bytes"""
@@ -63,19 +61,14 @@ class FlowPage:
     def _texts(self, keys: Records, snapshot: Snapshot) -> list[str]:
         """Each key's labels; "" where its interface is no more."""
         names = {lease.id: lease.name for lease in snapshot.leases}
-        raw, known = keys.tobytes(), self._labels
-        wanted = [raw[at : at + KEY] for at in range(0, len(raw), KEY)]
-        self._labels = {key: known.get(key) or _key_text(key, names) for key in wanted}
+        known = self._labels
+        self._labels = {key: known.get(key) or _key_text(key, names) for key in raw_keys(keys)}
         return list(self._labels.values())
 
 
 def _key_text(raw: bytes, names: dict[int, str]) -> str:
-    key = np.frombuffer(raw, FLOW_KEY)[0]
-    name = names.get(int(key["interface"]))
-    if name is None:
-        return ""
-    protocol, _ = labels.CLASSES[int(key["packet_class"])]
-    return _text(name, labels.DIRECTIONS[int(key["direction"])], protocol, *labels.endpoints(key))
+    flow = flow_labels(raw, names)
+    return _text(*flow) if flow else ""
 
 
 def _text(interface: str, direction: str, protocol: str, source: str, dest: str) -> str:

@@ -21,6 +21,9 @@ from pktexp.kernel.records import Records
 
 log = logging.getLogger(__name__)
 
+DeviceDrops = tuple[str, str, str, int]
+"""interface, direction, kind, packets"""
+
 INFO_LABELS = ("interface", "ifindex", "kind", "class", "address", "mtu", "alias", "peer_netns")
 
 # Field of LINK_STATISTICS: (direction, kind).
@@ -53,18 +56,26 @@ class InterfaceCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         """All families; what netlink refuses to tell now is left out, and counted."""
         links = self._interfaces.links()
-        yield information(links, self._peers(links))
-        try:
-            yield dropped(links, linkstats.read())
-        except OSError as error:
-            self._failed("what devices dropped", error)
+        yield information(links, self.peers(links))
+        rows = self.device_drops(links)
+        if rows is not None:
+            yield dropped(rows)
         yield CounterMetricFamily(
             "pktexp_netlink_query_failures",
             "Questions to netlink at a scrape that were not answered.",
             value=self.failures,
         )
 
-    def _peers(self, links: Sequence[Link]) -> dict[int, str]:
+    def device_drops(self, links: Sequence[Link]) -> list[DeviceDrops] | None:
+        """What devices dropped; None, and counted, if netlink does not tell."""
+        try:
+            return list(drops_of(links, linkstats.read()))
+        except OSError as error:
+            self._failed("what devices dropped", error)
+            return None
+
+    def peers(self, links: Sequence[Link]) -> dict[int, str]:
+        """Names of the namespaces that links lead to, by id; none, and counted, likewise."""
         ids = {link.link_netnsid for link in links if link.link_netnsid is not None}
         try:
             return self._namespaces.of(ids)
@@ -90,18 +101,24 @@ def information(links: Sequence[Link], peers: Mapping[int, str]) -> Metric:
     return family
 
 
-def dropped(links: Sequence[Link], statistics: Records) -> Metric:
-    """What devices dropped (LINK_STATISTICS): kind "dropped" also at 0, others once seen."""
+def dropped(rows: Iterable[DeviceDrops]) -> Metric:
+    """What devices dropped."""
     family = CounterMetricFamily(
         "pktexp_interface_dropped_packets",
         "Packets that an interface's device or driver says it dropped.",
         labels=("interface", "direction", "kind"),
     )
+    for *values, packets in rows:
+        family.add_metric(values, packets)
+    return family
+
+
+def drops_of(links: Sequence[Link], statistics: Records) -> Iterator[DeviceDrops]:
+    """From LINK_STATISTICS: kind "dropped" also at 0, others once seen."""
     names = {link.ifindex: link.name for link in links}
     statistics = statistics[np.isin(statistics["ifindex"], list(names))]
     counts = np.stack([statistics[field] for field in DROPS], axis=1)
     rows, columns = np.nonzero((counts > 0) | ALWAYS_SHOWN)
     shown = (statistics["ifindex"][rows], columns, counts[rows, columns])
     for ifindex, column, count in zip(*(array.tolist() for array in shown), strict=True):
-        family.add_metric((names[ifindex], *KINDS[column]), count)
-    return family
+        yield names[ifindex], *KINDS[column], count
