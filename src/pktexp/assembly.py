@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from prometheus_client.registry import Collector
 
 from pktexp.attribution import Attribution, attributing
 from pktexp.dropmetrics import DropCollector, RetransmitCollector
+from pktexp.history import History
 from pktexp.interfaces import Interfaces
 from pktexp.kernel import tracing
 from pktexp.kernel.datapath import Datapath, DatapathOptions
@@ -17,8 +19,13 @@ from pktexp.kernel.drops import DROPS, RETRANSMITS, reason_names
 from pktexp.kernel.enums import Direction
 from pktexp.kernel.libbpf import Libbpf
 from pktexp.kernel.links import LinkMonitor
+from pktexp.live.live import Live
+from pktexp.live.sample import Parts
+from pktexp.live.sampler import Sampler
+from pktexp.live.status import Status
 from pktexp.namefilter import NameFilter
 from pktexp.settings import EventMode, FlowMode, Settings
+from pktexp.tasks import background
 
 log = logging.getLogger(__name__)
 
@@ -69,6 +76,21 @@ def trace(
     if retransmits := tracing.start(lib, datapath, RETRANSMITS):
         stack.callback(retransmits.close)
         yield RetransmitCollector(interfaces, retransmits)
+
+
+@asynccontextmanager
+async def live(
+    parts: Parts, status: Status, flush: Callable[[], Awaitable[None]]
+) -> AsyncIterator[Live]:
+    """Samples each second beside the body."""
+    history = History()
+    log.info("history: at most %d KiB for %d interfaces", history.nbytes >> 10, history.limit)
+    sampler = Sampler(parts, history, flush)
+    async with AsyncExitStack() as stack:
+        # Not among the threads for pages: a scrape would wait while many documents are written.
+        executor = stack.enter_context(ThreadPoolExecutor(1, "api"))
+        await stack.enter_async_context(background(sampler.run()))
+        yield Live(sampler, status, executor)
 
 
 @asynccontextmanager

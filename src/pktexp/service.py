@@ -20,18 +20,24 @@ from prometheus_client import CollectorRegistry, ProcessCollector
 
 from pktexp import __version__, assembly, privileges
 from pktexp.attribution import Attribution
+from pktexp.dropmetrics import DropCollector
 from pktexp.flowpage import FlowPage
 from pktexp.infometrics import InterfaceCollector
 from pktexp.interfaces import Interfaces
 from pktexp.kernel import libbpf
 from pktexp.kernel.datapath import Datapath
 from pktexp.kernel.links import LinkMonitor
+from pktexp.live.live import Live
+from pktexp.live.sample import Parts
+from pktexp.live.status import Status
+from pktexp.livemetrics import LiveCollector
 from pktexp.metrics import TrafficPage
 from pktexp.reloading import Reloader
 from pktexp.reloadmetrics import ReloadCollector
 from pktexp.selfmetrics import SelfCollector
 from pktexp.settings import Settings
 from pktexp.tasks import background
+from pktexp.web.api import PREFIX, make_api
 from pktexp.web.app import Source, make_app
 from pktexp.web.listen import listen, url
 
@@ -62,9 +68,20 @@ async def serve(settings: Settings) -> None:
         attribution = await stack.enter_async_context(assembly.attribute(datapath, settings))
         await stack.enter_async_context(background(interfaces.follow()))
         registry = CollectorRegistry()
+        information = InterfaceCollector(interfaces)
+        traced = [*assembly.trace(stack, lib, datapath, interfaces)]
+        drops = next((tracer for tracer in traced if isinstance(tracer, DropCollector)), None)
+        live = await stack.enter_async_context(
+            assembly.live(
+                Parts(interfaces, attribution, information, drops),
+                Status(lib.version, lambda: _missing(interfaces, attribution), settings, datapath),
+                flush=lambda: _flush(attribution),
+            )
+        )
         collectors = (
-            InterfaceCollector(interfaces),
-            *assembly.trace(stack, lib, datapath, interfaces),
+            information,
+            *traced,
+            LiveCollector(live),
             SelfCollector(__version__, lib.version, datapath, interfaces, attribution),
             ReloadCollector(reloader),
         )
@@ -78,7 +95,7 @@ async def serve(settings: Settings) -> None:
             flush=lambda: _flush(attribution),
             ready=lambda: _missing(interfaces, attribution),
         )
-        await stack.enter_async_context(_answering(source, listening))
+        await stack.enter_async_context(_answering(source, live, listening))
         await stack.enter_async_context(background(_reload_at(hangup, reloader)))
         log.info("ready: %s", url(listening))
         await stop.wait()
@@ -119,8 +136,10 @@ def _missing(interfaces: Interfaces, attribution: Attribution | None) -> str:
 
 
 @asynccontextmanager
-async def _answering(source: Source, listening: socket) -> AsyncIterator[None]:
-    runner = web.AppRunner(make_app(source), access_log=None, shutdown_timeout=GRACE)
+async def _answering(source: Source, live: Live, listening: socket) -> AsyncIterator[None]:
+    app = make_app(source)
+    app.add_subapp(PREFIX, make_api(live))
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=GRACE)
     await runner.setup()
     try:
         await web.SockSite(runner, listening).start()
