@@ -44,6 +44,9 @@ bench-throughput *options: (bench "throughput" options)
 # how long a scrape takes, as root
 bench-scrape *options: (bench "scrape" options)
 
+# what open pages cost a scrape, as root
+bench-watching *options: (bench "watching" options)
+
 # what attaching costs the traffic, as root
 bench-impact *options: (bench "impact" options)
 

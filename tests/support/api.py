@@ -50,13 +50,13 @@ def received(service: Service, name: str, packets: int) -> Document:
 
 
 class Reader:
-    """A reader of the stream; its socket takes little, so that it soon is full."""
+    """A reader of the stream; `room`: bytes of its socket's buffer, few so that it soon is full."""
 
-    def __init__(self, service: Service, query: str = "") -> None:
+    def __init__(self, service: Service, query: str = "", room: int = 4096) -> None:
         place = urlsplit(service.url)
         with service.namespace.entered():
             self.socket = socket.socket()
-        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, room)
         self.socket.settimeout(PATIENCE)
         self.socket.connect(("127.0.0.1", place.port))
         self.socket.sendall(f"GET /api/v1/stream{query} HTTP/1.1\r\nHost: x\r\n\r\n".encode())

@@ -17,6 +17,7 @@ EXPECTED = {
     "datapath": ("v4 64 B, 1,000 uniform",),
     "throughput": ("an empty program", "pktexp --events packet", "pktexp --events flow", "65,000"),
     "scrape": ("100 flows", "10 interfaces"),
+    "watching": ("10 interfaces",),
     "grace": ("membarrier", "update of a map of maps"),
     "impact": ("nothing attached", "empty program", "pktexp --flows off"),
 }

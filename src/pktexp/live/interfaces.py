@@ -14,34 +14,35 @@ from pktexp.interfaces import NO_HOOK
 from pktexp.kernel.enums import Direction
 from pktexp.kernel.linkinfo import InterfaceClass, Link
 from pktexp.kernel.records import SIZE_BOUNDS, SIZE_BUCKETS
-from pktexp.live.rates import grown, rates
-from pktexp.live.sample import Sample
+from pktexp.live.rates import Rates, grown, rates
+from pktexp.live.sample import U64, Sample
 
 PROTOCOLS = tuple(dict.fromkeys(protocol for protocol, _ in labels.CLASSES.values()))
 CLASSES = [[c for c, (of, _) in labels.CLASSES.items() if of == p] for p in PROTOCOLS]
 BOUNDS = [*SIZE_BOUNDS, None]
-NOTHING = ((0, 0), (0, 0))
 
 Document = dict[str, Any]
 
 
+Site = tuple[int, int]
+"""row of the leases, direction"""
+
+
 @dataclass(frozen=True)
 class Counted:
-    """By row of the leases, direction, protocol and unit, as lists; growth None if unknown."""
+    """`totals` and `growth` by row, direction and unit, as lists; growth None if unknown."""
 
-    sums: list[Any]
+    totals: list[Any]
     growth: list[Any] | None
+    protocols: dict[Site, dict[str, Rates]]
     sizes: list[Any]
 
     def document(self, row: int, direction: Direction) -> Document:
         """All that went one way."""
-        sums = self.sums[row][direction]
-        growth = self.growth[row][direction] if self.growth else [None] * len(sums)
-        told = (rates(*pair) for pair in zip(sums, growth, strict=True))
-        total, *protocols = told
-        seen = {p: r for p, r in zip(PROTOCOLS, protocols, strict=True) if r["packets"]}
+        growth = self.growth[row][direction] if self.growth else None
         sizes = {"bounds": BOUNDS, "counts": self.sizes[row][direction]}
-        return total | {"protocols": seen, "sizes": sizes}
+        protocols = self.protocols.get((row, direction), {})
+        return rates(self.totals[row][direction], growth) | {"protocols": protocols, "sizes": sizes}
 
 
 def interfaces(samples: Sequence[Sample], known: Mapping[str, Link]) -> list[Document]:
@@ -59,10 +60,10 @@ def interfaces(samples: Sequence[Sample], known: Mapping[str, Link]) -> list[Doc
 
 def classes(samples: Sequence[Sample]) -> Document:
     """Sums over the interfaces that there are of each class."""
-    last, growth = samples[-1], grown(samples, lambda sample: sample.tallies.sum(axis=2))
-    sums, found = last.tallies.sum(axis=2), {}
+    last, growth = samples[-1], grown(samples, _totals)
+    sums, found = _totals(last), {}
     for kind in InterfaceClass:
-        links = [link.name for link in last.links.values() if link.interface_class is kind]
+        links = {link.name for link in last.links.values() if link.interface_class is kind}
         rows = [row for row, lease in enumerate(last.leases) if lease.name in links]
         total = sums[rows].sum(axis=0).tolist()
         more = growth[rows].sum(axis=0).tolist() if growth is not None else (None, None)
@@ -73,15 +74,34 @@ def classes(samples: Sequence[Sample]) -> Document:
 
 
 def _counted(samples: Sequence[Sample]) -> Counted:
-    last, growth = samples[-1], grown(samples, lambda sample: _protocols(sample.tallies))
-    sums = _protocols(last.tallies).tolist()
-    return Counted(sums, None if growth is None else growth.tolist(), last.sizes.tolist())
+    sums, growth = _totals(samples[-1]), grown(samples, _totals)
+    told = None if growth is None else growth.tolist()
+    return Counted(sums.tolist(), told, _protocols(samples), samples[-1].sizes.tolist())
 
 
-def _protocols(tallies: Any) -> Any:
-    """(…, class, unit) to (…, protocol, unit); the first is all of them."""
-    every = [tallies.sum(axis=-2)]
-    return np.stack(every + [tallies[..., of, :].sum(axis=-2) for of in CLASSES], axis=-2)
+def _protocols(samples: Sequence[Sample]) -> dict[Site, dict[str, Rates]]:
+    """Those that were seen, which are few of all that there could be."""
+    sums, growth = _by_protocol(samples[-1]), grown(samples, _by_protocol)
+    seen = np.argwhere(sums[..., 0] > 0)
+    at = tuple(seen.T)
+    grew = [None] * len(seen) if growth is None else growth[at].tolist()
+    found: dict[Site, dict[str, Rates]] = defaultdict(dict)
+    for (row, direction, protocol), *told in zip(
+        seen.tolist(), sums[at].tolist(), grew, strict=True
+    ):
+        found[row, direction][PROTOCOLS[protocol]] = rates(*told)
+    return found
+
+
+def _totals(sample: Sample) -> U64:
+    """(row, direction, unit)."""
+    totals: U64 = sample.tallies.sum(axis=2)
+    return totals
+
+
+def _by_protocol(sample: Sample) -> U64:
+    """(row, direction, protocol, unit)."""
+    return np.stack([sample.tallies[:, :, of].sum(axis=2) for of in CLASSES], axis=2)
 
 
 def _identity(last: Sample, name: str, link: Link | None) -> Document:
