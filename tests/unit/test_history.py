@@ -112,6 +112,14 @@ def test_rates_times_the_seconds_they_stand_for_are_what_the_counters_grew() -> 
     assert 2 + 21 * 3 + 1 == 71 - 5
 
 
+def test_steps_that_reach_behind_the_history_have_nothing_there() -> None:
+    history = History()
+    for second in (1, 2, 3):
+        history.add(second, [3], array({3: second}))
+    row, *_ = told(history, 3, SECONDS, 7)  # 129 steps are three seconds more than it keeps
+    assert row == pytest.approx([NONE] * 128 + [1], nan_ok=True)
+
+
 def test_a_lease_of_another_tenant_begins_without_a_past() -> None:
     history = History(limit=1)
     history.add(1, [7], array({7: 10}))

@@ -72,18 +72,24 @@ class Live:
         return past(history, samples[-1], known, interface, seconds, step)
 
     async def event(self, samples: Samples, query: Query) -> bytes:
-        """What the stream pushes, as JSON."""
+        """What the stream pushes, framed as a server-sent event."""
         key = ("event", query, samples[-1].at)
-        return await self.write(key, lambda: self._event(samples, query))
+        return await self._shared(key, lambda: _framed(self._event(samples, query)))
+
+    async def write(
+        self, key: Hashable, document: Callable[[], Document | None], compress: bool = False
+    ) -> bytes:
+        """A document as JSON; `key`: the same for those who would get the same at this moment."""
+        return await self._shared(key, lambda: _written(document(), compress))
 
     def _event(self, samples: Samples, query: Query) -> Document:
         common = self._common
         if common is None or common.sample is not samples[-1]:
-            common = self._common = Common(samples[-1], self._written(samples))
+            common = self._common = Common(samples[-1], self._same_for_all(samples))
         flows = self.heaviest(samples, query)
         return {"now": samples[-1].now, **common.parts, "flows": flows}
 
-    def _written(self, samples: Samples) -> dict[str, orjson.Fragment]:
+    def _same_for_all(self, samples: Samples) -> dict[str, orjson.Fragment]:
         documents = {
             "status": self.status(samples),
             "interfaces": self.interfaces(samples),
@@ -91,18 +97,18 @@ class Live:
         }
         return {name: orjson.Fragment(orjson.dumps(x)) for name, x in documents.items()}
 
-    async def write(
-        self, key: Hashable, document: Callable[[], Document | None], compress: bool = False
-    ) -> bytes:
-        """A document as JSON; `key`: the same for those who would get the same at this moment."""
+    async def _shared(self, key: Hashable, make: Callable[[], bytes]) -> bytes:
         if (task := self._under_way.get(key)) is None:
-            loop = asyncio.get_running_loop()
-            task = loop.run_in_executor(self._executor, _write, document, compress)
+            task = asyncio.get_running_loop().run_in_executor(self._executor, make)
             self._under_way[key] = task
             task.add_done_callback(lambda _: self._under_way.pop(key))
         return await asyncio.shield(task)
 
 
-def _write(document: Callable[[], Document | None], compress: bool) -> bytes:
-    body = orjson.dumps(document())
+def _written(document: Document | None, compress: bool) -> bytes:
+    body = orjson.dumps(document)
     return gzip.compress(body, COMPRESSION) if compress else body
+
+
+def _framed(document: Document) -> bytes:
+    return b"event: sample\ndata: " + orjson.dumps(document) + b"\n\n"

@@ -16,7 +16,7 @@ from aiohttp import web
 from pktexp.live.flows import Query
 from pktexp.live.live import Document, Live, Samples
 from pktexp.web.parameters import DOCUMENT, declared, parse
-from pktexp.web.stream import LIVE, NO_FLOWS, NO_SAMPLE, Stream
+from pktexp.web.stream import LIVE, NO_FLOWS, NO_SAMPLE, stream
 
 PREFIX = "/api/v1"
 
@@ -30,9 +30,7 @@ def make_api(live: Live) -> web.Application:
     api[LIVE] = live
     for path, make in DOCUMENTS.items():
         api.router.add_get(path, _answering(path, make), allow_head=False)
-    stream = Stream(declared(f"{PREFIX}/stream"))
     api.router.add_get("/stream", stream, allow_head=False)
-    api.on_shutdown.append(stream.close)
     api.router.add_get("/openapi.json", openapi, allow_head=False)
     return api
 

@@ -10,18 +10,18 @@ import asyncio
 import contextlib
 import logging
 import socket
-from typing import Any
 
 from aiohttp import web
 
 from pktexp.live.flows import Query
 from pktexp.live.live import Live
-from pktexp.web.parameters import Parameters, parse
+from pktexp.web.parameters import declared, parse
 
 log = logging.getLogger(__name__)
 
 LIVE = web.AppKey("live", Live)
 
+PARAMETERS = declared("/api/v1/stream")
 PATIENCE = 5.0  # seconds that a reader may take over an event
 LOOK = 0.05  # seconds between looks at whether it has
 ROOM = 64 << 10  # bytes of a reader's socket buffer, which the kernel doubles, and would let grow
@@ -35,30 +35,14 @@ HEADERS = {
 }
 
 
-class Stream:
-    """The handler."""
-
-    def __init__(self, parameters: Parameters) -> None:
-        self._parameters = parameters
-        self._tasks: set[asyncio.Task[Any]] = set()
-
-    async def __call__(self, request: web.Request) -> web.StreamResponse:
-        """Events until the reader leaves, is dropped, or the service stops."""
-        live, query = request.app[LIVE], Query(**parse(request, self._parameters))
-        if live.readers.full:
-            most = live.readers.most
-            raise web.HTTPServiceUnavailable(text=f"all of the {most} places for readers are taken")
-        self._tasks.add(request.task)
-        try:
-            with live.readers.one_more():
-                return await _answer(request, live, query)
-        finally:
-            self._tasks.remove(request.task)
-
-    async def close(self, _: web.Application) -> None:
-        """Ends every stream, as none would by itself."""
-        for task in self._tasks:
-            task.cancel()
+async def stream(request: web.Request) -> web.StreamResponse:
+    """Events until the reader leaves, is dropped, or the service stops and its grace is over."""
+    live, query = request.app[LIVE], Query(**parse(request, PARAMETERS))
+    if live.readers.full:
+        most = live.readers.most
+        raise web.HTTPServiceUnavailable(text=f"all of the {most} places for readers are taken")
+    with live.readers.one_more():
+        return await _answer(request, live, query)
 
 
 async def _answer(request: web.Request, live: Live, query: Query) -> web.StreamResponse:
@@ -79,9 +63,9 @@ async def _push(
     while True:
         samples = await live.sampler.after(taken)
         taken = live.sampler.taken
-        body = await live.event(samples, query)
+        event = await live.event(samples, query)
         try:
-            await _send(request, response, b"event: sample\ndata: " + body + b"\n\n")
+            await _send(request, response, event)
         except TimeoutError:
             live.readers.dropped += 1
             log.debug("%s did not read the stream, and was dropped", request.remote)
