@@ -48,6 +48,9 @@ bench-scrape *options: (bench "scrape" options)
 # what a pod takes of memory and CPU, as root
 bench-pod *options: (bench "pod" options)
 
+# what open pages cost a scrape, as root
+bench-watching *options: (bench "watching" options)
+
 # what attaching costs the traffic, as root
 bench-impact *options: (bench "impact" options)
 

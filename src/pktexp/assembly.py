@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
@@ -13,6 +14,7 @@ from pktexp.attribution import Attribution, attributing
 from pktexp.dropmetrics import DropCollector, RetransmitCollector
 from pktexp.flowpage import FlowPage
 from pktexp.flows import FlowTable
+from pktexp.history import History
 from pktexp.intake import Sink
 from pktexp.interfaces import Interfaces
 from pktexp.kernel import tracing
@@ -22,6 +24,10 @@ from pktexp.kernel.enums import Direction
 from pktexp.kernel.libbpf import Libbpf
 from pktexp.kernel.links import LinkMonitor
 from pktexp.kubernetes.pods import PodTable
+from pktexp.live.live import Live
+from pktexp.live.sample import Parts
+from pktexp.live.sampler import Sampler
+from pktexp.live.status import Status
 from pktexp.metrics import TrafficPage
 from pktexp.namefilter import NameFilter
 from pktexp.networkpage import NetworkPage
@@ -29,6 +35,7 @@ from pktexp.networks import NamedNetworks
 from pktexp.networksums import NetworkSums
 from pktexp.reloading import Reloader
 from pktexp.settings import EventMode, FlowMode, Settings
+from pktexp.tasks import background
 from pktexp.web.security import Security
 
 log = logging.getLogger(__name__)
@@ -52,6 +59,7 @@ class Counting:
 
     interfaces: Interfaces
     attribution: Attribution | None
+    live: Live
     pages: Sequence[Callable[[bool], str]]
     collectors: Sequence[Collector]
 
@@ -113,6 +121,21 @@ def trace(
     if retransmits := tracing.start(lib, datapath, RETRANSMITS):
         stack.callback(retransmits.close)
         yield RetransmitCollector(interfaces, retransmits)
+
+
+@asynccontextmanager
+async def watch(
+    parts: Parts, status: Status, flush: Callable[[], Awaitable[None]]
+) -> AsyncIterator[Live]:
+    """Samples each second beside the body."""
+    history = History()
+    log.info("history: at most %d KiB for %d interfaces", history.nbytes >> 10, history.limit)
+    sampler = Sampler(parts, history, flush)
+    async with AsyncExitStack() as stack:
+        # Not among the threads for pages: a scrape would wait while many documents are written.
+        executor = stack.enter_context(ThreadPoolExecutor(1, "api"))
+        await stack.enter_async_context(background(sampler.run()))
+        yield Live(sampler, status, executor)
 
 
 @asynccontextmanager

@@ -1,7 +1,7 @@
 """Prometheus families of packets that died: dropped by the kernel, or sent again by TCP.
 
 Beside metrics.py; counted by kernel/tracing.py at the tracepoints of kernel/drops.py, and put into
-the registry by service.py where the kernel has them.
+the registry by service.py where the kernel has them. live/sample.py asks for the same drops.
 """
 
 from __future__ import annotations
@@ -60,16 +60,21 @@ class DropCollector(_Traced):
             "Packets that the kernel dropped, by its own reason.",
             labels=("interface", "reason"),
         )
-        for name, reason, packets in self._read():
-            family.add_metric((name, reason_name(self._reasons, reason)), packets)
-        if overflow := self._tracing.overflow:
-            family.add_metric(("", OTHER), overflow)
+        for name, reason, packets in self.drops():
+            family.add_metric((name, reason), packets)
         yield family
         yield CounterMetricFamily(
             "pktexp_drop_misses",
             "Drops that could not be counted, as one was being counted on the same CPU.",
             value=self._tracing.misses,
         )
+
+    def drops(self) -> Iterator[tuple[str, str, int]]:
+        """(interface, the reason's name, packets)."""
+        for name, reason, packets in self._read():
+            yield name, reason_name(self._reasons, reason), packets
+        if overflow := self._tracing.overflow:
+            yield "", OTHER, overflow
 
 
 class RetransmitCollector(_Traced):

@@ -1,20 +1,14 @@
-"""The flow families as text (exposition.py), beside metrics.py.
-
-A flow's labels change only with the pods (kubernetes/pods.py), so they are written once, for as
-long as the flow is shown and the pods stay as they are.
-"""
+"""The flow families as text (exposition.py), beside metrics.py; flowlabels.py reads the keys."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
-
-import numpy as np
 
 from pktexp import labels
 from pktexp.exposition import counter, label, write
-from pktexp.kernel.records import FLOW_KEY, Records
-from pktexp.kubernetes.pods import NOBODY, Pod, PodTable
+from pktexp.flowlabels import FlowLabels, Names, Owners, Remembered, flow_labels, raw_keys
+from pktexp.kernel.records import Records
+from pktexp.kubernetes.pods import PodTable
 from pktexp.others import Tally
 from pktexp.snapshot import Snapshot
 from pktexp.sources import Flows, Totals
@@ -23,10 +17,8 @@ FAMILIES = {
     "packets": "Packets of the heaviest flows; the rest as other.",
     "bytes": "Bytes of the heaviest flows; the rest as other.",
 }
-KEY = FLOW_KEY.itemsize
 
-Owners = Mapping[bytes, Pod] | None
-"""pods by address; None if they are not to be told"""
+POD_LABELS = FlowLabels._fields[5:]
 Rows = dict[str, tuple[int, int]]
 """labels as text -> packets, bytes"""
 
@@ -41,7 +33,7 @@ class FlowPage:
         self._interfaces = interfaces
         self._flows = flows
         self._pods = pods
-        self._written: tuple[Owners, dict[bytes, str]] = (None, {})
+        self._written = Remembered(_key_text)
 
     def __call__(self, openmetrics: bool) -> str:
         """Both families in either of Prometheus's formats."""
@@ -67,31 +59,20 @@ class FlowPage:
             rest = flows.others.get((lease.id, direction), Tally())
             lost = snapshot.totals["lost"][row, direction]
             text = _text(lease.name, labels.DIRECTIONS[direction], *[labels.OTHER] * 3)
-            text += _pods_text(owners, b"", b"")
+            text += _pods_text(owners, *[""] * 4)
             rows[text] = rest.packets + int(lost["packets"]), rest.bytes + int(lost["bytes"])
         return rows
 
     def _texts(self, keys: Records, snapshot: Snapshot, owners: Owners) -> list[str]:
         """Each key's labels; "" where its interface is no more."""
         names = {lease.id: lease.name for lease in snapshot.leases}
-        raw, (before, known) = keys.tobytes(), self._written
-        if before is not owners:
-            known = {}
-        wanted = [raw[at : at + KEY] for at in range(0, len(raw), KEY)]
-        texts = {key: known.get(key) or _key_text(key, names, owners) for key in wanted}
-        self._written = owners, texts
-        return list(texts.values())
+        return list(self._written(raw_keys(keys), names, owners).values())
 
 
-def _key_text(raw: bytes, names: dict[int, str], owners: Owners) -> str:
-    key = np.frombuffer(raw, FLOW_KEY)[0]
-    name = names.get(int(key["interface"]))
-    if name is None:
+def _key_text(raw: bytes, names: Names, owners: Owners) -> str:
+    if (flow := flow_labels(raw, names, owners)) is None:
         return ""
-    protocol, _ = labels.CLASSES[int(key["packet_class"])]
-    direction = labels.DIRECTIONS[int(key["direction"])]
-    text = _text(name, direction, protocol, *labels.endpoints(key))
-    return text + _pods_text(owners, *labels.addresses(key))
+    return _text(*flow[:5]) + _pods_text(owners, *flow[5:])
 
 
 def _text(interface: str, direction: str, protocol: str, source: str, dest: str) -> str:
@@ -99,12 +80,8 @@ def _text(interface: str, direction: str, protocol: str, source: str, dest: str)
     return f'dest="{dest}",direction="{direction}",{name},protocol="{protocol}",source="{source}"'
 
 
-def _pods_text(owners: Owners, source: bytes, dest: bytes) -> str:
+def _pods_text(owners: Owners, *values: str) -> str:
     """Whose addresses they are, to be appended; empty labels where they are no pod's."""
     if owners is None:
         return ""
-    ends = {"source": owners.get(source, NOBODY), "dest": owners.get(dest, NOBODY)}
-    return "".join(
-        f",{label(f'{end}_namespace', pod.namespace)},{label(f'{end}_pod', pod.name)}"
-        for end, pod in ends.items()
-    )
+    return "".join(f",{label(*pair)}" for pair in zip(POD_LABELS, values, strict=True))

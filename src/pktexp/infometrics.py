@@ -25,6 +25,9 @@ from pktexp.kubernetes.pods import NOBODY, Pod
 
 log = logging.getLogger(__name__)
 
+DeviceDrops = tuple[str, str, str, int]
+"""interface, direction, kind, packets"""
+
 INFO_LABELS = (
     *("interface", "ifindex", "kind", "class", "address", "mtu", "alias", "peer_netns"),
     *("pod_namespace", "pod"),
@@ -62,24 +65,32 @@ class InterfaceCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         """All families; what netlink refuses to tell now is left out, and counted."""
         links = self._interfaces.links()
-        yield information(links, self._peers(links), self._behind(links))
+        yield information(links, self.peers(links), self.pods_behind(links))
         # What virtual drivers tell (10 Gb/s of a veth, whatever it does) is no limit.
         physical = [x for x in links if x.interface_class is InterfaceClass.PHYSICAL]
         try:
             yield speeds(physical, self._speeds.of([link.ifindex for link in physical]))
         except OSError as error:
             self._failed("the speed of interfaces", error)
-        try:
-            yield dropped(links, linkstats.read())
-        except OSError as error:
-            self._failed("what devices dropped", error)
+        rows = self.device_drops(links)
+        if rows is not None:
+            yield dropped(rows)
         yield CounterMetricFamily(
             "pktexp_netlink_query_failures",
             "Questions to netlink at a scrape that were not answered.",
             value=self.failures,
         )
 
-    def _peers(self, links: Sequence[Link]) -> dict[int, str]:
+    def device_drops(self, links: Sequence[Link]) -> list[DeviceDrops] | None:
+        """What devices dropped; None, and counted, if netlink does not tell."""
+        try:
+            return list(drops_of(links, linkstats.read()))
+        except OSError as error:
+            self._failed("what devices dropped", error)
+            return None
+
+    def peers(self, links: Sequence[Link]) -> dict[int, str]:
+        """Names of the namespaces that links lead to, by id; none, and counted, likewise."""
         ids = {link.link_netnsid for link in links if link.link_netnsid is not None}
         try:
             return self._namespaces.of(ids)
@@ -87,7 +98,8 @@ class InterfaceCollector(Collector):
             self._failed("the names of namespaces", error)
             return {}
 
-    def _behind(self, links: Sequence[Link]) -> dict[int, Pod]:
+    def pods_behind(self, links: Sequence[Link]) -> dict[int, Pod]:
+        """By ifindex; none without pods, and none, and counted, likewise."""
         try:
             return self._pods(links) if self._pods else {}
         except OSError as error:
@@ -129,18 +141,24 @@ def speeds(links: Sequence[Link], told: Mapping[int, int]) -> Metric:
     return family
 
 
-def dropped(links: Sequence[Link], statistics: Records) -> Metric:
-    """What devices dropped (LINK_STATISTICS): kind "dropped" also at 0, others once seen."""
+def dropped(rows: Iterable[DeviceDrops]) -> Metric:
+    """What devices dropped."""
     family = CounterMetricFamily(
         "pktexp_interface_dropped_packets",
         "Packets that an interface's device or driver says it dropped.",
         labels=("interface", "direction", "kind"),
     )
+    for *values, packets in rows:
+        family.add_metric(values, packets)
+    return family
+
+
+def drops_of(links: Sequence[Link], statistics: Records) -> Iterator[DeviceDrops]:
+    """From LINK_STATISTICS: kind "dropped" also at 0, others once seen."""
     names = {link.ifindex: link.name for link in links}
     statistics = statistics[np.isin(statistics["ifindex"], list(names))]
     counts = np.stack([statistics[field] for field in DROPS], axis=1)
     rows, columns = np.nonzero((counts > 0) | ALWAYS_SHOWN)
     shown = (statistics["ifindex"][rows], columns, counts[rows, columns])
     for ifindex, column, count in zip(*(array.tolist() for array in shown), strict=True):
-        family.add_metric((names[ifindex], *KINDS[column]), count)
-    return family
+        yield names[ifindex], *KINDS[column], count

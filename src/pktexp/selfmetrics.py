@@ -125,19 +125,29 @@ class SelfCollector(Collector):
             yield GaugeMetricFamily(name, text, value=value)
 
     def _run_time(self) -> Iterator[Metric]:
-        """What the program costs, where the kernel measures it (kernel.bpf_stats_enabled)."""
-        if not STATISTICS.exists() or STATISTICS.read_text().strip() != "1":
+        measured = run_times(self.datapath)
+        if not measured:
             return
         seconds = CounterMetricFamily(
             "pktexp_bpf_run_seconds", "Time in a BPF program.", labels=("program",)
         )
         runs = CounterMetricFamily("pktexp_bpf_runs", "Runs of a BPF program.", labels=("program",))
-        for program in PROGRAMS:
-            fields = self.datapath.program_info(program)
-            seconds.add_metric((program,), int(fields["run_time_ns"]) / 1e9)
-            runs.add_metric((program,), int(fields["run_cnt"]))
+        for program, (time, count) in measured.items():
+            seconds.add_metric((program,), time)
+            runs.add_metric((program,), count)
         yield seconds
         yield runs
+
+
+def run_times(datapath: Datapath) -> dict[str, tuple[float, int]]:
+    """Seconds in each program, and its runs; empty unless the kernel measures them.
+
+    It does while kernel.bpf_stats_enabled is 1.
+    """
+    if not STATISTICS.exists() or STATISTICS.read_text().strip() != "1":
+        return {}
+    fields = {program: datapath.program_info(program) for program in PROGRAMS}
+    return {p: (int(told["run_time_ns"]) / 1e9, int(told["run_cnt"])) for p, told in fields.items()}
 
 
 def _counters(table: Sequence[tuple[str, str, str]], owner: object) -> Iterator[Metric]:

@@ -18,6 +18,7 @@ from prometheus_client import CollectorRegistry, ProcessCollector
 from pktexp import __version__, assembly, privileges
 from pktexp.assembly import WEB, Counting, Files
 from pktexp.attribution import Attribution
+from pktexp.dropmetrics import DropCollector
 from pktexp.flows import FlowTable
 from pktexp.infometrics import InterfaceCollector
 from pktexp.interfaces import Interfaces
@@ -26,6 +27,9 @@ from pktexp.kernel.datapath import Datapath
 from pktexp.kernel.links import LinkMonitor
 from pktexp.kubernetes.behind import PodsBehind
 from pktexp.kubernetes.start import naming, require
+from pktexp.live.sample import Parts
+from pktexp.live.status import Status
+from pktexp.livemetrics import LiveCollector
 from pktexp.networksums import NetworkSums
 from pktexp.notify import Notifier
 from pktexp.reloading import Reloader
@@ -34,6 +38,7 @@ from pktexp.selfmetrics import SelfCollector
 from pktexp.settings import FlowMode, Settings
 from pktexp.supervision import Supervision
 from pktexp.tasks import background
+from pktexp.web.api import PREFIX, make_api
 from pktexp.web.app import Source, make_app
 from pktexp.web.connections import Connections
 from pktexp.web.listen import listen, url
@@ -60,6 +65,7 @@ async def serve(settings: Settings) -> None:
         connections = Connections(settings.max_connections, files.security)
         source = _source(counting, files, connections)
         app = make_app(source, files.security, settings.telemetry_path)
+        app.add_subapp(PREFIX, make_api(counting.live))
         await stack.enter_async_context(connections.answering(app, listening))
         following = files.security.follow(lambda: files.reloader.reload(WEB))
         await stack.enter_async_context(background(following))
@@ -92,14 +98,21 @@ async def _count(stack: AsyncExitStack, settings: Settings, files: Files) -> Cou
     reading = assembly.attribute(datapath, [flows, networks])
     attribution = await stack.enter_async_context(reading)
     await stack.enter_async_context(background(interfaces.follow()))
+    information = InterfaceCollector(interfaces, PodsBehind(pods) if pods else None)
+    drops = next((tracer for tracer in tracings if isinstance(tracer, DropCollector)), None)
+    parts = Parts(interfaces, attribution, flows, information, drops, pods)
+    status = Status(lib.version, lambda: _missing(interfaces, attribution), settings, datapath)
+    watching = assembly.watch(parts, status, lambda: _flush(attribution))
+    live = await stack.enter_async_context(watching)
     collectors = (
-        InterfaceCollector(interfaces, PodsBehind(pods) if pods else None),
+        information,
         *tracings,
         SelfCollector(__version__, lib.version, datapath, interfaces, attribution, flows),
+        LiveCollector(live),
         *about_pods,
     )
     pages = assembly.pages(interfaces, flows, networks, pods)
-    return Counting(interfaces, attribution, pages, collectors)
+    return Counting(interfaces, attribution, live, pages, collectors)
 
 
 def _source(counting: Counting, files: Files, connections: Connections) -> Source:

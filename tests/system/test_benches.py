@@ -18,6 +18,7 @@ EXPECTED = {
     "throughput": ("an empty program", "pktexp --events packet", "pktexp --events flow", "65,000"),
     "scrape": ("100 flows", "10 interfaces"),
     "pod": ("sidecar, 1 interface, 1,000 flows",),
+    "watching": ("10 interfaces",),
     "grace": ("membarrier", "update of a map of maps"),
     "impact": ("nothing attached", "empty program", "pktexp --flows off"),
 }

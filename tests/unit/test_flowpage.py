@@ -112,16 +112,6 @@ def test_a_flow_whose_interface_is_no_more_is_not_shown() -> None:
     assert 'interface="eth0",protocol="other"' in page(openmetrics=False)
 
 
-def test_labels_are_remembered_for_shown_flows_only() -> None:
-    table = table_of(V4, ARP)
-    page = page_of(table)
-    page(openmetrics=False)
-    assert len(page._written[1]) == 2  # noqa: SLF001  # what is kept is seen nowhere else
-    table.snapshot([])  # its interface has ended
-    page(openmetrics=False)
-    assert not page._written[1]  # noqa: SLF001
-
-
 def owners(page: FlowPage) -> dict[str, tuple[str, ...]]:
     """Source -> whose it is, and whose the destination."""
     families = text_string_to_metric_families(page(openmetrics=False))

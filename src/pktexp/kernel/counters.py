@@ -58,6 +58,9 @@ class Counters:
 
     def read(self, slots: npt.NDArray[np.intp]) -> Records:
         """Totals of the named slots: (slots, directions) of INTERFACE_COUNTERS."""
-        words = self._rows[:, slots].sum(axis=0) - self._since[slots]
+        words = np.zeros((len(slots), *self._since.shape[1:]), np.uint64)
+        for row in self._rows:  # one by one, as a copy of all would not fit the CPU's caches
+            words += row[slots]
+        words -= self._since[slots]
         totals: Records = words.view(INTERFACE_COUNTERS)[..., 0]
         return totals

@@ -1,0 +1,52 @@
+"""Packets that died, as the API tells them: by the kernel's reason, and at devices."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Sequence
+from typing import Any
+
+from pktexp.live.rates import DIGITS, base_of
+from pktexp.live.sample import Drop, Sample
+
+
+def drops(samples: Sequence[Sample], interface: str = "*") -> dict[str, Any]:
+    """Those at interfaces whose names match a glob."""
+    last = samples[-1]
+    devices = last.details.devices if last.details else []
+    growth = _growth(samples)
+    return {
+        "now": last.now,
+        "drops": [
+            {
+                "interface": name,
+                "reason": reason,
+                "packets": packets,
+                "packets_per_second": growth.get((name, reason)),
+            }
+            for (name, reason), packets in _drops(last).items()
+            if fnmatch.fnmatchcase(name, interface)
+        ],
+        "devices": [
+            {"interface": name, "direction": direction, "kind": kind, "packets": packets}
+            for name, direction, kind, packets in devices
+            if fnmatch.fnmatchcase(name, interface)
+        ],
+    }
+
+
+def _drops(sample: Sample) -> dict[Drop, int]:
+    return sample.details.drops if sample.details else {}
+
+
+def _growth(samples: Sequence[Sample]) -> dict[Drop, float]:
+    """By the second; empty before there are two samples with drops."""
+    base, elapsed = base_of(samples, lambda sample: sample.details is not None)
+    if base is None:
+        return {}
+    then = _drops(base)
+    # A name whose lease ended meanwhile has counted anew.
+    return {
+        drop: round(max(packets - then.get(drop, 0), 0) / elapsed, DIGITS)
+        for drop, packets in _drops(samples[-1]).items()
+    }

@@ -1,0 +1,156 @@
+"""Interfaces as the API tells them, from samples (sample.py); also their sums by class."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from pktexp import labels
+from pktexp.kernel.enums import Direction
+from pktexp.kernel.linkinfo import InterfaceClass, Link
+from pktexp.kernel.records import SIZE_BOUNDS, SIZE_BUCKETS
+from pktexp.kubernetes.pods import NOBODY
+from pktexp.live.rates import Rates, grown, rates
+from pktexp.live.sample import U64, Sample
+from pktexp.snapshot import NO_HOOK
+
+PROTOCOLS = tuple(dict.fromkeys(protocol for protocol, _ in labels.CLASSES.values()))
+CLASSES = [[c for c, (of, _) in labels.CLASSES.items() if of == p] for p in PROTOCOLS]
+BOUNDS = [*SIZE_BOUNDS, None]
+
+Document = dict[str, Any]
+
+
+Site = tuple[int, int]
+"""row of the leases, direction"""
+
+
+@dataclass(frozen=True)
+class Counted:
+    """`totals` and `growth` by row, direction and unit, as lists; growth None if unknown."""
+
+    totals: list[Any]
+    growth: list[Any] | None
+    protocols: dict[Site, dict[str, Rates]]
+    sizes: list[Any]
+
+    def document(self, row: int, direction: Direction) -> Document:
+        """All that went one way."""
+        growth = self.growth[row][direction] if self.growth else None
+        sizes = {"bounds": BOUNDS, "counts": self.sizes[row][direction]}
+        protocols = self.protocols.get((row, direction), {})
+        return rates(self.totals[row][direction], growth) | {"protocols": protocols, "sizes": sizes}
+
+
+def interfaces(samples: Sequence[Sample], known: Mapping[str, Link]) -> list[Document]:
+    """Every interface that is counted, was, or should be, by name; `known`: also those gone."""
+    last, counted = samples[-1], _counted(samples)
+    rows = {lease.name: row for row, lease in enumerate(last.leases)}
+    drops = _drops(last)
+    return [
+        _identity(last, name, known.get(name) or last.links.get(name))
+        | _directions(last, counted, rows.get(name))
+        | {"dropped": drops[name], "lost_packets": _lost(last, rows.get(name))}
+        for name in sorted(rows.keys() | last.links.keys())
+    ]
+
+
+def classes(samples: Sequence[Sample]) -> Document:
+    """Sums over the interfaces that there are of each class."""
+    last, growth = samples[-1], grown(samples, _totals)
+    sums, found = _totals(last), {}
+    for kind in InterfaceClass:
+        links = {link.name for link in last.links.values() if link.interface_class is kind}
+        rows = [row for row, lease in enumerate(last.leases) if lease.name in links]
+        total = sums[rows].sum(axis=0).tolist()
+        more = growth[rows].sum(axis=0).tolist() if growth is not None else (None, None)
+        told = {labels.DIRECTIONS[d]: rates(total[d], more[d]) for d in last.directions}
+        if links:
+            found[kind.value] = {"egress": None} | told
+    return found
+
+
+def _counted(samples: Sequence[Sample]) -> Counted:
+    sums, growth = _totals(samples[-1]), grown(samples, _totals)
+    told = None if growth is None else growth.tolist()
+    return Counted(sums.tolist(), told, _protocols(samples), samples[-1].sizes.tolist())
+
+
+def _protocols(samples: Sequence[Sample]) -> dict[Site, dict[str, Rates]]:
+    """Those that were seen, which are few of all that there could be."""
+    sums, growth = _by_protocol(samples[-1]), grown(samples, _by_protocol)
+    seen = np.argwhere(sums[..., 0] > 0)
+    at = tuple(seen.T)
+    grew = [None] * len(seen) if growth is None else growth[at].tolist()
+    found: dict[Site, dict[str, Rates]] = defaultdict(dict)
+    for (row, direction, protocol), *told in zip(
+        seen.tolist(), sums[at].tolist(), grew, strict=True
+    ):
+        found[row, direction][PROTOCOLS[protocol]] = rates(*told)
+    return found
+
+
+def _totals(sample: Sample) -> U64:
+    """(row, direction, unit)."""
+    totals: U64 = sample.tallies.sum(axis=2)
+    return totals
+
+
+def _by_protocol(sample: Sample) -> U64:
+    """(row, direction, protocol, unit)."""
+    return np.stack([sample.tallies[:, :, of].sum(axis=2) for of in CLASSES], axis=2)
+
+
+def _identity(last: Sample, name: str, link: Link | None) -> Document:
+    here = last.links.get(name)
+    nsid = here.link_netnsid if here else None
+    peers = last.details.peers if last.details else {}
+    pod = last.details.pods.get(here.ifindex, NOBODY) if last.details and here else NOBODY
+    return {
+        "name": name,
+        "ifindex": here.ifindex if here else None,
+        "kind": link.kind if link else "",
+        "class": link.interface_class.value if link else InterfaceClass.VIRTUAL.value,
+        "address": link.address if link else "",
+        "mtu": here.mtu if here else None,
+        "alias": link.alias if link else "",
+        "peer_netns": "" if nsid is None else peers.get(nsid, ""),
+        "pod": pod.name,
+        "pod_namespace": pod.namespace,
+        **_hooks(last, name),
+    }
+
+
+def _hooks(last: Sample, name: str) -> Document:
+    hooks = {labels.DIRECTIONS[d]: last.hooks.get((name, d), NO_HOOK) for d in last.directions}
+    counting = sum(hook != NO_HOOK for hook in hooks.values())
+    states = {0: "not counted", len(hooks): "counting"}
+    state = states.get(counting, "partly") if name in last.links else "gone"
+    return {"state": state, "hooks": {"egress": None} | hooks}
+
+
+def _directions(last: Sample, counted: Counted, row: int | None) -> Document:
+    nothing = rates((0, 0), None) | {
+        "protocols": {},
+        "sizes": {"bounds": BOUNDS, "counts": [0] * SIZE_BUCKETS},
+    }
+    told = {
+        labels.DIRECTIONS[d]: nothing if row is None else counted.document(row, d)
+        for d in last.directions
+    }
+    return {"egress": None} | told
+
+
+def _drops(last: Sample) -> dict[str, dict[str, int]]:
+    found: dict[str, dict[str, int]] = defaultdict(dict)
+    for (name, reason), packets in (last.details.drops if last.details else {}).items():
+        found[name][reason] = packets
+    return found
+
+
+def _lost(last: Sample, row: int | None) -> int:
+    return 0 if row is None else int(last.lost[row, :, 0].sum())

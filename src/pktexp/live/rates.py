@@ -1,0 +1,71 @@
+"""Rates: what grew between an earlier sample (sample.py) and the last, by the time between them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from pktexp.live.sample import U64, Sample
+
+LONGEST = 5.5  # seconds: the last five, and the sampler may be late
+SHORTEST = 0.5  # seconds: what comes in bursts has no rate over less
+DIGITS = 4
+
+F64 = npt.NDArray[np.float64]
+Rates = dict[str, int | float | None]
+
+
+def any_sample(_: Sample) -> bool:
+    """Whether a rate can be over it: yes."""
+    return True
+
+
+def base_of(
+    samples: Sequence[Sample], usable: Callable[[Sample], bool] = any_sample
+) -> tuple[Sample | None, float]:
+    """The earliest sample that the last one's rates are over, and the seconds between the two."""
+    last = samples[-1]
+    for sample in samples:
+        if SHORTEST <= last.at - sample.at <= LONGEST and usable(sample):
+            return sample, last.at - sample.at
+    return None, 0.0
+
+
+def grown(
+    samples: Sequence[Sample],
+    of: Callable[[Sample], U64],
+    usable: Callable[[Sample], bool] = any_sample,
+) -> F64 | None:
+    """Growth a second of an array by lease, in the last sample's order; None without an earlier.
+
+    A lease that was not there yet has counted from zero.
+    """
+    last, (base, elapsed) = samples[-1], base_of(samples, usable)
+    if base is None:
+        return None
+    then, rows = np.zeros_like(of(last)), {lease.id: r for r, lease in enumerate(base.leases)}
+    pairs = [(r, rows[lease.id]) for r, lease in enumerate(last.leases) if lease.id in rows]
+    if pairs:
+        here, there = map(list, zip(*pairs, strict=True))
+        then[here] = of(base)[there]
+    growth: F64 = np.round((of(last) - then) / elapsed, DIGITS)
+    return growth
+
+
+def rate(samples: Sequence[Sample], of: Callable[[Sample], float]) -> float | None:
+    """Growth a second of one number."""
+    base, elapsed = base_of(samples)
+    return None if base is None else round((of(samples[-1]) - of(base)) / elapsed, DIGITS)
+
+
+def rates(sums: Sequence[int], growth: Sequence[float] | None) -> Rates:
+    """As the API tells them; packets come first in both."""
+    packets, bytes_ = growth if growth is not None else (None, None)
+    return {
+        "packets": sums[0],
+        "bytes": sums[1],
+        "packets_per_second": packets,
+        "bytes_per_second": bytes_,
+    }

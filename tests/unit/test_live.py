@@ -1,0 +1,159 @@
+"""What the API's documents say of samples made by hand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pktexp.live.drops import drops
+from pktexp.live.flows import Flows, Query
+from pktexp.live.interfaces import classes, interfaces
+from pktexp.live.sample import Sample
+from support.samples import SIZE, TCP4, TCP6, UDP4, link, sample
+
+EVERY = Query(top=20, sort="bytes_per_second", interface="*", direction="", protocol="", search="")
+
+
+def ask(samples: list[Sample], **changed: Any) -> dict[str, Any]:
+    document = Flows()(samples, Query(**{**vars(EVERY), **changed}))
+    assert document
+    return document
+
+
+def named(samples: list[Sample]) -> dict[str, dict[str, Any]]:
+    return {x["name"]: x for x in interfaces(samples, samples[-1].links)}
+
+
+def test_rates_are_what_grew_in_five_seconds_by_the_time_it_took() -> None:
+    counts = [0, 10, 20, 40, 80, 160, 1000]
+    samples = [sample(at, {("eth0", TCP4): count}) for at, count in enumerate(counts)]
+    ingress = named(samples)["eth0"]["ingress"]
+    assert ingress["packets_per_second"] == (1000 - 10) / 5
+    assert ingress["bytes_per_second"] == (1000 - 10) / 5 * SIZE
+
+
+def test_there_is_no_rate_before_the_second_sample() -> None:
+    document = named([sample(1, {("eth0", TCP4): 9})])["eth0"]["ingress"]
+    assert (document["packets"], document["packets_per_second"]) == (9, None)
+    assert document["protocols"]["tcp"]["bytes_per_second"] is None
+
+
+def test_a_sample_of_a_moment_ago_makes_no_rate() -> None:
+    samples = [sample(at, {("eth0", TCP4): int(at * 10)}) for at in (1, 5.8, 6)]
+    assert named(samples)["eth0"]["ingress"]["packets_per_second"] == 10
+    assert named(samples[1:])["eth0"]["ingress"]["packets_per_second"] is None
+
+
+def test_a_name_with_another_lease_has_counted_from_zero() -> None:
+    first = sample(1, {("eth0", TCP4): 5000, ("eth1", TCP4): 100})
+    second = sample(3, {("eth1", TCP4): 120, ("eth0", TCP4): 8}, ids={"eth0": 9, "eth1": 2})
+    found = named([first, second])
+    assert found["eth0"]["ingress"]["packets_per_second"] == 4
+    assert found["eth1"]["ingress"]["packets_per_second"] == 10
+
+
+def test_protocols_of_both_ip_versions_are_together() -> None:
+    samples = [sample(1, {("eth0", TCP4): 3, ("eth0", TCP6): 4, ("eth0", UDP4): 5})]
+    protocols = named(samples)["eth0"]["ingress"]["protocols"]
+    assert {name: x["packets"] for name, x in protocols.items()} == {"tcp": 7, "udp": 5}
+
+
+def test_what_is_gone_is_told_with_what_is_known_of_it() -> None:
+    last = sample(1, {("old", TCP4): 3}, links={"new": link("new", ifindex=7)})
+    known = {"old": link("old", bus="pci", address="02:00:00:00:00:01")}
+    found = {x["name"]: x for x in interfaces([last], known)}
+    old, new = found["old"], found["new"]
+    assert (old["state"], old["ifindex"], old["class"]) == ("gone", None, "physical")
+    assert (new["state"], new["ifindex"], new["ingress"]["packets"]) == ("not counted", 7, 0)
+
+
+def test_classes_sum_up_the_interfaces_that_there_are() -> None:
+    links = {"a": link("a", bus="pci"), "b": link("b", bus="usb"), "c": link("c")}
+    counts = {("a", TCP4): 1, ("b", UDP4): 2, ("c", TCP4): 4, ("gone", TCP4): 8}
+    found = classes([sample(1, counts, links=links), sample(2, counts, links=links)])
+    assert {kind: x["ingress"]["packets"] for kind, x in found.items()} == {
+        "physical": 3,
+        "virtual": 4,
+    }
+    assert found["physical"]["ingress"]["packets_per_second"] == 0
+
+
+COUNTS = {("eth0", TCP4): 100, ("eth0", UDP4): 50, ("eth1", TCP4): 30}
+THEN = {("eth0", 0, TCP4, 1): 20, ("eth0", 0, UDP4, 2): 45, ("eth1", 0, TCP4, 3): 1}
+NOW = {("eth0", 0, TCP4, 1): 60, ("eth0", 0, UDP4, 2): 50, ("eth1", 0, TCP4, 3): 21}
+
+
+@pytest.fixture
+def two() -> list[Sample]:
+    earlier = {key: max(count - 45, 0) for key, count in COUNTS.items()}
+    return [sample(1, earlier, THEN), sample(3, COUNTS, NOW)]
+
+
+@pytest.mark.parametrize(
+    ("sort", "order"),
+    [
+        ("bytes_per_second", ["10.0.0.1", "10.0.0.3", "10.0.0.2"]),
+        ("packets_per_second", ["10.0.0.1", "10.0.0.3", "10.0.0.2"]),
+        ("bytes", ["10.0.0.1", "10.0.0.2", "10.0.0.3"]),
+        ("packets", ["10.0.0.1", "10.0.0.2", "10.0.0.3"]),
+    ],
+)
+def test_flows_come_heaviest_first(two: list[Sample], sort: str, order: list[str]) -> None:
+    assert [flow["source"] for flow in ask(two, sort=sort)["flows"]] == order
+    assert [flow["source"] for flow in ask(two, sort=sort, top=1)["flows"]] == order[:1]
+
+
+@pytest.mark.parametrize(
+    ("changed", "sources"),
+    [
+        ({"interface": "eth1"}, {"10.0.0.3"}),
+        ({"interface": "e*"}, {"10.0.0.1", "10.0.0.2", "10.0.0.3"}),
+        ({"direction": "egress"}, set()),
+        ({"protocol": "udp"}, {"10.0.0.2"}),
+        ({"search": "0.0.3"}, {"10.0.0.3"}),
+        ({"search": "10.9.9"}, {"10.0.0.1", "10.0.0.2", "10.0.0.3"}),
+        ({"search": "10.0.0.1", "protocol": "udp"}, set()),
+    ],
+)
+def test_flows_are_filtered(two: list[Sample], changed: dict[str, str], sources: set[str]) -> None:
+    document = ask(two, **changed)
+    assert {flow["source"] for flow in document["flows"]} == sources
+    assert document["matched"] == len(sources)
+
+
+def test_flows_and_other_are_the_total_in_counters_and_in_rates(two: list[Sample]) -> None:
+    document = ask([sample(0, {("eth0", TCP4): 0}), *two])  # of which the first knows no flows
+    for unit in document["total"]:
+        parts = [*document["flows"], document["other"]]
+        assert sum(part[unit] for part in parts) == pytest.approx(document["total"][unit])
+    assert document["total"]["packets"] == sum(COUNTS.values())
+    assert ask(two, interface="eth1")["total"]["packets"] == 30
+
+
+def test_a_flow_that_lost_its_place_meanwhile_has_counted_from_zero() -> None:
+    samples = [
+        sample(1, {("eth0", TCP4): 1000}, {("eth0", 0, TCP4, 1): 900}),
+        sample(3, {("eth0", TCP4): 1010}, {("eth0", 0, TCP4, 1): 6}),
+    ]
+    document = ask(samples)
+    assert document["flows"][0]["packets_per_second"] == 3
+    assert document["other"]["packets_per_second"] == 2
+
+
+def test_flows_have_no_rates_before_flows_were_asked_for_twice(two: list[Sample]) -> None:
+    document = ask([sample(1, COUNTS), two[1]])
+    assert document["flows"][0]["packets_per_second"] is None
+    assert document["other"]["packets_per_second"] is None
+
+
+def test_without_flows_there_is_no_document() -> None:
+    assert Flows()([sample(1, COUNTS)], EVERY) is None
+
+
+def test_drops_have_rates() -> None:
+    first = sample(1, {}, drops={("eth0", "no_socket"): 10})
+    second = sample(2, {}, drops={("eth0", "no_socket"): 30, ("eth1", "other"): 4})
+    told = {(x["reason"], x["packets_per_second"]) for x in drops([first, second])["drops"]}
+    assert told == {("no_socket", 20), ("other", 4)}
+    assert len(drops([first, second], "eth1")["drops"]) == 1

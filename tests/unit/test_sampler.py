@@ -1,0 +1,136 @@
+"""When samples are taken, and what of; the interfaces are made by hand."""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, cast
+
+import numpy as np
+import pytest
+
+from pktexp.history import History
+from pktexp.infometrics import InterfaceCollector
+from pktexp.interfaces import Interfaces
+from pktexp.kernel.enums import Direction
+from pktexp.kernel.linkinfo import Link
+from pktexp.kernel.records import INTERFACE_COUNTERS
+from pktexp.leases import Lease
+from pktexp.live.live import Live
+from pktexp.live.sample import Parts
+from pktexp.live.sampler import Sampler
+from pktexp.live.status import Status
+from pktexp.snapshot import Snapshot
+from pktexp.tasks import background
+from support.samples import link
+
+PATIENCE = 20.0
+
+
+class OneInterface:
+    """What a sample asks of Interfaces; fails when told to."""
+
+    def __init__(self) -> None:
+        self.lease = Lease("eth0", 7, 0)
+        self.totals = np.zeros((1, len(Direction)), INTERFACE_COUNTERS)
+        self.failing = False
+        self.snapshots = 0
+
+    def lease_names(self) -> dict[int, str]:
+        return {self.lease.id: self.lease.name}
+
+    def links(self) -> list[Link]:
+        return [link("eth0", ifindex=2_000_000)]
+
+    def snapshot(self) -> Snapshot:
+        if self.failing:
+            raise OSError("as told")
+        self.snapshots += 1
+        return Snapshot([self.lease], self.totals, tuple(Direction), {})
+
+
+class Rig:
+    """A sampler over one interface; `flushes`: how often it drained."""
+
+    def __init__(self) -> None:
+        self.interfaces = OneInterface()
+        self.flushes = 0
+        interfaces = cast("Interfaces", self.interfaces)
+        parts = Parts(interfaces, None, None, InterfaceCollector(interfaces), None, None)
+        self.sampler = Sampler(parts, History(), self.flush)
+
+    async def flush(self) -> None:
+        self.flushes += 1
+
+    async def taken(self, more: int) -> None:
+        """Wait for so many more samples."""
+        end = self.sampler.taken + more
+        async with asyncio.timeout(PATIENCE):
+            while self.sampler.taken < end:  # noqa: ASYNC110  # who waits for one would watch
+                await asyncio.sleep(0.02)
+
+
+@pytest.fixture
+def rig() -> Rig:
+    return Rig()
+
+
+async def test_while_nobody_watches_nothing_is_drained_or_asked_for(rig: Rig) -> None:
+    async with background(rig.sampler.run()):
+        await rig.taken(2)
+    assert rig.flushes == 0
+    assert all(sample.details is None for sample in rig.sampler.samples)
+    assert rig.sampler.history.interfaces == 1
+
+
+async def test_who_asks_gets_a_sample_with_details_at_once_and_then_each_second(rig: Rig) -> None:
+    samples = await rig.sampler.now()
+    assert samples
+    assert samples[-1].details
+    async with background(rig.sampler.run()):
+        await rig.taken(2)
+    assert all(sample.details for sample in rig.sampler.samples)
+    assert rig.flushes == rig.sampler.taken
+
+
+async def test_askers_at_the_same_time_share_a_sample(rig: Rig) -> None:
+    answers = await asyncio.gather(*(rig.sampler.now() for _ in range(50)))
+    assert all(answers)
+    assert rig.interfaces.snapshots == 1
+
+
+async def test_a_failure_is_counted_and_the_next_sample_is_taken(rig: Rig) -> None:
+    rig.interfaces.failing = True
+    assert await rig.sampler.now() is None
+    assert rig.sampler.failures == 1
+    async with background(rig.sampler.run()):
+        async with asyncio.timeout(PATIENCE):
+            while rig.sampler.failures < 2:  # noqa: ASYNC110  # nobody tells of it
+                await asyncio.sleep(0.02)
+        rig.interfaces.failing = False
+        await rig.taken(1)
+
+
+async def test_an_interface_that_was_gone_for_all_the_history_leaves_it(rig: Rig) -> None:
+    async with background(rig.sampler.run()):
+        await rig.taken(1)
+        assert rig.sampler.history.interfaces == 1
+        rig.interfaces.lease.gone_since = -1e9
+        await rig.taken(2)
+        assert rig.sampler.history.interfaces == 0
+
+
+async def test_a_document_that_many_ask_for_at_a_time_is_written_once(rig: Rig) -> None:
+    written = []
+
+    def document() -> dict[str, Any]:
+        written.append(1)
+        return {"a": 1}
+
+    with ThreadPoolExecutor(1) as executor:
+        live = Live(rig.sampler, cast("Status", None), executor)
+        answers = await asyncio.gather(*(live.write("key", document) for _ in range(50)))
+        assert set(answers) == {b'{"a":1}'}
+        assert len(written) == 1
+        await live.write("key", document)
+        assert len(written) == 2
