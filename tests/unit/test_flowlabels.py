@@ -12,7 +12,7 @@ class Maker:
     def __init__(self) -> None:
         self.made: list[bytes] = []
 
-    def __call__(self, raw: bytes, names: Names, owners: Owners) -> str:
+    def __call__(self, raw: bytes, _names: Names, _owners: Owners) -> str:
         self.made.append(raw)
         return raw.decode()
 
