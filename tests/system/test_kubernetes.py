@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from support.api import ask as api
 from support.apiserver import ApiServer
 from support.netns import Namespace
 from support.node import API, DB, WEB, api_server, in_pod, make_node
@@ -84,6 +85,19 @@ def test_pods_are_named_on_flows_and_follow_the_api_server(
     assert lint(service.text()) == ""
     (said,) = [m for m in service.messages() if "kubernetes" in m or "HTTP" in m]
     assert said == f"kubernetes: 4 pods on {NODE}, 3 with addresses"
+
+
+def test_the_api_names_pods_and_finds_flows_by_them(service: Service) -> None:
+    wait_for(lambda: api(service, "flows?search=DB-0&protocol=icmp")["matched"])
+    flows = api(service, "flows?search=DB-0&protocol=icmp&interface=veth-web")["flows"]
+    assert {x["direction"] for x in flows} == {"ingress", "egress"}
+    for flow in flows:
+        web, db = ("shop", "web-1"), ("store", "db-0")
+        expected = web + db if flow["source"] == WEB else db + web
+        assert tuple(flow[name] for name in ENDS) == expected
+    (interface,) = api(service, "interfaces?name=veth-web")["interfaces"]
+    assert (interface["pod_namespace"], interface["pod"]) == ("shop", "web-1")
+    assert api(service, "status")["options"]["kubernetes"] is True
 
 
 def behind(page: Page) -> dict[str, tuple[str, str]]:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from support.api import Reader
 from support.certificates import Authority, trusting
 from support.netns import Namespace
 from support.secured import ask
@@ -78,6 +79,19 @@ def test_a_thousand_handshakes_do_not_keep_a_scrape_from_its_answer(
         page = parse(text)
         assert total(page, "pktexp_http_connections") <= LIMIT
         assert select(page, "pktexp_http_connections_ended_total", reason="evicted")
+
+
+@pytest.mark.usefixtures("many_files")
+def test_a_crowd_does_not_end_a_stream_that_is_read(
+    namespaces: Callable[[], Namespace],
+) -> None:
+    with serving(namespaces()) as service, contextlib.closing(Reader(service)) as reader:
+        events = reader.events()
+        first = next(events)
+        with crowd(service, b""):
+            page = service.page()
+            assert select(page, "pktexp_http_connections_ended_total", reason="evicted")
+            assert [next(events)["now"] > first["now"] for _ in range(3)] == [True] * 3
 
 
 @pytest.mark.usefixtures("many_files")

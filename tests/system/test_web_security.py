@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import os
 import signal
 import socket
@@ -101,7 +102,9 @@ def test_who_lacks_something_gets_nothing(service: Service, tmp_path: Path) -> N
     assert ask(service, "metrics", good)[0] == 200
     assert ask(service, "metrics", good, "wrong")[0] == 401
     assert ask(service, "metrics", good, None)[0] == 401
-    assert ask(service, "", good, None)[0] == 401
+    for path in ("", "api/v1/status", "api/v1/stream", "api/v1/nothing"):
+        assert ask(service, path, good, None)[0] == 401
+    assert json.loads(ask(service, "api/v1/status", good)[1])["ready"] is True
     assert ask(service, "healthz", good, None)[0] == 200
     with pytest.raises(OSError):  # noqa: PT011 # the alert may come, or just the end
         ask(service, "metrics", trusting(tmp_path, None))
