@@ -78,6 +78,17 @@ lock:
         --generate-hashes --no-build --no-emit-package pylibbpf --no-emit-package llvmlite \
         --custom-compile-command "just lock" --quiet --output-file deploy/container/requirements.lock
 
+# whether the image's Python packages have known vulnerabilities; takes the options of pip-audit
+audit *options:
+    pip-audit --strict --require-hashes --disable-pip --progress-spinner off \
+        --requirement deploy/container/requirements.lock {{ options }}
+
+# what Python packages the image has, with their hashes, as CycloneDX (JSON)
+sbom file="dist/pktexp.cdx.json":
+    mkdir -p "$(dirname {{ file }})"
+    python -W ignore::UserWarning -m cyclonedx_py requirements --pyproject pyproject.toml \
+        --output-reproducible --output-file {{ file }} deploy/container/requirements.lock
+
 # the wheel, with the BPF objects inside, in dist/
 wheel: build
     hatchling build -t wheel
