@@ -62,12 +62,13 @@ class Remembered(Generic[T]):
 
     def __init__(self, make: Callable[[bytes, Names, Owners], T]) -> None:
         self._make = make
-        self._owners: Owners = None
-        self._made: dict[bytes, T] = {}
+        self._last: tuple[Owners, dict[bytes, T]] = (None, {})
 
     def __call__(self, raw: Sequence[bytes], names: Names, owners: Owners) -> dict[bytes, T]:
         """By each of `raw_keys`, in their order; what is falsy is made anew each time."""
-        known = self._made if owners is self._owners else {}
-        self._made = {key: known.get(key) or self._make(key, names, owners) for key in raw}
-        self._owners = owners
-        return self._made
+        before, known = self._last
+        if owners is not before:
+            known = {}
+        made = {key: known.get(key) or self._make(key, names, owners) for key in raw}
+        self._last = owners, made  # at once, as pages are written in more threads than one
+        return made
