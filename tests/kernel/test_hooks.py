@@ -133,7 +133,8 @@ def test_a_bridge_and_its_ports_count_each_for_itself(pair: Pair, namespaces: Ma
     a, b = pair
     c = namespaces()
     connect(b, c, "port", "vc")
-    b.ip("link", "add", "br0", "type", "bridge")
+    # With snooping it would join the group of snoopers, and tell so within seconds.
+    b.ip("link", "add", "br0", "type", "bridge", "mcast_snooping", "0")
     for port in ("vb", "port"):
         b.ip("link", "set", port, "master", "br0")
     b.ip("link", "set", "br0", "up")
