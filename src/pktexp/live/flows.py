@@ -156,9 +156,9 @@ def _sums(
 ) -> dict[str, Rates]:
     """Everything at the sites, and what of it no flow shows.
 
-    The counters of `other` take in the flows that lose their places, whole: so its rates are at most
-    what the shown flows leave of the total. They are no more than its counters grew either, as
-    flows are looked at a moment before the total.
+    The counters of `other` take in the flows that lose their places, whole: so its rates are at
+    most what the shown flows leave of the total. They are no more than its counters grew either,
+    as flows are looked at a moment before the total.
     """
     at = tuple(np.array(sites, np.intp).reshape(-1, 2).T)
     every, left = (_told(samples, of, at) for of in (_total, _rest))

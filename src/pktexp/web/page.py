@@ -39,7 +39,7 @@ class File:
         """The same for the same bytes."""
         return hashlib.sha256(self.body).hexdigest()[:32]
 
-    async def __call__(self, request: web.Request) -> web.Response:
+    async def answer(self, request: web.Request) -> web.Response:
         """The file, or 304 if the browser has it."""
         tag = self.tag
         known = request.if_none_match or ()
@@ -58,9 +58,9 @@ def add_page(app: web.Application, telemetry_path: str) -> None:
         if name == "index.html":
             link = escape(telemetry_path)
             body = file.body.replace(b"TELEMETRY", link.encode())
-            app.router.add_get("/", File(body, file.media_type))
+            app.router.add_get("/", File(body, file.media_type).answer)
         else:
-            app.router.add_get(f"/page/{name}", file)
+            app.router.add_get(f"/page/{name}", file.answer)
 
 
 def _files() -> Iterator[tuple[str, File]]:
