@@ -9,7 +9,6 @@ import contextlib
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -77,7 +76,6 @@ def main() -> None:
         host.ip("link", "set", "br0", "up", "alias", "to the machines")
         host.ip("address", "add", f"{HOST}/24", "dev", "br0")
         with talking(host), serving(host, "--exclude-interfaces", "lo") as service:
-            print(f"talking for {SECONDS} s", file=sys.stderr)
             time.sleep(SECONDS)
             with chromium(service) as browser:
                 for name, (width, height, scheme) in PICTURES.items():
