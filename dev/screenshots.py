@@ -1,10 +1,12 @@
 """Pictures for the README, from real traffic: `just screenshots`, as root.
 
-A host and some machines in namespaces talk for a while; then the live page is photographed.
+A host and some machines in namespaces talk for a while; then the live page and `pktexp top` are
+photographed.
 """
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import signal
@@ -13,12 +15,18 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from playwright.sync_api import Browser
+
+from pktexp.top.remote import Credentials, Remote
+from pktexp.top.screen import Top
 from support.browser import chromium, opened
 from support.netns import Namespace, connect
 from support.service import serving
 
 IMAGES = Path(__file__).parent.parent / "docs" / "images"
 SECONDS = 150
+LOOK = 22  # seconds, until the lines are as long as they get
+TERMINAL = 100, 30
 HOST = "192.0.2.1"
 # Of each machine: its address, and what it does, in a loop.
 MACHINES = {
@@ -67,6 +75,22 @@ def _running(namespace: Namespace, script: str) -> Iterator[None]:
         process.wait()
 
 
+async def draw_top(url: str) -> str:
+    """Its screen after a while, as SVG."""
+    app = Top(Remote(url, Credentials()), plain=False)
+    async with app.run_test(size=TERMINAL):
+        await asyncio.sleep(LOOK)
+        return app.export_screenshot(title="pktexp top")
+
+
+def photograph_top(browser: Browser, drawn: str) -> None:
+    """As PNG: the SVG would ask another host for its font."""
+    page = browser.new_page(viewport={"width": 1000, "height": 700})
+    page.route("**/*", lambda route: route.abort())
+    page.set_content(f'<body style="margin: 0">{drawn}</body>')
+    page.locator("svg").screenshot(path=IMAGES / "top.png")
+
+
 def main() -> None:
     """Take all of them."""
     IMAGES.mkdir(exist_ok=True)
@@ -84,6 +108,8 @@ def main() -> None:
                         view.page.goto(f"{service.url}?of=if:br0&interface=br0")
                         view.page.wait_for_timeout(4000)
                         view.page.screenshot(path=IMAGES / name)
+                drawn = asyncio.run(draw_top(service.url))
+                photograph_top(browser, drawn)
     finally:
         host.remove()
 

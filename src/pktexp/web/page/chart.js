@@ -4,6 +4,7 @@ import { setText } from "./dom.js";
 import { GROUPS, SECONDS } from "./past.js";
 
 const HEIGHT = 190;
+const LEAST = 60; // seconds that are shown, while there are fewer
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 
 // Sums of the groups up to each one, so that areas lie on each other; sent ones below zero.
@@ -57,7 +58,7 @@ export class Chart {
     const data = [past.times, ...stacked(past.values[this.unit])];
     this.#plot ??= this.#make();
     this.#plot.setData(data, false);
-    this.#plot.setScale("x", { min: now - SECONDS, max: now });
+    this.#plot.setScale("x", { min: Math.max(now - SECONDS, Math.min(past.first, now - LEAST)), max: now });
     this.#tell();
   }
 

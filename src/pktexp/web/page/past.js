@@ -45,6 +45,12 @@ export class Past {
     this.#last = null;
   }
 
+  // The time of the first value: before it nothing was counted.
+  get first() {
+    const at = this.values.bytes.ingress.tcp.findIndex((value) => value !== null);
+    return at < 0 ? Infinity : this.times[at];
+  }
+
   // Begins anew with the history of these interfaces.
   async load(names) {
     this.clear();
