@@ -101,6 +101,8 @@ def main() -> None:
         host.ip("address", "add", f"{HOST}/24", "dev", "br0")
         with talking(host), serving(host, "--exclude-interfaces", "lo") as service:
             time.sleep(SECONDS)
+            with host.entered():
+                drawn = asyncio.run(draw_top(service.url))
             with chromium(service) as browser:
                 for name, (width, height, scheme) in PICTURES.items():
                     size = {"width": width, "height": height}
@@ -108,7 +110,6 @@ def main() -> None:
                         view.page.goto(f"{service.url}?of=if:br0&interface=br0")
                         view.page.wait_for_timeout(4000)
                         view.page.screenshot(path=IMAGES / name)
-                drawn = asyncio.run(draw_top(service.url))
                 photograph_top(browser, drawn)
     finally:
         host.remove()

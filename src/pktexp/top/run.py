@@ -23,7 +23,7 @@ from pktexp.top.rows import FLOW_SORTS
 
 INSTALL = "pip install 'pktexp[top]', or --once, which does without it"
 KEPT = 100  # log lines
-WIDE = 200  # characters, where there is no terminal to ask
+WIDE = 200  # characters: all columns, where what comes is for another program
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ async def run(wanted: Wanted) -> str:
             await _show(source)
             return ""
         event = await look(source, {"top": "20", "sort": FLOW_SORTS[0]})
-        width = shutil.get_terminal_size((WIDE, 50)).columns
+        width = shutil.get_terminal_size().columns if sys.stdout.isatty() else WIDE
         return as_json(event) if wanted.as_json else as_tables(event, FLOW_SORTS[0], width)
 
 
