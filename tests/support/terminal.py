@@ -32,13 +32,15 @@ class Terminal:
         self._stream = pyte.ByteStream(self.screen)
         self.resize(columns, lines)
         self.before = termios.tcgetattr(slave)
+        # The terminal's size is what the terminal says.
+        inherited = {k: v for k, v in os.environ.items() if k not in ("COLUMNS", "LINES")}
         self.process = subprocess.Popen(
             command,
             stdin=slave,
             stdout=slave,
             stderr=slave,
             start_new_session=True,
-            env={**os.environ, "TERM": "xterm-256color", "LANG": "C.UTF-8", **environment},
+            env={**inherited, "TERM": "xterm-256color", "LANG": "C.UTF-8", **environment},
         )
         self.slave = slave  # kept open, so that what was written last can be read
         self.written = b""
