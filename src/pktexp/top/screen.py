@@ -13,7 +13,7 @@ from textual.widgets import DataTable, Footer, Input, Static
 
 from pktexp.errors import PktexpError
 from pktexp.top.events import Source
-from pktexp.top.rows import summary
+from pktexp.top.rows import Column, summary
 from pktexp.top.view import INTERFACES, TALKERS, View
 
 RETRY = 2.0  # seconds
@@ -117,10 +117,9 @@ class Top(App[None]):
         same = [str(column.label) for column in table.ordered_columns] == titles
         table.clear(columns=not same)
         if not same:
-            table.add_columns(*titles)
+            table.add_columns(*(aligned(column.title, column) for column in columns))
         for key, row in rows:
-            cells = (Text(c.text(row), justify="right" if c.right else "left") for c in columns)
-            table.add_row(*cells, key=key)
+            table.add_row(*(aligned(c.text(row), c) for c in columns), key=key)
         if at in keys:
             table.move_cursor(row=keys.index(at), scroll=False)
         table.scroll_to(x, y, animate=False, force=True)
@@ -182,6 +181,11 @@ class Top(App[None]):
         if selected.data_table.id == INTERFACES:
             self.view.interface = re.sub(r"([*?[])", r"[\1]", str(selected.row_key.value))
             self.ask_anew()
+
+
+def aligned(text: str, column: Column) -> Text:
+    """As the column is."""
+    return Text(text, justify="right" if column.right else "left")
 
 
 def chosen(table: DataTable[Any]) -> str:

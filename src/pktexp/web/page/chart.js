@@ -24,8 +24,12 @@ function stacked(values) {
   return found;
 }
 
-const clock = (seconds) =>
-  new Date(seconds * 1000).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+// Seconds are told where minutes would be the same more than once.
+function clocks(times, step) {
+  const shown = { hour: "2-digit", minute: "2-digit", hourCycle: "h23" };
+  if (step < 60) shown.second = "2-digit";
+  return times.map((seconds) => new Date(seconds * 1000).toLocaleTimeString([], shown));
+}
 
 export class Chart {
   #plot = null;
@@ -80,7 +84,7 @@ export class Chart {
         cursor: { y: false, drag: { x: false, y: false }, points: { show: false } },
         scales: { y: { range: (_, low, high) => this.#range(low, high) } },
         series: [{}, ...layers, ...layers.map((x) => ({ ...x }))],
-        axes: [{ ...axis, size: 28, values: (_, splits) => splits.map(clock) }, { ...axis, size: 74, values: (_, splits) => splits.map((x) => this.write(Math.abs(x))) }],
+        axes: [{ ...axis, size: 28, values: (_, splits, __, ___, step) => clocks(splits, step) }, { ...axis, size: 74, values: (_, splits) => splits.map((x) => this.write(Math.abs(x))) }],
         hooks: { setCursor: [(plot) => this.#point(plot.cursor.idx)] },
       },
       undefined,
