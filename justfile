@@ -28,6 +28,10 @@ docs:
     python dev/configuration.py
     PYTHONPATH=dev python -W ignore::DeprecationWarning -m dashboard
 
+# the README's pictures, from real traffic, as root
+screenshots: build
+    PYTHONPATH=tests:dev python dev/screenshots.py
+
 # all checks and tests, as root
 test *options:
     ./dev/test {{ options }}

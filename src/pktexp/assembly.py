@@ -1,4 +1,4 @@
-"""Makes the parts of `pktexp serve` as the settings say; service.py runs them."""
+"""Makes the parts of `pktexp serve` as the settings say; service.py and counting.py run them."""
 
 from __future__ import annotations
 
@@ -51,17 +51,6 @@ class Files:
     reloader: Reloader
     security: Security
     networks: NamedNetworks | None
-
-
-@dataclass(frozen=True)
-class Counting:
-    """What counts and tells, attached and being read; pages and collectors are what it shows."""
-
-    interfaces: Interfaces
-    attribution: Attribution | None
-    live: Live
-    pages: Sequence[Callable[[bool], str]]
-    collectors: Sequence[Collector]
 
 
 def read_files(settings: Settings) -> Files:

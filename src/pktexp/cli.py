@@ -19,9 +19,10 @@ from pktexp.healthcheck import healthcheck
 from pktexp.kernel.enums import Tunnel
 from pktexp.kernel.hooks import IngressMode
 from pktexp.kernel.libbpf import VerifierError
-from pktexp.options import PowerOfTwo
+from pktexp.options import PowerOfTwo, settings_of
 from pktexp.service import serve as run_service
-from pktexp.settings import EventMode, FlowMode, Format, Settings
+from pktexp.settings import EventMode, FlowMode, Format
+from pktexp.topcommand import top_command
 
 log = logging.getLogger(__name__)
 
@@ -104,7 +105,7 @@ cli.add_command(healthcheck)
 def serve(log_level: str, log_format: str, **values: Any) -> None:
     """Attach to the interfaces and serve /metrics until told to stop."""
     logs.configure(log_level, log_format)
-    uvloop.run(run_service(_settings(values)))
+    uvloop.run(run_service(settings_of(values)))
 
 
 @cli.command(params=list(serve.params))
@@ -119,16 +120,14 @@ def check(log_level: str, log_format: str, as_json: bool, **values: Any) -> None
     from pktexp.check import check as run_check  # noqa: PLC0415
 
     logs.configure(log_level, log_format)
-    checked = run_check(_settings(values))
+    checked = run_check(settings_of(values))
     text = checkreport.document(checked) if as_json else checkreport.table(checked)
     # Interfaces have names in any script, and standard output may know fewer.
     click.echo(text.encode(sys.stdout.encoding, "backslashreplace"), nl=False)
     raise click.exceptions.Exit(0 if checked.works else 1)
 
 
-def _settings(values: dict[str, Any]) -> Settings:
-    kinds = {"flows": FlowMode, "events": EventMode, "ingress": IngressMode}
-    return Settings(**values | {name: kind(values[name]) for name, kind in kinds.items()})
+cli.add_command(top_command(serve.params))
 
 
 @cli.command()

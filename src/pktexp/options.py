@@ -11,9 +11,19 @@ import click
 from pktexp import labels, logs
 from pktexp.declaring import option
 from pktexp.kernel.enums import Tunnel
-from pktexp.settings import FlowMode
+from pktexp.kernel.hooks import IngressMode
+from pktexp.settings import EventMode, FlowMode, Settings
 
-OWN_PATHS = ("/healthz", "/readyz")
+OWN_PATHS = ("/healthz", "/readyz", "/api", "/page")
+# What a command has no options for that serves nothing.
+NOT_SERVING: dict[str, Any] = {
+    "port": 0,
+    "listen": "",
+    "networks": None,
+    "web_config": None,
+    "telemetry_path": "/metrics",
+    "max_connections": 512,
+}
 
 
 class PowerOfTwo(click.ParamType[int]):
@@ -47,7 +57,7 @@ class UrlPath(click.ParamType[str]):
         """The path; click's usage error if it can't be one, or has a page already."""
         if not re.fullmatch(r"(/[A-Za-z0-9._~-]+)+", value):
             self.fail(f"'{value}' is not a path like /metrics", param, ctx)
-        if value in OWN_PATHS:
+        if f"/{value.split('/')[1]}" in OWN_PATHS:
             self.fail(f"'{value}' is another page's", param, ctx)
         return str(value)
 
@@ -143,3 +153,10 @@ log_format = option(
     default="text",
     help="Form of the log lines on standard error.",
 )
+
+
+def settings_of(values: dict[str, Any]) -> Settings:
+    """From the values of a command's options."""
+    kinds = {"flows": FlowMode, "events": EventMode, "ingress": IngressMode}
+    chosen = {name: kind(values[name]) for name, kind in kinds.items()}
+    return Settings(**NOT_SERVING | values | chosen)

@@ -86,7 +86,7 @@ NOW = {("eth0", 0, TCP4, 1): 60, ("eth0", 0, UDP4, 2): 50, ("eth1", 0, TCP4, 3):
 
 @pytest.fixture
 def two() -> list[Sample]:
-    earlier = {key: max(count - 45, 0) for key, count in COUNTS.items()}
+    earlier = {("eth0", TCP4): 55, ("eth0", UDP4): 45, ("eth1", TCP4): 1}
     return [sample(1, earlier, THEN), sample(3, COUNTS, NOW)]
 
 
@@ -139,6 +139,18 @@ def test_a_flow_that_lost_its_place_meanwhile_has_counted_from_zero() -> None:
     document = ask(samples)
     assert document["flows"][0]["packets_per_second"] == 3
     assert document["other"]["packets_per_second"] == 2
+
+
+def test_other_has_no_rate_when_flows_were_looked_at_before_the_total() -> None:
+    samples = [
+        sample(1, {("eth0", TCP4): 100}, {("eth0", 0, TCP4, 1): 100}),
+        sample(3, {("eth0", TCP4): 210}, {("eth0", 0, TCP4, 1): 200}),
+    ]
+    late = samples[-1].details
+    assert late
+    assert late.flows
+    late.flows.others.clear()  # the ten packets came between the two looks
+    assert ask(samples)["other"]["packets_per_second"] == 0
 
 
 def test_flows_have_no_rates_before_flows_were_asked_for_twice(two: list[Sample]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,6 @@ from pktexp.flows import FlowSnapshot
 from pktexp.kernel.enums import Direction
 from pktexp.live.rates import DIGITS, F64, Rates, base_of, grown, rates
 from pktexp.live.sample import U64, Sample
-from pktexp.others import Tally
 
 UNITS = ("packets", "bytes")
 
@@ -157,20 +156,38 @@ def _sums(
 ) -> dict[str, Rates]:
     """Everything at the sites, and what of it no flow shows.
 
-    The counters of `other` take in the flows that lose their places, whole. So its rates are what
-    the shown flows leave of the total, all over the same time.
+    The counters of `other` take in the flows that lose their places, whole: so its rates are at
+    most what the shown flows leave of the total. They are no more than its counters grew either,
+    as flows are looked at a moment before the total.
     """
-    last = samples[-1]
-    growth = grown(samples, lambda sample: sample.tallies.sum(axis=2), _with_flows)
     at = tuple(np.array(sites, np.intp).reshape(-1, 2).T)
-    total = last.tallies.sum(axis=2)[at].sum(axis=0).tolist()
-    rest = last.lost[at].sum(axis=0).tolist()
-    for row, direction in sites:
-        tally = table.flows.others.get((last.leases[row].id, direction), Tally())
-        rest = [rest[0] + tally.packets, rest[1] + tally.bytes]
-    if growth is None or table.growth is None:
+    every, left = (_told(samples, of, at) for of in (_total, _rest))
+    total, rest = (of(samples[-1])[at].sum(axis=0).tolist() for of in (_total, _rest))
+    if every is None or left is None or table.growth is None:
         return {"other": rates(rest, None), "total": rates(total, None)}
-    every = growth[at].sum(axis=0)
-    left = np.maximum(every - table.growth[here].sum(axis=0), 0)
+    left = np.clip(every - table.growth[here].sum(axis=0), 0, left)
     told = [np.round(growth, DIGITS).tolist() for growth in (left, every)]
     return {"other": rates(rest, told[0]), "total": rates(total, told[1])}
+
+
+def _told(
+    samples: Sequence[Sample], of: Callable[[Sample], U64], at: tuple[npt.NDArray[np.intp], ...]
+) -> F64 | None:
+    growth = grown(samples, of, _with_flows)
+    return None if growth is None else growth[at].sum(axis=0)
+
+
+def _total(sample: Sample) -> U64:
+    """(row, direction, unit)."""
+    total: U64 = sample.tallies.sum(axis=2)
+    return total
+
+
+def _rest(sample: Sample) -> U64:
+    """What no flow shows, likewise."""
+    rows = {lease.id: row for row, lease in enumerate(sample.leases)}
+    rest, flows = sample.lost.copy(), _flows(sample)
+    for (lease, direction), tally in flows.others.items() if flows else ():
+        if lease in rows:
+            rest[rows[lease], direction] += np.array((tally.packets, tally.bytes), np.uint64)
+    return rest

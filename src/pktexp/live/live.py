@@ -76,6 +76,11 @@ class Live:
         key = ("event", query, samples[-1].at)
         return await self._shared(key, lambda: _framed(self._event(samples, query)))
 
+    async def document(self, samples: Samples, query: Query) -> bytes:
+        """The same, unframed."""
+        key = ("document", query, samples[-1].at)
+        return await self._shared(key, lambda: orjson.dumps(self._event(samples, query)))
+
     async def write(
         self, key: Hashable, document: Callable[[], Document | None], compress: bool = False
     ) -> bytes:

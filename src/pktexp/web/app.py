@@ -1,4 +1,4 @@
-"""The aiohttp application: metrics, health, and a landing page. Knows nothing of the kernel.
+"""The aiohttp application: metrics, health, and the page (page.py). Knows nothing of the kernel.
 
 service.py passes in what to ask: a registry (selfmetrics.py), the pages of flows and traffic
 (flowpage.py, metrics.py), `flush`, and `ready`. access.py says who may ask.
@@ -11,14 +11,13 @@ import contextlib
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from html import escape
-from importlib.resources import files
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry, Histogram
 from prometheus_client.exposition import choose_encoder
 
 from pktexp.web import access
+from pktexp.web.page import add_page
 from pktexp.web.scrape import Shared
 from pktexp.web.security import Security
 
@@ -53,16 +52,9 @@ class Source:
 class Handlers:
     """Answers requests."""
 
-    def __init__(self, source: Source, telemetry_path: str) -> None:
+    def __init__(self, source: Source) -> None:
         self._source = source
-        self._path = telemetry_path
         self._pages: dict[str, Shared] = {}  # by media type with its parameters: there are a few
-
-    async def index(self, _: web.Request) -> web.Response:
-        """The landing page."""
-        text = files("pktexp.web").joinpath("index.html").read_text("utf-8")
-        text = text.replace("TELEMETRY", escape(self._path))
-        return web.Response(text=text, content_type="text/html")
 
     async def metrics(self, request: web.Request) -> web.Response:
         """All metrics, in the format and encoding that the client prefers."""
@@ -115,8 +107,8 @@ def make_app(source: Source, security: Security, telemetry_path: str) -> web.App
     """The application that serves `source`."""
     app = web.Application(client_max_size=BODY)
     access.guard(app, security)
-    handlers = Handlers(source, telemetry_path)
-    app.router.add_get("/", handlers.index)
+    handlers = Handlers(source)
+    add_page(app, telemetry_path)
     app.router.add_get(telemetry_path, handlers.metrics)
     app.router.add_get("/healthz", handlers.healthz)
     app.router.add_get("/readyz", handlers.readyz)

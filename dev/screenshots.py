@@ -1,0 +1,119 @@
+"""Pictures for the README, from real traffic: `just screenshots`, as root.
+
+A host and some machines in namespaces talk for a while; then the live page and `pktexp top` are
+photographed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from playwright.sync_api import Browser
+
+from pktexp.top.remote import Credentials, Remote
+from pktexp.top.screen import Top
+from support.browser import chromium, opened
+from support.netns import Namespace, connect
+from support.service import serving
+
+IMAGES = Path(__file__).parent.parent / "docs" / "images"
+SECONDS = 150
+LOOK = 22  # seconds, until the lines are as long as they get
+TERMINAL = 100, 30
+HOST = "192.0.2.1"
+# Of each machine: its address, and what it does, in a loop.
+MACHINES = {
+    "192.0.2.20": "iperf3 -c {host} -p {port} -t 12 -b 24M; sleep 9",
+    "192.0.2.21": "iperf3 -c {host} -p {port} -t 20 -b 7M -R; sleep 4",
+    "192.0.2.22": "iperf3 -u -c {host} -p {port} -t 6 -b 5M -l 900; sleep 12",
+    "192.0.2.23": "ping -qn -c 200 -i 0.05 -s 700 {host}",
+    "192.0.2.24": "for i in $(seq 40); do echo x >/dev/udp/{host}/4444; sleep 0.05; done",
+}
+PICTURES = {
+    "page-light.png": (1280, 1130, "light"),
+    "page-dark.png": (1280, 1130, "dark"),
+    "page-phone.png": (390, 900, "light"),
+}
+
+
+@contextlib.contextmanager
+def talking(host: Namespace) -> Iterator[None]:
+    """Every machine does what it does, over an interface of its own."""
+    with contextlib.ExitStack() as stack:
+        for number, (address, what) in enumerate(MACHINES.items()):
+            machine = Namespace()
+            stack.callback(machine.remove)
+            connect(machine, host, "eth0", f"port{number}")
+            host.ip("link", "set", f"port{number}", "master", "br0")
+            machine.ip("address", "add", f"{address}/24", "dev", "eth0")
+            port = str(5201 + number)
+            stack.enter_context(_running(host, f"iperf3 -s -p {port}"))
+            loop = f"while true; do {what.format(host=HOST, port=port)}; done"
+            stack.enter_context(_running(machine, loop))
+        yield
+
+
+@contextlib.contextmanager
+def _running(namespace: Namespace, script: str) -> Iterator[None]:
+    process = subprocess.Popen(
+        namespace.command("bash", "-c", script),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        yield
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+async def draw_top(url: str) -> str:
+    """Its screen after a while, as SVG."""
+    app = Top(Remote(url, Credentials()), plain=False)
+    async with app.run_test(size=TERMINAL):
+        await asyncio.sleep(LOOK)
+        return app.export_screenshot(title="pktexp top")
+
+
+def photograph_top(browser: Browser, drawn: str) -> None:
+    """As PNG: the SVG would ask another host for its font."""
+    page = browser.new_page(viewport={"width": 1000, "height": 700})
+    page.route("**/*", lambda route: route.abort())
+    page.set_content(f'<body style="margin: 0">{drawn}</body>')
+    page.locator("svg").screenshot(path=IMAGES / "top.png")
+
+
+def main() -> None:
+    """Take all of them."""
+    IMAGES.mkdir(exist_ok=True)
+    host = Namespace()
+    try:
+        host.ip("link", "add", "br0", "type", "bridge", "mcast_snooping", "0")
+        host.ip("link", "set", "br0", "up", "alias", "to the machines")
+        host.ip("address", "add", f"{HOST}/24", "dev", "br0")
+        with talking(host), serving(host, "--exclude-interfaces", "lo") as service:
+            time.sleep(SECONDS)
+            with host.entered():
+                drawn = asyncio.run(draw_top(service.url))
+            with chromium(service) as browser:
+                for name, (width, height, scheme) in PICTURES.items():
+                    size = {"width": width, "height": height}
+                    with opened(browser, service, viewport=size, color_scheme=scheme) as view:
+                        view.page.goto(f"{service.url}?of=if:br0&interface=br0")
+                        view.page.wait_for_timeout(4000)
+                        view.page.screenshot(path=IMAGES / name)
+                photograph_top(browser, drawn)
+    finally:
+        host.remove()
+
+
+if __name__ == "__main__":
+    main()

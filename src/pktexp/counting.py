@@ -1,0 +1,117 @@
+"""Load, attach, read and sample: what `pktexp serve` and `pktexp top` have in common.
+
+service.py serves what comes of it, top/local.py shows it; the parts are assembly.py's.
+"""
+
+from __future__ import annotations
+
+import logging
+import resource
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+from prometheus_client.registry import Collector
+
+from pktexp import __version__, assembly, privileges
+from pktexp.attribution import Attribution
+from pktexp.dropmetrics import DropCollector
+from pktexp.flows import FlowTable
+from pktexp.infometrics import InterfaceCollector
+from pktexp.interfaces import Interfaces
+from pktexp.kernel import libbpf
+from pktexp.kernel.datapath import Datapath
+from pktexp.kernel.links import LinkMonitor
+from pktexp.kubernetes.behind import PodsBehind
+from pktexp.kubernetes.start import naming
+from pktexp.live.live import Live
+from pktexp.live.sample import Parts
+from pktexp.live.status import Status
+from pktexp.livemetrics import LiveCollector
+from pktexp.networks import NamedNetworks
+from pktexp.networksums import NetworkSums
+from pktexp.selfmetrics import SelfCollector
+from pktexp.settings import FlowMode, Settings
+from pktexp.tasks import background
+
+log = logging.getLogger(__name__)
+
+FLUSH = 0.1  # seconds that a scrape waits for events to be merged
+
+
+@dataclass(frozen=True)
+class Counting:
+    """What counts and tells, attached and being read; pages and collectors are what it shows."""
+
+    interfaces: Interfaces
+    attribution: Attribution | None
+    live: Live
+    pages: Sequence[Callable[[bool], str]]
+    collectors: Sequence[Collector]
+
+    async def flush(self) -> None:
+        """Wait, for a bounded time, until events that came so far are merged."""
+        await _flush(self.attribution)
+
+    def missing(self) -> str:
+        """What is; empty when attached and reading."""
+        return _missing(self.interfaces, self.attribution)
+
+
+def prepare() -> None:
+    """Before anything else; PktexpError if this process may not do it."""
+    privileges.require()
+    # Every interface takes a file descriptor, more than the usual soft limit of 1,024.
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+@asynccontextmanager
+async def counting(
+    settings: Settings, networks: NamedNetworks | None = None
+) -> AsyncIterator[Counting]:
+    """Beside the body; PktexpError or BpfError if it cannot start."""
+    async with AsyncExitStack() as stack:
+        lib = libbpf.find()
+        datapath = Datapath(lib, assembly.datapath_options(settings))
+        stack.callback(datapath.close)
+        log.info("pktexp %s with libbpf %s (%s)", __version__, lib.version, lib.path)
+        assembly.log_memory(datapath)
+        monitor = LinkMonitor()
+        stack.callback(monitor.close)
+        interfaces = assembly.attach(datapath, monitor, settings)
+        tracings = list(assembly.trace(stack, lib, datapath, interfaces))
+        # A thread keeps the capabilities it was started with: all are started below.
+        privileges.give_up(datapath.hooks.tcx, settings.kubernetes)
+        pods, about_pods = await stack.enter_async_context(naming(settings))
+        flows = FlowTable(settings.max_flows) if settings.flows is not FlowMode.OFF else None
+        sums = NetworkSums(networks, interfaces.classes) if networks else None
+        reading = assembly.attribute(datapath, [flows, sums])
+        attribution = await stack.enter_async_context(reading)
+        await stack.enter_async_context(background(interfaces.follow()))
+        information = InterfaceCollector(interfaces, PodsBehind(pods) if pods else None)
+        drops = next((tracer for tracer in tracings if isinstance(tracer, DropCollector)), None)
+        parts = Parts(interfaces, attribution, flows, information, drops, pods)
+        status = Status(lib.version, lambda: _missing(interfaces, attribution), settings, datapath)
+        watching = assembly.watch(parts, status, lambda: _flush(attribution))
+        live = await stack.enter_async_context(watching)
+        collectors = (
+            information,
+            *tracings,
+            SelfCollector(__version__, lib.version, datapath, interfaces, attribution, flows),
+            LiveCollector(live),
+            *about_pods,
+        )
+        pages = assembly.pages(interfaces, flows, sums, pods)
+        yield Counting(interfaces, attribution, live, pages, collectors)
+
+
+async def _flush(attribution: Attribution | None) -> None:
+    if attribution:
+        await attribution.flush(FLUSH)
+
+
+def _missing(interfaces: Interfaces, attribution: Attribution | None) -> str:
+    if attribution and not attribution.alive:
+        return "a ring buffer is not being read"
+    return "" if interfaces.attached else "no interface could be attached to"

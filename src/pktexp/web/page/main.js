@@ -1,0 +1,128 @@
+// The page: what is selected and what the stream tells, put into the panels (the modules beside this one).
+
+import { Chart } from "./chart.js";
+import { find, make, offer, setText } from "./dom.js";
+import { bits, packets } from "./format.js";
+import { Interfaces } from "./interfaces.js";
+import { Drops, Sizes, showHealth, showNow } from "./panels.js";
+import { GROUPS, Past } from "./past.js";
+import { Selection } from "./selection.js";
+import { ask, Source } from "./source.js";
+import { Talkers } from "./talkers.js";
+import { followTheme } from "./theme.js";
+
+const CLASSES = ["physical", "virtual", "loopback"];
+const DEVICES = 10; // seconds between looks at what devices dropped
+
+let sample = null;
+let devices = [];
+let devicesAt = 0;
+let loaded = null; // whose history the charts have
+
+const selection = new Selection(() => select());
+const past = new Past();
+const charts = [
+  new Chart(find("bytes-chart"), find("bytes-text"), "bytes", bits),
+  new Chart(find("packets-chart"), find("packets-text"), "packets", packets),
+];
+const interfaces = new Interfaces(selection);
+const talkers = new Talkers(selection);
+const drops = new Drops();
+const sizes = new Sizes();
+const source = new Source(take, showState);
+
+function scope() {
+  const classes = CLASSES.filter((name) => sample.status.classes[name]);
+  return selection.get("of") || classes[0] || "physical";
+}
+
+// Interfaces whose traffic is shown; those of a class each count a packet once only if it is "physical".
+function counted() {
+  const of = scope();
+  return sample.interfaces.filter((one) =>
+    of.startsWith("if:") ? one.name === of.slice(3) : one.class === of && one.state !== "gone",
+  );
+}
+
+const titleOf = (of) => (of.startsWith("if:") ? of.slice(3) : `${of} interfaces`);
+
+async function take(told) {
+  if (!sample) await loadMinutes().catch(() => {});
+  sample = told;
+  interfaces.take(told.interfaces);
+  if (loaded === scope()) past.add(told.now, counted());
+  else await load();
+  if (told.now - devicesAt > DEVICES) {
+    devicesAt = told.now;
+    ask("drops").then((document) => (devices = document.devices), () => {});
+  }
+  show();
+}
+
+// What the lines in the table begin with.
+async function loadMinutes() {
+  const document = await ask("history?seconds=60");
+  for (const [name, told] of Object.entries(document.interfaces)) {
+    const series = [told.ingress, told.egress].flatMap((x) => Object.values(x?.protocols ?? {}));
+    const sum = (i) => series.reduce((all, { bytes }) => all + (bytes[i] ?? 0), 0);
+    interfaces.remember(name, Array.from({ length: document.length }, (_, i) => sum(i)));
+  }
+}
+
+async function load() {
+  const of = scope();
+  loaded = of;
+  try {
+    await past.load(counted().map((one) => one.name));
+    past.add(sample.now, counted());
+  } catch {
+    loaded = null; // the next sample tries again
+  }
+}
+
+function show() {
+  const of = scope();
+  const names = sample.interfaces.map((one) => one.name);
+  const classes = CLASSES.filter((name) => sample.status.classes[name]);
+  const choices = [...classes.map((name) => [name, titleOf(name)]), ...names.map((name) => [`if:${name}`, name])];
+  offer(find("scope"), choices, of);
+  showNow(sample, counted(), titleOf(of));
+  charts.forEach((chart) => chart.show(past));
+  talkers.show(sample.flows, names);
+  interfaces.show(sample.interfaces);
+  drops.show(sample.drops, devices);
+  sizes.show(counted(), titleOf(of));
+  showHealth(sample.status);
+  document.body.dataset.samples = String(Number(document.body.dataset.samples ?? 0) + 1);
+}
+
+async function select() {
+  source.ask(talkers.query());
+  if (!sample) return;
+  if (loaded !== scope()) await load();
+  show();
+}
+
+function showState(text, bad) {
+  setText(find("state"), text);
+  find("state").className = bad ? "bad" : "";
+}
+
+function pause() {
+  source.pause(!source.paused);
+  find("pause").setAttribute("aria-pressed", String(source.paused));
+  setText(find("pause"), source.paused ? "Go on" : "Pause");
+}
+
+setText(find("host"), window.location.hostname);
+find("legend").append(
+  ...GROUPS.map((group) => {
+    const item = make("li", { className: group });
+    item.append(make("span", { text: group === "other" ? "other" : group.toUpperCase() }));
+    return item;
+  }),
+);
+find("pause").addEventListener("click", pause);
+find("scope").addEventListener("input", (event) => selection.set({ of: event.target.value }));
+followTheme(() => charts.forEach((chart) => chart.redraw()));
+source.ask(talkers.query());

@@ -1,0 +1,122 @@
+// The last fifteen minutes of one interface, or of a class: the API's history, then what the stream tells.
+
+import { ask } from "./source.js";
+
+export const SECONDS = 900;
+export const GROUPS = ["tcp", "udp", "icmp", "other"];
+const DIRECTIONS = ["ingress", "egress"];
+const UNITS = ["bytes", "packets"];
+const MOST = 16; // interfaces of a class that are asked for each second; more are asked for in steps
+
+const groupOf = (protocol) =>
+  protocol === "icmpv6" ? "icmp" : GROUPS.includes(protocol) ? protocol : "other";
+
+// Sums of a document's counters: {ingress: {bytes: {tcp: …}, packets: {…}}, egress: …}.
+function sums(interfaces) {
+  const zero = () => Object.fromEntries(GROUPS.map((group) => [group, 0]));
+  const found = {};
+  for (const direction of DIRECTIONS) {
+    found[direction] = { bytes: zero(), packets: zero() };
+    for (const one of interfaces) {
+      for (const [protocol, told] of Object.entries(one[direction]?.protocols ?? {})) {
+        for (const unit of UNITS) found[direction][unit][groupOf(protocol)] += told[unit];
+      }
+    }
+  }
+  return found;
+}
+
+export class Past {
+  #last = null;
+  #waiting = 0;
+
+  constructor() {
+    this.clear();
+  }
+
+  // `times`, and for each unit and direction the groups' values a second: null in a gap.
+  clear() {
+    this.times = [];
+    this.values = {};
+    for (const unit of UNITS) {
+      this.values[unit] = {};
+      for (const d of DIRECTIONS) this.values[unit][d] = Object.fromEntries(GROUPS.map((g) => [g, []]));
+    }
+    this.#last = null;
+  }
+
+  // The time of the first value: before it nothing was counted.
+  get first() {
+    const at = this.values.bytes.ingress.tcp.findIndex((value) => value !== null);
+    return at < 0 ? Infinity : this.times[at];
+  }
+
+  // Begins anew with the history of these interfaces.
+  async load(names) {
+    this.clear();
+    const waiting = (this.#waiting += 1);
+    const step = Math.max(1, Math.ceil(names.length / MOST));
+    const paths = names.length > MOST ? ["*"] : names.map((name) => name.replace(/[[*?]/g, "[$&]"));
+    const documents = await Promise.all(
+      paths.map((glob) => ask(`history?step=${step}&interface=${encodeURIComponent(glob)}`)),
+    );
+    if (waiting === this.#waiting) this.#enter(documents, new Set(names));
+  }
+
+  #enter(documents, names) {
+    if (!documents.length) return;
+    const { start, step, length } = documents[0];
+    const found = documents
+      .flatMap((document) => Object.entries(document.interfaces))
+      .filter(([name]) => names.has(name))
+      .map(([, told]) => told);
+    this.times = Array.from({ length }, (_, i) => start + (i + 1) * step);
+    for (const unit of UNITS) {
+      for (const direction of DIRECTIONS) {
+        for (const group of GROUPS) {
+          this.values[unit][direction][group] = added(found, direction, unit, group, length);
+        }
+      }
+    }
+  }
+
+  // A point from a sample of the stream: what grew since the one before.
+  add(now, interfaces) {
+    const told = sums(interfaces);
+    const last = this.#last;
+    this.#last = { now, told, count: interfaces.length };
+    if (!last || now <= last.now || now <= (this.times.at(-1) ?? 0)) return;
+    const gap = now - last.now > 5 || last.count !== interfaces.length;
+    this.times.push(now);
+    for (const unit of UNITS) {
+      for (const direction of DIRECTIONS) {
+        for (const group of GROUPS) {
+          const grown = told[direction][unit][group] - last.told[direction][unit][group];
+          this.values[unit][direction][group].push(gap ? null : Math.max(grown, 0) / (now - last.now));
+        }
+      }
+    }
+    this.#forget(now - SECONDS);
+  }
+
+  #forget(before) {
+    const gone = this.times.findIndex((time) => time >= before);
+    if (gone <= 0) return;
+    this.times.splice(0, gone);
+    for (const unit of UNITS) {
+      for (const direction of DIRECTIONS) {
+        for (const group of GROUPS) this.values[unit][direction][group].splice(0, gone);
+      }
+    }
+  }
+}
+
+function added(found, direction, unit, group, length) {
+  const wanted = group === "other" ? ["other", "other_ip"] : [group];
+  const series = found.flatMap((told) =>
+    wanted.map((name) => told[direction]?.protocols[name]?.[unit]).filter(Boolean),
+  );
+  return Array.from({ length }, (_, i) =>
+    series.reduce((sum, values) => (values[i] === null ? sum : (sum ?? 0) + values[i]), null),
+  );
+}

@@ -1,0 +1,40 @@
+// Light or dark: as the system has it, or as chosen here, which the browser remembers.
+
+import { find } from "./dom.js";
+
+const KEY = "pktexp-theme";
+
+// `changed` is told when colours are others.
+export function followTheme(changed) {
+  const select = find("theme");
+  select.value = remembered();
+  apply(select.value);
+  select.addEventListener("input", () => {
+    remember(select.value);
+    apply(select.value);
+    changed();
+  });
+  window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", changed);
+}
+
+function apply(theme) {
+  if (theme === "auto") delete document.documentElement.dataset.theme;
+  else document.documentElement.dataset.theme = theme;
+}
+
+function remembered() {
+  try {
+    const theme = window.localStorage.getItem(KEY);
+    return ["light", "dark"].includes(theme) ? theme : "auto";
+  } catch {
+    return "auto"; // storage may be forbidden
+  }
+}
+
+function remember(theme) {
+  try {
+    window.localStorage.setItem(KEY, theme);
+  } catch {
+    // Then it lasts as long as the page.
+  }
+}

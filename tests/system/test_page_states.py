@@ -1,0 +1,59 @@
+"""The live page where something is missing: flows, a password, the service itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import bcrypt
+
+from support.browser import Opened, chromium, opened
+from support.certificates import Authority
+from support.netns import Namespace
+from support.secured import NAME, PASSWORD
+from support.service import serving
+
+
+def test_without_flows_it_says_how_to_have_them(pair: tuple[Namespace, Namespace]) -> None:
+    with (
+        serving(pair[1], "--flows", "off", "--interfaces", "vb") as service,
+        chromium(service) as browser,
+        opened(browser, service) as view,
+    ):
+        assert "--flows hosts" in view.texts("#flow-note")[0]
+        view.wait("document.querySelectorAll('#interfaces tbody tr').length === 1")
+
+
+def test_behind_tls_and_a_password_it_shows_the_same(
+    namespaces: Callable[[], Namespace], tmp_path: Path
+) -> None:
+    Authority(tmp_path).issue("server", "localhost")
+    hashed = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(4)).decode()
+    config = tmp_path / "web.yml"
+    config.write_text(
+        "tls_server_config: {cert_file: server.crt, key_file: server.key}\n"
+        f"basic_auth_users: {{{NAME}: {hashed}}}\n"
+    )
+    options = {
+        "ignore_https_errors": True,
+        "http_credentials": {"username": NAME, "password": PASSWORD},
+    }
+    with (
+        serving(namespaces(), "--web.config.file", str(config)) as service,
+        chromium(service) as browser,
+        opened(browser, service, **options) as view,
+    ):
+        view.wait("document.querySelector('#state').textContent === 'live'")
+        assert service.url.startswith("https://")
+
+
+def test_without_the_service_it_says_so_and_tries_again(
+    namespaces: Callable[[], Namespace],
+) -> None:
+    with serving(namespaces()) as service, chromium(service) as browser:
+        view = Opened(browser, service)
+        service.stop()
+        view.wait("document.querySelector('#state').className === 'bad'")
+        assert view.texts("#state") == ["no connection, trying again"]
+        assert view.rows("#interfaces")  # what was known last
+        view.context.close()

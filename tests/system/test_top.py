@@ -1,0 +1,220 @@
+"""`pktexp top` in a pseudo-terminal, beside real traffic, from a service and without one."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import termios
+from collections.abc import Iterator
+
+import pytest
+
+from support.api import frames
+from support.attached import attached
+from support.netns import Namespace, connect
+from support.service import Service, select, serving, wait_for
+from support.terminal import Terminal, terminal
+
+TOP = (sys.executable, "-m", "pktexp", "top")
+TALKER = "198.18.0.7"
+
+
+@pytest.fixture(scope="module")
+def service() -> Iterator[Service]:
+    """Which has been sent datagrams from thirty addresses, most of them from TALKER."""
+    a, b = Namespace(), Namespace()
+    try:
+        connect(a, b, "va", "vb")
+        b.ip("link", "add", "idle", "type", "veth", "peer", "idle2")
+        with serving(b, "--interfaces", "vb", "--interfaces", "idle*") as service:
+            service.wait_until_attached("vb")
+            sent = frames(30)
+            a.send("va", sent + [frame for frame in sent if b"\xc6\x12\x00\x07" in frame] * 50)
+            yield service
+    finally:
+        a.remove()
+        b.remove()
+
+
+def top(service: Service, *options: str) -> list[str]:
+    return service.namespace.command(*TOP, "--url", service.url, *options)
+
+
+@pytest.fixture(params=[(80, 24), (200, 60)], ids="{0[0]}x{0[1]}".format)
+def shown(service: Service, request: pytest.FixtureRequest) -> Iterator[Terminal]:
+    with terminal(top(service), *request.param) as shown:
+        shown.wait("live", TALKER)
+        yield shown
+
+
+def order(shown: Terminal) -> list[str]:
+    """Sources of the talkers, from top to bottom."""
+    lines = shown.text.splitlines()
+    return [line.split()[0] for line in lines if line.lstrip().startswith("198.18.")]
+
+
+def names(shown: Terminal) -> list[str]:
+    """Interfaces, likewise."""
+    first = [line.split()[0] for line in shown.text.splitlines() if line.strip()]
+    return [name for name in first if name in ("vb", "idle", "idle2")]
+
+
+def find(shown: Terminal, text: str) -> None:
+    shown.press("/")
+    shown.wait("Enter shows what has it")
+    shown.press(f"{text}\r")
+
+
+def test_the_talker_is_shown_and_sorted_by_what_is_asked_for(shown: Terminal) -> None:
+    shown.press("ss")
+    shown.wait("talkers by bytes", TALKER)
+    wait_for(lambda: order(shown)[0] == TALKER)
+    assert len(order(shown)) > 5
+
+
+def test_interfaces_are_sorted_and_filtered(shown: Terminal) -> None:
+    shown.press("\t")
+    shown.press("s")
+    shown.wait("interfaces by name")
+    wait_for(lambda: names(shown) == ["idle", "idle2", "vb"])
+    find(shown, "idle")
+    shown.wait("with 'idle'")
+    wait_for(lambda: names(shown) == ["idle", "idle2"])
+    shown.press("\x1b")
+    wait_for(lambda: names(shown) == ["idle", "idle2", "vb"])
+
+
+def test_talkers_are_filtered_by_text_and_by_interface(shown: Terminal) -> None:
+    find(shown, TALKER)
+    shown.wait(f"with '{TALKER}'")
+    wait_for(lambda: set(order(shown)) == {TALKER})
+    shown.press("\x1b")
+    wait_for(lambda: len(order(shown)) > 5)
+    shown.press("d")
+    shown.wait("ingress")
+    shown.press("d")
+    wait_for(lambda: not order(shown))  # nothing was sent
+
+
+def test_it_quits_and_leaves_the_terminal_as_it_was(shown: Terminal) -> None:
+    shown.press("q")
+    assert shown.end() == 0
+    assert termios.tcgetattr(shown.slave) == shown.before
+    assert b"\x1b[?1049l" in shown.written  # the screen that was there before
+
+
+def test_help_comes_and_goes_and_pause_stops_it(shown: Terminal, service: Service) -> None:
+    shown.press("?")
+    shown.wait("from one table to the other")
+    shown.press("?")
+    wait_for(lambda: "from one table" not in shown.text)
+    shown.press(" ")
+    shown.wait("paused")
+    status = json.loads(service.get("api/v1/status").read())
+    wait_for(lambda: json.loads(service.get("api/v1/status").read())["stream"]["readers"] == 0)
+    assert status["ready"]
+    shown.press(" ")
+    shown.wait("live")
+
+
+def test_columns_come_with_the_width(service: Service) -> None:
+    with terminal(top(service), 80, 24) as shown:
+        shown.wait("live", TALKER)
+        assert "packets in all" not in shown.text
+        shown.resize(160, 40)
+        shown.wait("packets in all", "counted")
+        shown.resize(80, 24)
+        wait_for(lambda: "packets in all" not in shown.text)
+
+
+def test_without_utf_8_it_makes_do_with_ascii(service: Service) -> None:
+    plain = {"LANG": "C", "LC_ALL": "POSIX", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
+    with terminal(top(service), 200, 60, **plain) as shown:
+        shown.wait("live", TALKER)
+        shown.press("ss")
+        shown.wait("talkers by bytes")
+        wait_for(lambda: "####" in shown.line(TALKER))
+        assert shown.text.isascii()
+
+
+def test_without_a_service_it_counts_by_itself_and_leaves_nothing(
+    pair: tuple[Namespace, Namespace],
+) -> None:
+    a, b = pair
+    with terminal(b.command(*TOP, "--interfaces", "vb"), 120, 30) as shown:
+        shown.wait("this machine: live", "tcx-ingress")
+        a.send("va", frames(3) * 20)
+        shown.wait(TALKER[:-1] + "1")
+        assert attached(b, "vb")
+        shown.press("q")
+        assert shown.end() == 0
+    assert attached(b, "vb") == {}
+
+
+@pytest.mark.parametrize("number", ["TERM", "HUP"])
+def test_a_signal_ends_it_as_a_key_does(pair: tuple[Namespace, Namespace], number: str) -> None:
+    with terminal(pair[1].command(*TOP, "--interfaces", "vb")) as shown:
+        shown.wait("this machine: live")
+        subprocess.run(["kill", f"-{number}", str(shown.process.pid)], check=True)
+        assert shown.end() == 0
+    assert attached(pair[1], "vb") == {}
+
+
+def test_a_service_that_comes_back_is_found_again(pair: tuple[Namespace, Namespace]) -> None:
+    with serving(pair[1], "--interfaces", "vb") as service:
+        port = service.url.rstrip("/").rsplit(":", 1)[1]
+        with terminal(top(service), 200, 30) as shown:
+            shown.wait("live", "vb")
+            service.stop()
+            shown.wait("trying again")
+            with serving(pair[1], "--interfaces", "vb", "--port", port):
+                shown.wait(": live")
+                shown.press("q")
+                assert shown.end() == 0
+
+
+def run(command: list[str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_one_look_as_json_has_the_numbers_of_the_metrics(service: Service) -> None:
+    done = run(top(service, "--once", "--json"))
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    assert document["flows"]["total"]["bytes_per_second"] is not None
+    page = service.page()
+    for flow in document["flows"]["flows"]:
+        labels = {name: flow[name] for name in ("interface", "direction", "protocol", "source")}
+        (packets,) = select(page, "pktexp_flow_packets_total", **labels).values()
+        assert packets == flow["packets"]
+    assert {row["name"] for row in document["interfaces"]} == {"vb", "idle", "idle2"}
+
+
+def test_one_look_as_a_table_is_for_people_and_pipes(service: Service) -> None:
+    done = run(top(service, "--once"))
+    assert done.returncode == 0, done.stderr
+    (row,) = [line.split() for line in done.stdout.splitlines() if line.startswith(f"{TALKER} ")]
+    assert row[1] == "192.0.2.2"
+    assert "51" in row
+    assert done.stdout.isascii()
+
+
+@pytest.mark.parametrize(
+    ("options", "status", "parts"),
+    [
+        ((), 1, ("no terminal", "--once")),
+        (("--once", "--url", "http://127.0.0.1:1/"), 1, ("127.0.0.1:1", "does pktexp serve")),
+        (("--once", "--url", "localhost:8080"), 2, ("no address like",)),
+        (("--json",), 2, ("--json goes with --once",)),
+        (("--once", "--url", "https://localhost/", "--ca-file", "/none"), 1, ("/none", "PEM")),
+    ],
+)
+def test_what_cannot_be_is_said_in_a_line(
+    service: Service, options: tuple[str, ...], status: int, parts: tuple[str, ...]
+) -> None:
+    done = run(service.namespace.command(*TOP, *options))
+    assert done.returncode == status
+    assert done.stdout == ""
+    (line,) = done.stderr.splitlines()
+    assert all(part in line for part in parts), line
