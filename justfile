@@ -58,6 +58,9 @@ bench-watching *options: (bench "watching" options)
 # what attaching costs the traffic, as root
 bench-impact *options: (bench "impact" options)
 
+# pktexp under everything at once for so many minutes, as root; fills docs/reliability.md
+soak *options: (bench "soak" options)
+
 # how long it takes to wait for running programs, as root
 bench-grace *options: (bench "grace" options)
 

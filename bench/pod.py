@@ -72,7 +72,11 @@ def bpf_objects(pid: int) -> dict[str, int]:
     """Bytes of every map and program that the process has open, by kind and id."""
     found = {}
     for entry in Path(f"/proc/{pid}/fdinfo").iterdir():
-        fields = dict(re.findall(r"(?m)^(\w+):\t(\S+)", entry.read_text()))
+        try:
+            text = entry.read_text()
+        except FileNotFoundError:  # closed meanwhile
+            continue
+        fields = dict(re.findall(r"(?m)^(\w+):\t(\S+)", text))
         if "memlock" in fields:
             kind = "map_id" if "map_id" in fields else "prog_id"
             found[f"{kind} {fields[kind]}"] = int(fields["memlock"])
