@@ -39,6 +39,16 @@ class Attribution:
         """What is to run in the background."""
         return [source.run() for source in self._sources]
 
+    async def settle(self) -> None:
+        """Wait until all that has been counted by now is merged, however long it takes.
+
+        The cache comes first: what leaves it meanwhile is in the rings afterwards.
+        """
+        if self.drainer:
+            await self.drainer.drain()
+        for reader in self.readers:
+            await reader.drain()
+
     async def flush(self, timeout: float) -> None:
         """Wait until all that has been counted by now is merged, at most `timeout` seconds.
 

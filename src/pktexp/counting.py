@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from prometheus_client.registry import Collector
 
 from pktexp import __version__, assembly, privileges
+from pktexp.accounting import Accounts
+from pktexp.accountmetrics import AccountCollector
 from pktexp.attribution import Attribution
 from pktexp.dropmetrics import DropCollector
 from pktexp.flows import FlowTable
@@ -89,6 +91,7 @@ async def counting(
         reading = assembly.attribute(datapath, [flows, sums])
         attribution = await stack.enter_async_context(reading)
         await stack.enter_async_context(background(interfaces.follow()))
+        accounts = await stack.enter_async_context(_checked(interfaces, flows, attribution))
         information = InterfaceCollector(interfaces, PodsBehind(pods) if pods else None)
         drops = next((tracer for tracer in tracings if isinstance(tracer, DropCollector)), None)
         parts = Parts(interfaces, attribution, flows, information, drops, pods)
@@ -100,10 +103,24 @@ async def counting(
             *tracings,
             SelfCollector(__version__, lib.version, datapath, interfaces, attribution, flows),
             LiveCollector(live),
+            *accounts,
             *about_pods,
         )
         pages = assembly.pages(interfaces, flows, sums, pods)
         yield Counting(interfaces, attribution, live, pages, collectors)
+
+
+@asynccontextmanager
+async def _checked(
+    interfaces: Interfaces, flows: FlowTable | None, attribution: Attribution | None
+) -> AsyncIterator[list[Collector]]:
+    """Whether the sums agree, beside the body; nothing with flows off."""
+    if flows is None or attribution is None:
+        yield []
+        return
+    accounts = Accounts(interfaces, flows, attribution.settle)
+    async with background(accounts.run()):
+        yield [AccountCollector(accounts)]
 
 
 async def _flush(attribution: Attribution | None) -> None:

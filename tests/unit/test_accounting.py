@@ -1,0 +1,135 @@
+"""Whether the sums agree, of interfaces and flows made by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pktexp.accounting import Accounts
+from pktexp.flows import FlowTable
+from pktexp.kernel.enums import Direction, PacketClass
+from pktexp.kernel.records import FLOW_SLOT, INTERFACE_COUNTERS
+from pktexp.leases import Lease
+from pktexp.snapshot import Snapshot
+
+TCP = int(PacketClass.IPV4) + 1
+EGRESS = int(Direction.EGRESS)
+
+
+class World:
+    """Two interfaces whose packets come to the table, as they should or not."""
+
+    def __init__(self) -> None:
+        self.leases = [Lease("eth0", 7, 0), Lease("eth1", 8, 1)]
+        self.totals = np.zeros((2, 2), INTERFACE_COUNTERS)
+        self.flows = FlowTable(4)
+        self.meanwhile: Callable[[], None] = lambda: None
+        self.accounts = Accounts(self, self.flows, self.settle)
+
+    def lease_names(self) -> dict[int, str]:
+        return {lease.id: lease.name for lease in self.leases}
+
+    def snapshot(self) -> Snapshot:
+        return Snapshot(self.leases, self.totals.copy(), tuple(Direction), {})
+
+    async def settle(self) -> None:
+        self.meanwhile()
+
+    def count(self, packets: int, row: int = 0, direction: int = 0) -> None:
+        self.totals["classes"][row, direction, TCP]["packets"] += np.uint64(packets)
+
+    def lose(self, packets: int, row: int = 0, direction: int = 0) -> None:
+        self.totals["lost"][row, direction]["packets"] += np.uint64(packets)
+
+    def attribute(self, packets: int, row: int = 0, direction: int = 0, host: int = 1) -> None:
+        batch: Any = np.zeros(1, FLOW_SLOT)
+        flow = batch["flow"]
+        flow["interface"], flow["packet_class"] = self.leases[row].id, TCP
+        flow["direction"], flow["packets"], flow["saddr"][0, 3] = direction, packets, host
+        self.flows.merge(batch)
+
+    async def unaccounted(self) -> dict[str, int]:
+        for _ in range(2):  # what only one check has may have been on its way
+            await self.accounts.check()
+        names, found = self.lease_names(), self.accounts.unaccounted
+        return {f"{names[i]} {Direction(d).name.lower()}": n for (i, d), n in found.items()}
+
+
+async def test_flows_others_and_losses_account_for_what_interfaces_counted() -> None:
+    world = World()
+    for host in range(40):  # more than are shown
+        world.count(11, direction=EGRESS)
+        world.attribute(10, direction=EGRESS, host=host)
+    world.lose(40, direction=EGRESS)
+    assert await world.unaccounted() == {}
+    assert (world.accounts.checks, world.accounts.failures) == (2, 0)
+
+
+@pytest.mark.parametrize("row", [0, 1])
+async def test_what_no_flow_has_is_told_once_with_its_place(
+    row: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    world = World()
+    world.count(100, row)
+    world.attribute(97, row)
+    name = f"eth{row}"
+    assert await world.unaccounted() == {f"{name} ingress": 3}
+    assert await world.unaccounted() == {f"{name} ingress": 3}
+    assert [record.getMessage() for record in caplog.records] == [
+        f"the sums differ at {name}, ingress: 3 packets in no flow"
+    ]
+
+
+async def test_what_was_counted_twice_is_below_zero() -> None:
+    world = World()
+    world.count(5)
+    world.attribute(7)
+    assert await world.unaccounted() == {"eth0 ingress": -2}
+
+
+async def test_a_loss_that_was_told_of_twice_is_seen() -> None:
+    world = World()
+    world.count(5)
+    world.attribute(5)
+    world.lose(1)
+    assert await world.unaccounted() == {"eth0 ingress": -1}
+
+
+async def test_what_comes_while_it_looks_is_not_missing() -> None:
+    world = World()
+
+    def come() -> None:
+        world.count(1000)
+        world.attribute(400)  # and the other six hundred are still in the cache
+
+    world.meanwhile = come
+    assert await world.unaccounted() == {}
+
+
+async def test_what_was_on_its_way_is_not_missing() -> None:
+    world = World()
+    world.count(5)
+    await world.accounts.check()
+    assert world.accounts.unaccounted == {}
+    world.attribute(5)
+    assert await world.unaccounted() == {}
+
+
+async def test_a_failure_is_counted_and_the_next_check_is_made(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    world = World()
+
+    def fail() -> None:
+        raise OSError("as told")
+
+    world.meanwhile = fail
+    assert await world.unaccounted() == {}
+    assert (world.accounts.checks, world.accounts.failures) == (0, 2)
+    assert "could not be compared: as told" in caplog.text
+    world.meanwhile = lambda: None
+    await world.unaccounted()
+    assert world.accounts.checks == 2
