@@ -27,7 +27,8 @@ from support.service import Service, serving, wait_for
 PAGE = Path(__file__).parent.parent / "docs" / "reliability.md"
 PLOT = PAGE.parent / "images" / "soak.svg"
 EVERY = 2.0  # seconds between samples
-OPTIONS = ("--interfaces", "v*", "--max-interfaces", "256", "--ring-size", str(256 << 10))
+OPTIONS = ("--interfaces", "v*", "--max-interfaces", "256", "--flow-cache", "1024")
+RING = ("--ring-size", str(64 << 10))  # so small that it is full at times
 
 
 def soak(minutes: float, seed: int) -> tuple[list[soaked.Sample], disturbing.Done, list[str]]:
@@ -37,7 +38,7 @@ def soak(minutes: float, seed: int) -> tuple[list[soaked.Sample], disturbing.Don
         join(a, b, 3)
         a.ip("address", "add", "10.99.0.1/24", "dev", "v1")
         b.ip("address", "add", "10.99.0.2/24", "dev", "v1")
-        service = stack.enter_context(serving(b, *OPTIONS))
+        service = stack.enter_context(serving(b, *OPTIONS, *RING))
         wait_for(lambda: 'interface="v0"' in service.text())
         done, samples = disturbing.Done(), []
         with disturbed(a, service, done, seed):

@@ -71,7 +71,7 @@ def look(service: Service) -> Sample:
         scrape=took * 1000,
         packets=total(page, "pktexp_packets_total"),
         lost=total(page, "pktexp_event_lost_packets_total"),
-        unaccounted=total(page, "pktexp_unaccounted_packets"),
+        unaccounted=int(page["pktexp_unaccounted_packets", frozenset()]),
         failures=sum(total(page, name) for name in FAILURES),
     )
 
