@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+import math
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +24,9 @@ from pktexp.tasks import to_its_end
 log = logging.getLogger(__name__)
 
 INTERVAL = 5.0  # seconds between checks
+
+Bounds = tuple[float, float]
+ANYTHING = (0.0, math.inf)
 
 
 @dataclass(frozen=True)
@@ -41,12 +45,22 @@ class Accounts:
     """
 
     def __init__(
-        self, interfaces: Totals, flows: Flows, settle: Callable[[], Awaitable[None]]
+        self,
+        interfaces: Totals,
+        flows: Flows,
+        settle: Callable[[], Awaitable[None]],
+        inherited: Collection[int] = (),
     ) -> None:
-        """`settle` returns when what was counted before the call has come to `flows`."""
+        """`settle` returns when what was counted before the call has come to `flows`.
+
+        `inherited`: ids of leases that an earlier process attributed packets of: how many is not
+        known, but each check narrows it.
+        """
         self._interfaces = interfaces
         self._flows = flows
         self._settle = settle
+        self._inherited = inherited
+        self._earlier: dict[Site, Bounds] = {}
         self._last: dict[Site, int] = {}
         self.unaccounted: dict[Site, int] = {}
         self.checks = 0
@@ -79,14 +93,25 @@ class Accounts:
         found = {}
         for site, counted in before.counted.items():
             known = flows.get(site, 0)
-            missing = counted - known - after.lost.get(site, 0)
-            twice = known + before.lost[site] - after.counted.get(site, counted)
-            found[site] = max(missing, 0) - max(twice, 0)
+            least = counted - known - after.lost.get(site, 0)
+            most = after.counted.get(site, counted) - known - before.lost[site]
+            found[site] = self._differ(site, least, most)
         # A record that is being written while the rings are read comes a moment later.
         lasting = {site: _less(n, self._last.get(site, 0)) for site, n in found.items()}
         self._last = found
         self._tell({site: n for site, n in lasting.items() if n}, names)
         self.checks += 1
+
+    def _differ(self, site: Site, least: int, most: int) -> int:
+        """By how much what no flow has, between these bounds, is not what it was before."""
+        low, high = self._earlier.get(site, (0, 0) if site[0] not in self._inherited else ANYTHING)
+        if least > high:
+            return int(least - high)
+        if most < low:
+            return int(most - low)
+        if site[0] in self._inherited:
+            self._earlier[site] = max(low, least), min(high, most)
+        return 0
 
     def _tell(self, unaccounted: dict[Site, int], names: dict[int, str]) -> None:
         for site, packets in unaccounted.items():

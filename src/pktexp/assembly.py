@@ -7,11 +7,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequen
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from prometheus_client.registry import Collector
 
 from pktexp.attribution import Attribution, attributing
 from pktexp.dropmetrics import DropCollector, RetransmitCollector
+from pktexp.errors import PktexpError
 from pktexp.flowpage import FlowPage
 from pktexp.flows import FlowTable
 from pktexp.history import History
@@ -23,6 +25,8 @@ from pktexp.kernel.drops import DROPS, RETRANSMITS, reason_names
 from pktexp.kernel.enums import Direction
 from pktexp.kernel.libbpf import Libbpf
 from pktexp.kernel.links import LinkMonitor
+from pktexp.kernel.pins import Pins
+from pktexp.kernel.probes import has_tcx
 from pktexp.kubernetes.pods import PodTable
 from pktexp.live.live import Live
 from pktexp.live.sample import Parts
@@ -78,6 +82,22 @@ def datapath_options(settings: Settings) -> DatapathOptions:
     )
 
 
+def pins(stack: AsyncExitStack, lib: Libbpf, settings: Settings) -> Pins | None:
+    """Where what outlasts the process is, if anything is to; PktexpError if it cannot."""
+    if settings.pin is None:
+        return None
+    if not has_tcx(lib):
+        raise PktexpError("--pin needs TCX, which this kernel lacks", "Linux 6.6 has it")
+    found = Pins(lib, settings.pin)
+    stack.callback(found.close)
+    stack.callback(_say_what_stays, settings.pin)
+    return found
+
+
+def _say_what_stays(path: Path) -> None:
+    log.info("counting goes on, pinned at %s: 'pktexp unpin %s' ends it", path, path)
+
+
 def log_memory(datapath: Datapath) -> None:
     """What the datapath takes of the kernel's memory."""
     cache = datapath.flow_cache
@@ -96,7 +116,7 @@ def attach(datapath: Datapath, monitor: LinkMonitor, settings: Settings) -> Inte
     directions = tuple(Direction) if settings.egress else (Direction.INGRESS,)
     interfaces = Interfaces(datapath, monitor, wanted, settings.ingress, directions)
     interfaces.warn_of_idle_globs()
-    interfaces.reconcile()
+    interfaces.take_over()
     return interfaces
 
 

@@ -98,6 +98,7 @@ cli.add_command(healthcheck)
 @options.web_config
 @options.telemetry_path
 @options.max_connections
+@options.pin
 @options.kubernetes
 @options.node_name
 @options.log_level
@@ -171,6 +172,18 @@ def replay(
         log.warning("%d packets left out: %s", packets, reason)
     if replayed.error:
         raise replayed.error
+
+
+@cli.command()
+@click.argument("path", type=click.Path(path_type=Path))
+@options.log_level
+@options.log_format
+def unpin(path: Path, log_level: str, log_format: str) -> None:
+    """Remove all that `serve --pin PATH` has left: nothing is counted any more."""
+    from pktexp.unpin import unpin as run_unpin  # noqa: PLC0415  # as `serve` needs none of it
+
+    logs.configure(log_level, log_format)
+    click.echo(run_unpin(path))
 
 
 def main() -> None:

@@ -75,7 +75,8 @@ async def counting(
     """Beside the body; PktexpError or BpfError if it cannot start."""
     async with AsyncExitStack() as stack:
         lib = libbpf.find()
-        datapath = Datapath(lib, assembly.datapath_options(settings))
+        pins = assembly.pins(stack, lib, settings)
+        datapath = Datapath(lib, assembly.datapath_options(settings), pins=pins)
         stack.callback(datapath.close)
         log.info("pktexp %s with libbpf %s (%s)", __version__, lib.version, lib.path)
         assembly.log_memory(datapath)
@@ -118,7 +119,7 @@ async def _checked(
     if flows is None or attribution is None:
         yield []
         return
-    accounts = Accounts(interfaces, flows, attribution.settle)
+    accounts = Accounts(interfaces, flows, attribution.settle, interfaces.inherited)
     async with background(accounts.run()):
         yield [AccountCollector(accounts)]
 

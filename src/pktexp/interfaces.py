@@ -45,6 +45,7 @@ class Interfaces:
     """Attached to what is wanted, live. `attach_failures` and `follow_failures` only grow.
 
     `classes`: which InterfaceClass, by its number, the slot's latest interface is of.
+    `inherited`: ids of leases that an earlier process made, whose counters go on.
     """
 
     def __init__(
@@ -61,8 +62,9 @@ class Interfaces:
         self._ingress = ingress
         self._directions = directions
         self._table = InterfaceTable(datapath.interfaces)
-        self._counters = Counters(datapath.counters)
-        self._leases = Leases(self._counters)
+        self._counters = Counters(datapath.counters, datapath.since)
+        self._leases = Leases(self._counters, datapath.leases)
+        self.inherited = {lease.id for lease in self._leases.by_name.values()}
         self.classes = np.zeros(datapath.options.slots, np.uint8)
         self._attached: dict[int, Attachment] = {}
         self._lock = threading.Lock()
@@ -109,6 +111,12 @@ class Interfaces:
         except Exception as error:
             self.follow_failures += 1
             log.error("following the interfaces failed: %s", error, exc_info=_traceback())
+
+    def take_over(self) -> None:
+        """Reconcile for the first time: what an earlier process left and nobody wants is let go."""
+        self.reconcile()
+        self._hooks.drop_inherited()
+        self._table.keep_only(self._attached.keys())
 
     def reconcile(self) -> None:
         """Make what is attached agree with what netlink has told."""

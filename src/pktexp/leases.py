@@ -6,12 +6,14 @@ comes back under the name goes on from them.
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from dataclasses import dataclass
 
 import numpy as np
 
 from pktexp.kernel.counters import Counters
+from pktexp.kernel.records import LEASE, Records
 
 RETENTION = 3600.0  # seconds
 
@@ -29,11 +31,18 @@ class Lease:
 class Leases:
     """Slots let to names: at most as many as there are slots, the longest gone making room."""
 
-    def __init__(self, counters: Counters) -> None:
+    def __init__(self, counters: Counters, table: Records | None = None) -> None:
+        """`table`: (slots) of LEASE; those of an earlier process go on (Datapath.leases)."""
         self._counters = counters
-        self._free = deque(range(counters.slots))
-        self._let = np.zeros(counters.slots, np.uint32)
+        self._table = np.zeros(counters.slots, LEASE) if table is None else table
         self.by_name: dict[str, Lease] = {}
+        self._free: deque[int] = deque()
+        for slot, (name, id_, _) in enumerate(self._table.tolist()):
+            if name:
+                text = os.fsdecode(name)
+                self.by_name[text] = Lease(text, id_, slot)
+            else:
+                self._free.append(slot)
 
     def take(self, name: str) -> Lease | None:
         """The name's lease, a new one if it has none; None if every slot is in use."""
@@ -42,10 +51,12 @@ class Leases:
         if not self._free and not self._end_oldest():
             return None
         slot = self._free.popleft()
-        self._let[slot] += 1
         self._counters.restart(slot)
         # As in packet.h: the low bits are the slot; the rest tells this lease from earlier ones.
-        lease = Lease(name, (int(self._let[slot]) * self._counters.slots + slot) & 0xFFFFFFFF, slot)
+        before = int(self._table["id"][slot]) or slot
+        lease = Lease(name, (before + self._counters.slots) & 0xFFFFFFFF, slot)
+        self._table["id"][slot] = lease.id
+        self._table["name"][slot] = os.fsencode(name)
         self.by_name[name] = lease
         return lease
 
@@ -67,4 +78,5 @@ class Leases:
 
     def _end(self, lease: Lease) -> None:
         del self.by_name[lease.name]
+        self._table["name"][lease.slot] = b""
         self._free.append(lease.slot)

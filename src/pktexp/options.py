@@ -20,6 +20,7 @@ NOT_SERVING: dict[str, Any] = {
     "port": 0,
     "listen": "",
     "networks": None,
+    "pin": None,
     "web_config": None,
     "telemetry_path": "/metrics",
     "max_connections": 512,
@@ -128,6 +129,13 @@ max_connections = option(
     type=click.IntRange(8, 65536),
     default=512,
     help="Connections at one time; beyond, the one that has waited longest makes room.",
+)
+pin = option(
+    "--pin",
+    type=click.Path(path_type=Path),
+    metavar="PATH",
+    help="A folder of a bpffs, as /sys/fs/bpf/pktexp: programs and counters stay there, and go on "
+    "counting, while pktexp is restarted or upgraded. Needs TCX (Linux 6.6).",
 )
 kubernetes = option(
     "--kubernetes",

@@ -56,5 +56,6 @@ class Settings:
     web_config: Path | None
     telemetry_path: str
     max_connections: int
+    pin: Path | None
     kubernetes: bool
     node_name: str

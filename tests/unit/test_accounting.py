@@ -118,6 +118,31 @@ async def test_what_was_on_its_way_is_not_missing() -> None:
     assert await world.unaccounted() == {}
 
 
+async def test_what_an_earlier_process_attributed_is_not_missing_but_what_is_lost_later() -> None:
+    world = World()
+    world.count(1000)
+    world.lose(10)
+    world.accounts = Accounts(world, world.flows, world.settle, inherited={7})
+
+    cached = 0
+
+    def come() -> None:
+        nonlocal cached
+        world.attribute(cached + 20)
+        world.count(50)
+        cached = 30
+
+    world.meanwhile = come
+    assert await world.unaccounted() == {}
+    world.meanwhile = lambda: None
+    world.attribute(cached)
+    assert await world.unaccounted() == {}
+    world.count(3)
+    assert await world.unaccounted() == {"eth0 ingress": 3}
+    world.attribute(5)
+    assert await world.unaccounted() == {"eth0 ingress": -2}
+
+
 async def test_a_failure_is_counted_and_the_next_check_is_made(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

@@ -88,6 +88,7 @@ def test_defaults(monkeypatch: pytest.MonkeyPatch, started: list[Settings]) -> N
             web_config=None,
             telemetry_path="/metrics",
             max_connections=512,
+            pin=None,
             kubernetes=False,
             node_name="",
         )
@@ -138,6 +139,7 @@ def test_every_option_has_its_variable(
         "WEB_CONFIG": "web.yml",
         "TELEMETRY_PATH": "/packets",
         "MAX_CONNECTIONS": "9",
+        "PIN": "/sys/fs/bpf/x",
         "KUBERNETES": "1",
         "NODE_NAME": "node-7",
         "LOG_LEVEL": "ERROR",
@@ -166,6 +168,7 @@ def test_every_option_has_its_variable(
             web_config=Path("web.yml"),
             telemetry_path="/packets",
             max_connections=9,
+            pin=Path("/sys/fs/bpf/x"),
             kubernetes=True,
             node_name="node-7",
         )

@@ -7,6 +7,8 @@ so that a late record of an earlier tenant is recognised.
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import numpy as np
 import numpy.typing as npt
 
@@ -37,6 +39,10 @@ class InterfaceTable:
         way["ifindex"] = ifindex  # last: from here on the programs find the entry
         return True
 
+    def keep_only(self, ifindexes: Collection[int]) -> None:
+        """Take out all others, which an earlier process may have left."""
+        self._ways["ifindex"][~np.isin(self._ways["ifindex"], list(ifindexes))] = 0
+
     def remove(self, ifindex: int) -> None:
         """Take an interface out; its packets then pass uncounted."""
         ways = self._ways[ifindex & (len(self._ways) - 1)]
@@ -46,11 +52,16 @@ class InterfaceTable:
 class Counters:
     """Exact totals by slot, summed over the CPUs, since each slot was last let."""
 
-    def __init__(self, rows: Records) -> None:
-        """`rows`: the mapped counters, (CPUs + 1, slots, directions) of INTERFACE_COUNTERS."""
+    def __init__(self, rows: Records, since: Records | None = None) -> None:
+        """`rows`: the mapped counters, (CPUs + 1, slots, directions) of INTERFACE_COUNTERS.
+
+        `since`: one such row, for what was counted before a slot was last let.
+        """
         _, self.slots, directions = rows.shape
         self._rows: Words = rows.view(np.uint64).reshape(*rows.shape, WORDS)
-        self._since = np.zeros((self.slots, directions, WORDS), np.uint64)
+        if since is None:
+            since = np.zeros(rows.shape[1:], INTERFACE_COUNTERS)
+        self._since: Words = since.view(np.uint64).reshape(self.slots, directions, WORDS)
 
     def restart(self, slot: int) -> None:
         """Count a slot from zero. The kernel's words stay as they are: it may be adding to them."""

@@ -25,9 +25,10 @@ from pktexp.kernel.enums import Direction, Tunnel
 from pktexp.kernel.flowcache import HALVES, FlowCache
 from pktexp.kernel.hooks import Hooks
 from pktexp.kernel.libbpf import BpfError, Libbpf
+from pktexp.kernel.maps import Maps
 from pktexp.kernel.object import BpfObject
+from pktexp.kernel.pins import Pins
 from pktexp.kernel.probes import (
-    MAP_TYPE_RINGBUF,
     has_multi_buffer,
     has_tcx,
     require_ring_buffer,
@@ -75,8 +76,14 @@ class DatapathOptions:
 class Datapath:
     """The programs and maps of one pktexp. Close it to detach everything."""
 
-    def __init__(self, lib: Libbpf, options: DatapathOptions, path: Path = OBJECT) -> None:
-        """Open, check and load the object at `path`.
+    def __init__(
+        self,
+        lib: Libbpf,
+        options: DatapathOptions,
+        path: Path = OBJECT,
+        pins: Pins | None = None,
+    ) -> None:
+        """Open, check and load the object at `path`; with `pins`, over the maps that are there.
 
         Raises PktexpError if it is missing, broken, or of another build; VerifierError or BpfError
         if the kernel refuses it.
@@ -84,21 +91,26 @@ class Datapath:
         require_ring_buffer(lib)
         self._lib = lib
         self.options = options
+        self.pins = pins
         self.object = BpfObject(lib, path)
+        self._maps = Maps(lib, self.object, pins)
         try:
             records.check(self.object.btf)
             rows = highest_online_cpu() + 2  # one more, for CPUs that come online later
             self._configure(rows)
+            self.inherited = self._maps.share(self._layout(rows), options.rings)
             self._load()
+            self._maps.keep()
             skb_programs = {d: self.object.program_fd(name) for d, name in SKB_PROGRAMS.items()}
             xdp_program = self.object.program_fd(XDP_PROGRAM)
-            self.hooks = Hooks(lib, skb_programs, xdp_program, has_tcx(lib))
+            self.hooks = Hooks(lib, skb_programs, xdp_program, has_tcx(lib), pins)
             self.interfaces = self.object.view(
                 "interfaces", records.INTERFACE_BUCKET, options.slots
             )
             shape = (rows, options.slots, len(Direction))
             cells = self.object.view("counters", records.INTERFACE_COUNTERS, math.prod(shape))
             self.counters = cells.reshape(shape)
+            self.leases, self.since = self._maps.of_slots(options.slots)
             self.rings = self._make_rings() if options.events else []
             self.flow_cache = self._view_flow_cache(rows) if self._flow_sets else None
         except BaseException:
@@ -166,6 +178,14 @@ class Datapath:
         config["hash_multiplier"] = secrets.randbits(64) | 1
         self.object.set_constants(".rodata.config", config.tobytes())
 
+    def _layout(self, rows: int) -> str:
+        """What maps must have in common for one datapath to go on with another's."""
+        types = (records.INTERFACE_BUCKET, records.INTERFACE_COUNTERS, records.FLOW_SET)
+        descriptions = [str(dtype.descr) for dtype in (*types, records.RING_RECORD, records.LEASE)]
+        options = self.options
+        sizes = (rows, options.slots, options.rings, options.ring_size, self._flow_sets)
+        return f"{descriptions} {sizes} {options.services}"
+
     def _load(self) -> None:
         if not has_multi_buffer(self._lib):
             log.info("no multi-buffer XDP (Linux 5.18) here: some jumbo MTUs need generic XDP")
@@ -183,9 +203,7 @@ class Datapath:
 
     def _make_ring(self, index: int, wakeup: Records) -> Ring:
         size = self.options.ring_size
-        attempted = f"make a ring buffer of {size} bytes"
-        arguments = (MAP_TYPE_RINGBUF, b"packet_events", 0, 0, size, None)
-        ring = Ring(self._lib(attempted, "bpf_map_create", *arguments), size, wakeup)
+        ring = Ring(self._maps.ring(index, size), size, wakeup)
         self._enter_ring(index, ring)
         return ring
 

@@ -16,6 +16,8 @@ from pktexp.kernel.clsact import Clsact
 from pktexp.kernel.enums import Direction
 from pktexp.kernel.libbpf import BpfError, Libbpf, LinkCreateOpts
 from pktexp.kernel.linkinfo import InterfaceClass, Link
+from pktexp.kernel.pinnedlinks import PinnedLinks
+from pktexp.kernel.pins import Pins
 from pktexp.kernel.probes import TCX_EGRESS, TCX_INGRESS
 
 # From include/uapi/linux/bpf.h and if_link.h (6.6).
@@ -111,14 +113,25 @@ class Hooks:
     Close it to detach from every interface.
     """
 
-    def __init__(self, lib: Libbpf, programs: Mapping[Direction, int], xdp: int, tcx: bool) -> None:
-        """`programs`: descriptors of those for socket buffers; `xdp`: of that for frames."""
+    def __init__(
+        self,
+        lib: Libbpf,
+        programs: Mapping[Direction, int],
+        xdp: int,
+        tcx: bool,
+        pins: Pins | None = None,
+    ) -> None:
+        """`programs`: descriptors of those for socket buffers; `xdp`: of that for frames.
+
+        With `pins` links are pinned, and those that are there already get the new programs.
+        """
         self._lib = lib
         self._programs = programs
         self._xdp = xdp
         self.tcx = tcx
         self._links: dict[tuple[int, Direction], int] = {}
         self._clsact = Clsact()
+        self._pinned = PinnedLinks(lib, pins) if pins else None
 
     def attach(self, link: Link, direction: Direction, mode: IngressMode) -> tuple[Hook, str]:
         """Attach to an interface: (hook, why no better one; "" for the best).
@@ -145,10 +158,17 @@ class Hooks:
         for direction in Direction:
             if (link := self._links.pop((ifindex, direction), None)) is not None:
                 os.close(link)
+        if self._pinned:
+            self._pinned.drop(ifindex)
         self._clsact.detach(ifindex)
 
+    def drop_inherited(self) -> None:
+        """Let go of pinned links that nobody asked for since."""
+        if self._pinned:
+            self._pinned.drop_inherited()
+
     def close(self) -> None:
-        """Detach from every interface."""
+        """Detach from every interface; links that are pinned stay, and go on counting."""
         for link in self._links.values():
             os.close(link)
         self._links.clear()
@@ -157,7 +177,8 @@ class Hooks:
     def _attach(self, ifindex: int, direction: Direction, hook: Hook) -> None:
         program = self._xdp if hook.xdp else self._programs[direction]
         if hook in LINKS:
-            self._links[ifindex, direction] = self._link(program, ifindex, hook)
+            taken = self._pinned.take_over(ifindex, hook, program) if self._pinned else None
+            self._links[ifindex, direction] = taken or self._link(program, ifindex, hook)
         else:
             self._clsact.attach(ifindex, direction, program)
 
@@ -166,6 +187,8 @@ class Hooks:
         options = LinkCreateOpts(sz=c.sizeof(LinkCreateOpts), flags=flags)
         arguments = (program, ifindex, attach_type, c.byref(options))
         fd: int = self._lib(f"attach {hook}", "bpf_link_create", *arguments)
+        if self._pinned:
+            self._pinned.pin(ifindex, hook, fd)
         return fd
 
 

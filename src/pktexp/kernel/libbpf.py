@@ -50,6 +50,18 @@ class LinkCreateOpts(c.Structure):
     _fields_ = (("sz", c.c_size_t), ("flags", c.c_uint32), ("_pad", c.c_uint32))
 
 
+class MapCreateOpts(c.Structure):
+    """struct bpf_map_create_opts (libbpf 1.0), up to the fields used here."""
+
+    _fields_ = (
+        ("sz", c.c_size_t),
+        ("btf_fd", c.c_uint32),
+        ("btf_types", c.c_uint32 * 3),
+        ("inner_map_fd", c.c_uint32),
+        ("map_flags", c.c_uint32),
+    )
+
+
 class TestRunOpts(c.Structure):
     """struct bpf_test_run_opts (libbpf 1.0)."""
 
@@ -98,6 +110,10 @@ SIGNATURES: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "bpf_program__fd": (c.c_int, (c.c_void_p,)),
     "bpf_program__set_flags": (c.c_int, (c.c_void_p, c.c_uint32)),
     "bpf_program__set_log_buf": (c.c_int, (c.c_void_p, c.c_void_p, c.c_size_t)),
+    "bpf_obj_get": (c.c_int, (c.c_char_p,)),
+    "bpf_obj_get_info_by_fd": (c.c_int, (c.c_int, c.c_void_p, POINTER_TO_U32)),
+    "bpf_obj_pin": (c.c_int, (c.c_int, c.c_char_p)),
+    "bpf_link_update": (c.c_int, (c.c_int, c.c_int, c.c_void_p)),
     "bpf_link_create": (c.c_int, (c.c_int, c.c_int, c.c_int, c.POINTER(LinkCreateOpts))),
     "bpf_raw_tracepoint_open": (c.c_int, (c.c_char_p, c.c_int)),
     "bpf_prog_query": (

@@ -90,8 +90,7 @@ class BpfObject:
 
     def view(self, name: str, dtype: np.dtype[Any], count: int) -> Records:
         """A mapped array of `count` values; the mapping goes when the last view of it does."""
-        pages = -(-count * dtype.itemsize // mmap.PAGESIZE)
-        return np.frombuffer(mmap.mmap(self.map_fd(name), pages * mmap.PAGESIZE), dtype, count)
+        return mapped(self.map_fd(name), dtype, count)
 
     def close(self) -> None:
         """Let go; views that were handed out stay valid."""
@@ -107,3 +106,9 @@ class BpfObject:
         arguments = (self._handle, name.encode())
         find = "bpf_object__find_program_by_name"
         return int(self._lib(f"find the program '{name}'", find, *arguments))
+
+
+def mapped(fd: int, dtype: np.dtype[Any], count: int) -> Records:
+    """The values of a mappable array map."""
+    pages = -(-count * dtype.itemsize // mmap.PAGESIZE)
+    return np.frombuffer(mmap.mmap(fd, pages * mmap.PAGESIZE), dtype, count)

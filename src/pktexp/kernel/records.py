@@ -75,6 +75,8 @@ INTERFACE_COUNTERS = np.dtype(
         ("lost", TALLY),
     ]
 )
+# To whom a slot is let (leases.py); not the programs' concern, and kept where they are pinned.
+LEASE = np.dtype([("name", "S16"), ("id", "u4"), ("_pad", "u4")])
 # What tells flows apart; the first 42 bytes of flow_record.
 KEY_FIELDS: list[tuple[Any, ...]] = [
     ("saddr", "u1", 16),

@@ -24,6 +24,7 @@ from pktexp.kernel.btf import Field
 from pktexp.kernel.datapath import Datapath
 from pktexp.kernel.libbpf import BpfError, Libbpf
 from pktexp.kernel.object import REBUILD, BpfObject
+from pktexp.kernel.pins import Pins
 from pktexp.kernel.records import Records
 
 log = logging.getLogger(__name__)
@@ -37,6 +38,7 @@ TRACE_CONFIG = np.dtype([("netns", "u4"), ("slots", "u4"), ("arguments", "u4")])
 CELL_KEY = np.dtype([("interface", "u4"), ("reason", "u4")])
 PACKETS = np.dtype("u8")
 CELL = np.dtype([("key", CELL_KEY), ("packets", PACKETS)])
+PINNED = ("cells", ".data.overflow")
 STRUCTS = {"trace_config": TRACE_CONFIG, "cell_key": CELL_KEY}
 
 
@@ -56,7 +58,8 @@ class Tracepoint:
 class Tracing:
     """A program at its tracepoint, counting in the network namespace of the thread that made it.
 
-    Close it to take it away; it goes with the process, too, as its link is a file descriptor.
+    Close it to take it away, unless it is pinned; it goes with the process, too, as its link is a
+    file descriptor.
     """
 
     def __init__(
@@ -73,11 +76,13 @@ class Tracing:
         self._object = BpfObject(lib, Path(str(files("pktexp") / tracepoint.object)))
         try:
             self._configure(datapath, arguments)
+            if datapath.pins:
+                for name in PINNED:
+                    datapath.pins.share(_pin(tracepoint, name), self._object, name)
             self._object.load([tracepoint.program])
             self._overflow = self._object.view(".data.overflow", PACKETS, 1)
             self._program = self._object.program_fd(tracepoint.program)
-            attempted = f"attach to the tracepoint {tracepoint.name}"
-            self._link = lib(attempted, "bpf_raw_tracepoint_open", None, self._program)
+            self._attach(tracepoint, datapath.pins)
         except BaseException:
             self.close()
             raise
@@ -129,6 +134,17 @@ class Tracing:
             self._link = None
         self._object.close()
 
+    def _attach(self, tracepoint: Tracepoint, pins: Pins | None) -> None:
+        """In place of a pinned link: the kernel exchanges no tracepoint's program."""
+        if pins:
+            for name in PINNED:
+                pins.keep(_pin(tracepoint, name), self._object.map_fd(name))
+            pins.drop(_pin(tracepoint, "link"))
+        attempted = f"attach to the tracepoint {tracepoint.name}"
+        self._link = self._lib(attempted, "bpf_raw_tracepoint_open", None, self._program)
+        if pins:
+            pins.put(_pin(tracepoint, "link"), self._link)
+
     def _configure(self, datapath: Datapath, arguments: int) -> None:
         for name, dtype in STRUCTS.items():
             if self._object.btf.struct(name) != _layout(dtype):
@@ -155,6 +171,10 @@ def start(lib: Libbpf, datapath: Datapath, tracepoint: Tracepoint) -> Tracing | 
         log.warning("%s are not counted: %s", tracepoint.what, error)
         log.debug("the verifier's log:\n%s", getattr(error, "log", ""))
         return None
+
+
+def _pin(tracepoint: Tracepoint, what: str) -> str:
+    return f"{tracepoint.program}-{what.replace('.', '')}"
 
 
 def _layout(dtype: np.dtype[Any]) -> tuple[int, list[Field]]:

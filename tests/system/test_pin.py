@@ -1,0 +1,230 @@
+"""`pktexp serve --pin`: packets are counted while the process is away, and nothing starts anew."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from support.api import frames
+from support.attached import attached, programs
+from support.bpffs import mounted, pinned
+from support.netns import Namespace, connect
+from support.service import Page, Service, select, serving, total, wait_for
+
+RESTARTS = (signal.SIGTERM, signal.SIGKILL, signal.SIGTERM, signal.SIGKILL, signal.SIGTERM)
+ROUND = frames(40)
+KEEPING = (
+    "total_packets",
+    "pktexp_packets_total",
+    "pktexp_bytes_total",
+    "pktexp_icmp_packets_total",
+)
+Pair = tuple[Namespace, Namespace]
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Iterator[Path]:
+    with mounted(tmp_path / "bpf") as folder:
+        yield folder / "pktexp"
+
+
+def start(namespace: Namespace, root: Path, *options: str) -> Service:
+    return Service(namespace, "--pin", str(root), "--interfaces", "v*", *options)
+
+
+def pktexp(namespace: Namespace, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = namespace.command(sys.executable, "-m", "pktexp", *arguments)
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+class Sender(threading.Thread):
+    """Sends numbered frames without a pause; `sent`: how many the kernel took."""
+
+    def __init__(self, namespace: Namespace) -> None:
+        super().__init__(daemon=True)
+        self.sent = 0
+        self._socket = namespace.packet_socket("va")
+        self._stop_it = threading.Event()
+
+    def run(self) -> None:
+        while not self._stop_it.is_set():
+            for frame in ROUND:
+                numbered = frame[:-8] + self.sent.to_bytes(8)
+                self._socket.send(numbered)
+                self.sent += 1
+
+    def finish(self) -> None:
+        self._stop_it.set()
+        self.join()
+        self._socket.close()
+
+
+def counted(page: Page, interface: str = "vb") -> int:
+    return total(page, "total_packets", interface=interface)
+
+
+def restarted(service: Service, seen: int, number: int, root: Path) -> tuple[Service, int]:
+    """The next process, and what it has counted at its first page; meanwhile packets come."""
+    vb = service.namespace
+    wait_for(lambda: counted(service.page()) > seen)
+    assert service.stop(number) == (0 if number == signal.SIGTERM else -number)
+    away, _ = vb.statistics("vb")
+    wait_for(lambda: vb.statistics("vb")[0] > away + 1000)  # nobody is there
+    later = start(vb, root)
+    now = counted(later.page())
+    assert now > seen + 1000, "counters begin anew"
+    return later, now
+
+
+def test_of_numbered_packets_none_is_missed_over_five_restarts(pair: Pair, root: Path) -> None:
+    a, b = pair
+    service = start(b, root)
+    service.wait_until_attached("vb")
+    before, seen = b.statistics("vb"), counted(service.page())
+    sender = Sender(a)
+    sender.start()
+    for number in RESTARTS:
+        service, seen = restarted(service, seen, number, root)
+    sender.finish()
+    try:
+        packets, bytes_ = (x - y for x, y in zip(b.statistics("vb"), before, strict=True))
+        page = service.page()
+        assert counted(page) == packets == sender.sent
+        assert total(page, "pktexp_bytes_total", interface="vb", direction="ingress") == bytes_
+        checks = page["pktexp_accounting_checks_total", frozenset()]
+        page = service.page_when(
+            lambda page: page["pktexp_accounting_checks_total", frozenset()] > checks + 1
+        )
+        assert page["pktexp_unaccounted_packets", frozenset()] == 0
+        assert service.messages("ERROR") == []
+    finally:
+        service.stop()
+
+
+def test_links_stay_and_run_the_programs_of_who_took_them_over(pair: Pair, root: Path) -> None:
+    with serving(pair[1], "--pin", str(root), "--interfaces", "vb") as service:
+        service.wait_until_attached("vb")
+        first = programs(pair[1], "vb", "tcx-ingress")
+    assert programs(pair[1], "vb", "tcx-ingress") == first
+    names = pinned(root)
+    with serving(pair[1], "--pin", str(root), "--interfaces", "vb") as service:
+        service.wait_until_attached("vb")
+        second = programs(pair[1], "vb", "tcx-ingress")
+        assert len(second) == 1
+        assert second != first
+        assert pinned(root) == names
+    assert pktexp(pair[1], "unpin", str(root)).returncode == 0
+    assert attached(pair[1], "vb") == {}
+
+
+def drops(a: Namespace, b: Namespace, root: Path, count: int) -> Page:
+    """The page of another process, after three pings, and a datagram to nobody."""
+    with serving(b, "--pin", str(root), "--interfaces", "vb") as service:
+        service.wait_until_attached("vb")
+        a.run("ping", "-qnc", "3", "-i", "0.01", "10.99.0.2")
+        a.run("bash", "-c", "echo x >/dev/udp/10.99.0.2/9")
+        drop = {"interface": "vb", "reason": "no_socket"}
+        return service.page_when(
+            lambda page: total(page, "pktexp_dropped_packets_total", **drop) == count
+        )
+
+
+def test_every_counter_goes_on_drops_and_losses_too(pair: Pair, root: Path) -> None:
+    a, b = pair
+    a.ip("address", "add", "10.99.0.1/24", "dev", "va")
+    b.ip("address", "add", "10.99.0.2/24", "dev", "vb")
+    pages = [drops(a, b, root, count) for count in (1, 2)]
+    for name in KEEPING:
+        for key, value in select(pages[0], name).items():
+            assert pages[1][name, key] >= value, (name, key)
+    echo = {"interface": "vb", "direction": "ingress", "type": "echo_request"}
+    assert total(pages[1], "pktexp_icmp_packets_total", **echo) == 6
+
+
+def test_interfaces_that_came_and_went_meanwhile_are_taken_in(pair: Pair, root: Path) -> None:
+    a, b = pair
+    connect(a, b, "va2", "vb2")
+    with serving(b, "--pin", str(root), "--interfaces", "v*") as service:
+        for name in ("vb", "vb2"):
+            service.wait_until_attached(name)
+        a.send("va2", ROUND)
+        wait_for(lambda: counted(service.page(), "vb2") == len(ROUND))
+    b.ip("link", "delete", "vb2")
+    connect(a, b, "va3", "vb3")
+    with serving(b, "--pin", str(root), "--interfaces", "v*") as service:
+        service.wait_until_attached("vb3")
+        a.send("va3", ROUND)
+        page = service.page_when(lambda page: counted(page, "vb3") == len(ROUND))
+        assert counted(page, "vb2") == len(ROUND)  # its last value, for an hour
+        indexes = {name.split("-")[1] for name in pinned(root) if name.startswith("link-")}
+        assert indexes == {str(b.link(name)["ifindex"]) for name in ("vb", "vb3")}
+
+
+def test_pins_of_another_layout_are_replaced_and_that_is_said(pair: Pair, root: Path) -> None:
+    a, b = pair
+    with serving(b, "--pin", str(root), "--interfaces", "vb") as service:
+        service.wait_until_attached("vb")
+        a.send("va", ROUND)
+        wait_for(lambda: counted(service.page()) == len(ROUND))
+    (before,) = root.iterdir()
+    with serving(b, "--pin", str(root), "--interfaces", "vb", "--max-interfaces", "64") as service:
+        service.wait_until_attached("vb")
+        (warning,) = service.messages("WARNING")
+        assert warning == f"{before} is of another layout or network namespace: replaced"
+        assert counted(service.page()) == 0
+        assert attached(b, "vb") == {"tcx-ingress": 1, "tcx-egress": 1}
+
+
+def test_half_made_pins_are_made_anew(pair: Pair, root: Path) -> None:
+    with serving(pair[1], "--pin", str(root), "--interfaces", "vb") as service:
+        service.wait_until_attached("vb")
+    (folder,) = root.iterdir()
+    (folder / "leases").unlink()
+    with serving(pair[1], "--pin", str(root), "--interfaces", "vb") as service:
+        service.wait_until_attached("vb")
+        pair[0].send("va", ROUND)
+        wait_for(lambda: counted(service.page()) == len(ROUND))
+
+
+def test_a_second_process_is_told_who_has_the_pins(pair: Pair, root: Path) -> None:
+    with serving(pair[1], "--pin", str(root), "--interfaces", "vb") as service:
+        for command in (("serve", "--port", "0", "--pin", str(root)), ("unpin", str(root))):
+            done = pktexp(pair[1], *command)
+            assert done.returncode == 1
+            assert f"{root} is in use by process {service.pid} (" in done.stderr.splitlines()[-1]
+
+
+def test_unpin_takes_everything_away_and_then_has_nothing_to_do(pair: Pair, root: Path) -> None:
+    service = start(pair[1], root)
+    service.wait_until_attached("vb")
+    service.stop(signal.SIGKILL)
+    assert attached(pair[1], "vb") == {"tcx-ingress": 1, "tcx-egress": 1}
+    done = pktexp(pair[1], "unpin", str(root))
+    assert (done.returncode, done.stdout) == (0, f"{root}: 4 links and 12 maps are no more\n")
+    assert attached(pair[1], "vb") == {}
+    assert not root.exists()
+    again = pktexp(pair[1], "unpin", str(root))
+    assert again.returncode == 1
+    assert f"nothing is pinned at {root}" in again.stderr
+
+
+def test_what_is_no_bpffs_is_refused_with_a_hint(pair: Pair, tmp_path: Path) -> None:
+    for path in (tmp_path, tmp_path / "none" / "below"):
+        done = pktexp(pair[1], "serve", "--port", "0", "--pin", str(path))
+        assert done.returncode == 1
+        (line,) = done.stderr.splitlines()[-1:]
+        assert f"cannot pin at {path}: " in line
+        assert "mount -t bpf" in line
+
+
+def test_without_pins_nothing_stays_of_a_process_that_was_killed(pair: Pair) -> None:
+    service = Service(pair[1], "--interfaces", "vb")
+    service.wait_until_attached("vb")
+    service.stop(signal.SIGKILL)
+    wait_for(lambda: attached(pair[1], "vb") == {})
