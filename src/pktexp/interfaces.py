@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pktexp.attaching import Attached, Attacher
 from pktexp.kernel.counters import Counters, InterfaceTable
 from pktexp.kernel.datapath import Datapath
 from pktexp.kernel.enums import Direction
@@ -29,7 +30,7 @@ from pktexp.wakeup import Wakeup
 
 log = logging.getLogger(__name__)
 
-TIDY = 60.0  # seconds between looks at leases that have run out
+WATCH = 10.0  # seconds between looks at leases that have run out, and links that are lost
 
 
 @dataclass
@@ -42,7 +43,7 @@ class Attachment:
 
 
 class Interfaces:
-    """Attached to what is wanted, live. `attach_failures` and `follow_failures` only grow.
+    """Attached to what is wanted, live; what counts failures or repairs only grows.
 
     `classes`: which InterfaceClass, by its number, the slot's latest interface is of.
     `inherited`: ids of leases that an earlier process made, whose counters go on.
@@ -59,8 +60,8 @@ class Interfaces:
         self._hooks = datapath.hooks
         self._monitor = monitor
         self._wanted = wanted
-        self._ingress = ingress
         self._directions = directions
+        self._attacher = Attacher(datapath.hooks, ingress, directions)
         self._table = InterfaceTable(datapath.interfaces)
         self._counters = Counters(datapath.counters, datapath.since)
         self._leases = Leases(self._counters, datapath.leases)
@@ -70,6 +71,7 @@ class Interfaces:
         self._lock = threading.Lock()
         self.attach_failures = 0
         self.follow_failures = 0
+        self.reattachments = 0
 
     @property
     def overruns(self) -> int:
@@ -98,7 +100,7 @@ class Interfaces:
         wakeup = Wakeup(self._monitor.fileno())
         try:
             while True:
-                await wakeup.wait(TIDY)
+                await wakeup.wait(WATCH)
                 await to_its_end(asyncio.to_thread(self.look))
         finally:
             wakeup.close()
@@ -108,6 +110,7 @@ class Interfaces:
         try:
             self._monitor.receive()
             self.reconcile()
+            self._attach_again()
         except Exception as error:
             self.follow_failures += 1
             log.error("following the interfaces failed: %s", error, exc_info=_traceback())
@@ -141,31 +144,33 @@ class Interfaces:
                 self._rename(link, known)
             known.link = link
 
-    def _attach(self, link: Link, hooks: dict[Direction, str]) -> None:
-        """Attach in those directions where there is no hook yet."""
-        first = link.ifindex not in self._attached
-        had, refusals, fallbacks = dict(hooks), [], []
-        for direction in [d for d in self._directions if d not in hooks]:
-            try:
-                had[direction], fallback = self._hooks.attach(link, direction, self._ingress)
-            except OSError as error:
-                refusals.append(f"{direction.name.lower()} not counted: {error}")
-            else:
-                fallbacks += [fallback] if fallback else []
-        if had and not self._enter(link, had):
+    def _attach(self, link: Link, hooks: dict[Direction, str], again: bool = False) -> None:
+        """Attach in those directions where there is no hook yet; refusals are told once."""
+        first = again or link.ifindex not in self._attached
+        found = self._attacher.attach(link, hooks)
+        if found.hooks and not self._enter(link, found.hooks):
             self._hooks.detach(link.ifindex)
-            had = {}
             hint = f"more than {self._counters.slots} interfaces: raise --max-interfaces"
-            refusals = [f"not counted: no room ({hint})"]
-        if not had:
+            found = Attached({}, [f"not counted: no room ({hint})"])
+        if not found.hooks:
             with self._lock:
                 self._attached[link.ifindex] = Attachment(link, {}, None)
         if first:
-            self.attach_failures += len(refusals)
-            for refusal in refusals:
+            self.attach_failures += len(found.refusals)
+            for refusal in found.refusals:
                 log.warning("%s: %s", link.name, refusal)
-        if had != hooks:
-            log.info("%s: counting at %s%s", link.name, ", ".join(had.values()), _why(fallbacks))
+        if found.hooks != hooks:
+            log.info("%s: counting at %s", link.name, found.text)
+
+    def _attach_again(self) -> None:
+        """Where somebody else has detached a program of ours."""
+        for ifindex, direction in self._hooks.lost():
+            known = self._attached.get(ifindex)
+            if known and direction in known.hooks:
+                log.warning("%s: somebody detached %s", known.link.name, known.hooks[direction])
+                self.reattachments += 1
+                hooks = {d: hook for d, hook in known.hooks.items() if d != direction}
+                self._attach(known.link, hooks, again=True)
 
     def _enter(self, link: Link, hooks: dict[Direction, str]) -> bool:
         with self._lock:
@@ -211,10 +216,6 @@ class Interfaces:
                 for direction in self._directions
             }
             return Snapshot(leases, totals, self._directions, hooks)
-
-
-def _why(fallbacks: Sequence[str]) -> str:
-    return f" ({'; '.join(fallbacks)})" if fallbacks else ""
 
 
 def _traceback() -> bool:

@@ -43,6 +43,11 @@ CACHE_COUNTERS = (
 )
 INTERFACE_COUNTERS = (
     (
+        "pktexp_interface_reattachments",
+        "Programs attached again, after somebody else had detached them.",
+        "reattachments",
+    ),
+    (
         "pktexp_interface_attach_failures",
         "Interfaces that no hook could be had on.",
         "attach_failures",

@@ -6,9 +6,10 @@ import sys
 from pathlib import Path
 
 PROGRAM = """
+import pktexp.assembly as assembly
 import pktexp.kernel.datapath as datapath
 from pktexp.cli import main
-datapath.has_tcx = lambda _: False
+assembly.has_tcx = datapath.has_tcx = lambda _: False
 main()
 """
 

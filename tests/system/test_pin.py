@@ -15,6 +15,7 @@ from support.api import frames
 from support.attached import attached, programs
 from support.bpffs import mounted, pinned
 from support.netns import Namespace, connect
+from support.oldkernel import without_tcx
 from support.service import Page, Service, select, serving, total, wait_for
 
 RESTARTS = (signal.SIGTERM, signal.SIGKILL, signal.SIGTERM, signal.SIGKILL, signal.SIGTERM)
@@ -221,6 +222,16 @@ def test_what_is_no_bpffs_is_refused_with_a_hint(pair: Pair, tmp_path: Path) -> 
         (line,) = done.stderr.splitlines()[-1:]
         assert f"cannot pin at {path}: " in line
         assert "mount -t bpf" in line
+
+
+def test_without_tcx_there_are_no_pins_and_that_is_said(
+    pair: Pair, root: Path, tmp_path: Path
+) -> None:
+    command = (without_tcx(tmp_path), "-m", "pktexp", "serve", "--port", "0", "--pin", str(root))
+    done = subprocess.run(pair[1].command(*command), capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "--pin needs TCX, which this kernel lacks (Linux 6.6 has it)" in done.stderr
+    assert not root.exists()
 
 
 def test_without_pins_nothing_stays_of_a_process_that_was_killed(pair: Pair) -> None:

@@ -13,7 +13,7 @@ from pktexp.interfaces import Interfaces
 from pktexp.kernel.enums import Direction
 from pktexp.kernel.hooks import Hook, IngressMode
 from pktexp.kernel.linkinfo import Link
-from pktexp.kernel.records import INTERFACE_BUCKET, INTERFACE_COUNTERS
+from pktexp.kernel.records import INTERFACE_BUCKET, INTERFACE_COUNTERS, LEASE
 from pktexp.namefilter import NameFilter
 
 HOOKS = {Direction.INGRESS: Hook.TCX_INGRESS, Direction.EGRESS: Hook.TCX_EGRESS}
@@ -42,6 +42,7 @@ class FakeDatapath:
     def __init__(self, slots: int) -> None:
         self.interfaces = np.zeros(slots, INTERFACE_BUCKET)
         self.counters = np.zeros((2, slots, len(Direction)), INTERFACE_COUNTERS)
+        self.since, self.leases = self.counters[0].copy(), np.zeros(slots, LEASE)
         self.hooks = self
         self.options = SimpleNamespace(slots=slots)
         self.attached: set[tuple[int, Direction]] = set()
@@ -53,6 +54,9 @@ class FakeDatapath:
         assert (link.ifindex, direction) not in self.attached, "counted twice"
         self.attached.add((link.ifindex, direction))
         return HOOKS[direction], ""
+
+    def lost(self) -> list[tuple[int, Direction]]:
+        return []
 
     def detach(self, ifindex: int) -> None:
         self.attached -= {(ifindex, direction) for direction in Direction}

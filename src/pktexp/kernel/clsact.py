@@ -49,6 +49,7 @@ class Clsact:
     def __init__(self) -> None:
         self._name = f"{PREFIX}{os.getpid()}"
         self._interfaces: dict[int, bool] = {}  # ifindex: whether the qdisc is ours
+        self._attached: set[tuple[int, Direction]] = set()
 
     def attach(self, ifindex: int, direction: Direction, program: int) -> None:
         """Add a filter that runs `program`, a descriptor."""
@@ -65,18 +66,32 @@ class Clsact:
             head = TCMSG.pack(0, ifindex, 0, PARENTS[direction], info)
             body = head + attribute(TCA_KIND, b"bpf\0") + attribute(TCA_OPTIONS, options)
             netlink.change(RTM_NEWTFILTER, NLM_F_EXCL_CREATE, body)
+        self._attached.add((ifindex, direction))
 
     def detach(self, ifindex: int) -> None:
         """Take an interface's filters away, and the qdisc if it is ours and nobody uses it."""
         if ifindex not in self._interfaces:
             return
         ours = self._interfaces.pop(ifindex)
+        self._attached -= {(ifindex, direction) for direction in Direction}
         with RouteSocket() as netlink, contextlib.suppress(OSError):  # it may be gone by now
             for found in list(_filters(netlink, ifindex)):
                 if found.name == self._name:
                     _remove(netlink, ifindex, found)
             if ours and not list(_filters(netlink, ifindex)):
                 netlink.change(RTM_DELQDISC, 0, _qdisc(ifindex))
+
+    def lost(self) -> Iterator[tuple[int, Direction]]:
+        """Where a filter of ours is no more, though the interface is."""
+        with RouteSocket() as netlink:
+            for ifindex, direction in list(self._attached):
+                try:
+                    found = {x.parent for x in _filters(netlink, ifindex) if x.name == self._name}
+                except OSError:  # the interface is gone
+                    continue
+                if PARENTS[direction] not in found:
+                    self._attached.remove((ifindex, direction))
+                    yield ifindex, direction
 
     def close(self) -> None:
         """Take all filters away."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ctypes as c
 import errno
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from enum import StrEnum
 
 from pktexp.kernel.clsact import Clsact
@@ -17,7 +17,7 @@ from pktexp.kernel.enums import Direction
 from pktexp.kernel.libbpf import BpfError, Libbpf, LinkCreateOpts
 from pktexp.kernel.linkinfo import InterfaceClass, Link
 from pktexp.kernel.pinnedlinks import PinnedLinks
-from pktexp.kernel.pins import Pins
+from pktexp.kernel.pins import Pins, linked
 from pktexp.kernel.probes import TCX_EGRESS, TCX_INGRESS
 
 # From include/uapi/linux/bpf.h and if_link.h (6.6).
@@ -161,6 +161,17 @@ class Hooks:
         if self._pinned:
             self._pinned.drop(ifindex)
         self._clsact.detach(ifindex)
+
+    def lost(self) -> Iterator[tuple[int, Direction]]:
+        """Interfaces and directions where somebody else has detached the program.
+
+        They are forgotten here: attach anew.
+        """
+        for key, fd in list(self._links.items()):
+            if not linked(self._lib, fd).ifindex:
+                os.close(self._links.pop(key))
+                yield key
+        yield from self._clsact.lost()
 
     def drop_inherited(self) -> None:
         """Let go of pinned links that nobody asked for since."""

@@ -1,0 +1,34 @@
+"""BPF links as another program of root's sees them, which may take them off their interfaces."""
+
+from __future__ import annotations
+
+import ctypes as c
+import os
+import socket
+from collections.abc import Iterator
+
+from pktexp.kernel import libbpf
+from pktexp.kernel.pins import linked
+from support.netns import Namespace
+
+
+def detach(namespace: Namespace, interface: str) -> int:
+    """Every link of an interface; how many there were."""
+    with namespace.entered():
+        ifindex = socket.if_nametoindex(interface)
+    lib = libbpf.find()
+    dll, count = c.CDLL(lib.path), 0
+    for fd in _links(dll):
+        # Another namespace may have an interface of the same number: it is never as new as this.
+        if linked(lib, fd).ifindex == ifindex:
+            assert dll.bpf_link_detach(fd) == 0
+            count += 1
+        os.close(fd)
+    return count
+
+
+def _links(dll: c.CDLL) -> Iterator[int]:
+    number = c.c_uint32(0)
+    while dll.bpf_link_get_next_id(number, c.byref(number)) == 0:
+        if (fd := dll.bpf_link_get_fd_by_id(number)) >= 0:
+            yield fd

@@ -1,0 +1,62 @@
+"""Programs that somebody else takes off an interface come back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from support.api import frames
+from support.attached import attached
+from support.links import detach
+from support.netns import Namespace
+from support.oldkernel import without_tcx
+from support.service import Service, serving, total
+
+FRAMES = frames(30)
+IFINDEX = 400_000  # which no other interface of the machine has
+Pair = tuple[Namespace, Namespace]
+
+
+@pytest.fixture
+def ends(namespaces: Callable[[], Namespace]) -> Pair:
+    a, b = namespaces(), namespaces()
+    a.ip("link", "add", "va", "type", "veth", "peer", "vb", "index", str(IFINDEX))
+    a.ip("link", "set", "vb", "netns", b.name)
+    for namespace, name in ((a, "va"), (b, "vb")):
+        namespace.ip("link", "set", name, "up")
+    return a, b
+
+
+def counted_again(service: Service, a: Namespace, programs: int) -> None:
+    service.page_when(lambda page: total(page, "pktexp_interface_reattachments_total") == programs)
+    before = total(service.page(), "total_packets", interface="vb")
+    a.send("va", FRAMES)
+    page = service.page_when(
+        lambda page: total(page, "total_packets", interface="vb") == before + len(FRAMES)
+    )
+    assert total(page, "pktexp_interface_attach_failures_total") == 0
+    told = [line for line in service.messages("WARNING") if "somebody detached" in line]
+    assert len(told) == programs
+
+
+def test_links_of_xdp_and_tcx_are_noticed_counted_and_made_again(ends: Pair) -> None:
+    a, b = ends
+    with serving(b, "--interfaces", "vb", "--ingress", "xdp") as service:
+        assert service.wait_until_attached("vb") == "xdp-native"
+        before = attached(b, "vb")
+        assert before == {"xdp": 1, "tcx-egress": 1}
+        assert detach(b, "vb") == 2
+        assert attached(b, "vb") == {}
+        counted_again(service, a, 2)
+        assert attached(b, "vb") == before
+
+
+def test_a_filter_of_clsact_too(ends: Pair, tmp_path: Path) -> None:
+    a, b = ends
+    with serving(b, "--interfaces", "vb", python=without_tcx(tmp_path)) as service:
+        assert service.wait_until_attached("vb") == "clsact-ingress"
+        b.run("tc", "qdisc", "delete", "dev", "vb", "clsact")
+        counted_again(service, a, 2)
+        assert "pktexp-" in b.run("tc", "filter", "show", "dev", "vb", "ingress")
