@@ -12,7 +12,7 @@ import numpy as np
 
 from pktexp import labels
 from pktexp.exposition import Family, counter, gauge, histogram, label, write
-from pktexp.kernel.enums import Direction, LinkClass
+from pktexp.kernel.enums import Direction, LinkClass, SizeGroup
 from pktexp.kernel.records import SIZE_BOUNDS, SIZE_BUCKETS, Records
 from pktexp.packetmetrics import Sites, packet_families, rows_of, sites_of
 from pktexp.snapshot import NO_HOOK, Snapshot
@@ -64,7 +64,7 @@ def traffic(snapshot: Snapshot, sites: Sites) -> Iterator[Family]:
 def packet_sizes(snapshot: Snapshot, sites: Sites) -> Family:
     """Sizes of all packets on an interface."""
     sizes = snapshot.totals["sizes"]
-    counts = sizes.reshape(*sizes.shape[:2], -1, SIZE_BUCKETS).sum(axis=2).tolist()
+    counts = sizes.reshape(*sizes.shape[:2], len(SizeGroup), SIZE_BUCKETS).sum(axis=2).tolist()
     bytes_ = snapshot.totals["classes"]["bytes"].sum(axis=2).tolist()
     rows = ((text, counts[row][d], bytes_[row][d]) for (row, d), text in sites.items())
     text = "Size of packets on the wire without FCS."
@@ -102,7 +102,7 @@ def total_packets(snapshot: Snapshot) -> Family:
 def total_throughput(snapshot: Snapshot) -> Family:
     """Under packet-exporter's name: sizes of packets received, by those groups that were seen."""
     totals = received(snapshot)
-    sizes = totals["sizes"].reshape(len(totals), -1, SIZE_BUCKETS)
+    sizes = totals["sizes"].reshape(len(totals), len(SizeGroup), SIZE_BUCKETS)
     bytes_ = totals["classes"]["bytes"]
     sums = np.stack(
         [bytes_[:, GROUP_OF_CLASS == g].sum(axis=1) for g in labels.SIZE_GROUPS], axis=1

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes as c
 import errno
 import os
+import resource
 from collections.abc import Iterator, Mapping, Sequence
 from enum import StrEnum
 
@@ -68,6 +69,7 @@ XDP_HOOKS = {
     IngressMode.XDP_GENERIC: (Hook.XDP_GENERIC,),
     IngressMode.TCX: (),
 }
+RESERVE = 256  # descriptors that links leave for connections and all else
 OCCUPIED = (errno.EBUSY, errno.EEXIST)
 OTHER_XDP = "another XDP program is there"
 
@@ -130,6 +132,8 @@ class Hooks:
         self._xdp = xdp
         self.tcx = tcx
         self._links: dict[tuple[int, Direction], int] = {}
+        most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self._room = most - min(RESERVE, most // 4)
         self._clsact = Clsact()
         self._pinned = PinnedLinks(lib, pins) if pins else None
 
@@ -197,7 +201,11 @@ class Hooks:
         attach_type, flags = LINKS[hook]
         options = LinkCreateOpts(sz=c.sizeof(LinkCreateOpts), flags=flags)
         arguments = (program, ifindex, attach_type, c.byref(options))
-        fd: int = self._lib(f"attach {hook}", "bpf_link_create", *arguments)
+        attempted = f"attach {hook}"
+        fd: int = self._lib(attempted, "bpf_link_create", *arguments)
+        if fd >= self._room:  # the lowest that is free
+            os.close(fd)
+            raise BpfError(errno.EMFILE, attempted)
         if self._pinned:
             self._pinned.pin(ifindex, hook, fd)
         return fd

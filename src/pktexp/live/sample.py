@@ -19,7 +19,7 @@ from pktexp.flowlabels import Owners
 from pktexp.flows import FlowSnapshot, FlowTable
 from pktexp.infometrics import DeviceDrops, InterfaceCollector
 from pktexp.interfaces import Interfaces
-from pktexp.kernel.enums import Direction
+from pktexp.kernel.enums import Direction, SizeGroup
 from pktexp.kernel.linkinfo import Link
 from pktexp.kernel.records import SIZE_BUCKETS
 from pktexp.kubernetes.pods import Pod, PodTable
@@ -105,7 +105,7 @@ def take(parts: Parts, detailed: bool) -> Sample:
         leases=snapshot.leases,
         directions=snapshot.directions,
         tallies=_words(totals["classes"]),
-        sizes=totals["sizes"].reshape(*totals.shape, -1, SIZE_BUCKETS).sum(axis=2),
+        sizes=totals["sizes"].reshape(*totals.shape, len(SizeGroup), SIZE_BUCKETS).sum(axis=2),
         lost=_words(totals["lost"]),
         hooks=snapshot.hooks,
         links={link.name: link for link in links},

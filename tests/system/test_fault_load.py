@@ -1,0 +1,111 @@
+"""Faults under traffic: totals stay exact, to the packet, and what flows lost is told."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from support.api import frames
+from support.attached import attached
+from support.netns import Namespace
+from support.service import Page, Service, serving, total, wait_for
+
+Pair = tuple[Namespace, Namespace]
+MANY = frames(30_000)  # more than cache and ring of these services hold
+SMALL = ("--interfaces", "vb", "--flow-cache", "16", "--ring-size", "4096", "--max-flows", "10")
+AWAY = 10.0  # seconds
+
+
+@contextmanager
+def traffic(namespace: Namespace) -> Iterator[None]:
+    """As fast as one thread can, from very many addresses."""
+    stop = threading.Event()
+
+    def send() -> None:
+        with namespace.packet_socket("va") as raw:
+            for frame in itertools.cycle(MANY):
+                if stop.is_set():
+                    return
+                raw.send(frame)
+
+    sender = threading.Thread(target=send)
+    sender.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        sender.join()
+
+
+def balanced(service: Service, namespace: Namespace) -> Page:
+    """The page when nothing comes any more; held against the kernel's own statistics."""
+    packets, bytes_ = namespace.statistics("vb")
+    site = {"interface": "vb", "direction": "ingress"}
+    page = service.page_when(lambda page: total(page, "pktexp_packets_total", **site) == packets)
+    assert total(page, "pktexp_bytes_total", **site) == bytes_
+    page = service.page_when(
+        lambda page: total(page, "pktexp_flow_packets_total", **site) == packets
+    )
+    assert total(page, "pktexp_flow_bytes_total", **site) == bytes_
+    checks = total(page, "pktexp_accounting_checks_total")
+    page = service.page_when(
+        lambda page: total(page, "pktexp_accounting_checks_total") > checks + 1
+    )
+    assert total(page, "pktexp_unaccounted_packets") == 0
+    assert service.messages("ERROR") == []
+    return page
+
+
+def test_a_process_that_is_stopped_under_load_loses_flows_but_no_packet(pair: Pair) -> None:
+    a, b = pair
+    with serving(b, *SMALL) as service:
+        service.wait_until_attached("vb")
+        with traffic(a):
+            wait_for(lambda: total(service.page(), "total_packets", interface="vb") > 1000)
+            os.kill(service.pid, signal.SIGSTOP)
+            time.sleep(AWAY)
+            os.kill(service.pid, signal.SIGCONT)
+            assert total(service.page(), "total_packets", interface="vb") > 1000
+        page = balanced(service, b)
+        lost = total(page, "pktexp_event_lost_packets_total", interface="vb")
+        assert lost > 1000  # the ring was full
+
+
+def test_a_thousand_interfaces_that_come_and_go_at_speed_leave_nothing(pair: Pair) -> None:
+    a, b = pair
+    names = [f"x{number}" for number in range(500)]
+    add = "".join(f"link add {name} up type veth peer name {name}p\n" for name in names)
+    delete = "".join(f"link delete {name}\n" for name in names)
+    with serving(b, "--max-interfaces", "64") as service:
+        service.wait_until_attached("vb")
+        files = service.open_files()
+        command = b.command("ip", "-batch", "-")
+        with traffic(a):
+            subprocess.run(command, input=add + delete, text=True, check=True)
+        balanced(service, b)
+        wait_for(lambda: service.open_files() <= files)
+        b.ip("link", "add", "last", "type", "veth", "peer", "lastp")
+        service.wait_until_attached("last")  # there is room again
+
+
+def test_two_instances_count_the_same_and_do_not_harm_each_other(pair: Pair) -> None:
+    a, b = pair
+    with serving(b, "--interfaces", "vb") as first:
+        first.wait_until_attached("vb")
+        with serving(b, "--interfaces", "vb", status=-signal.SIGKILL) as second:
+            second.wait_until_attached("vb")
+            assert attached(b, "vb") == {"tcx-ingress": 2, "tcx-egress": 2}
+            a.send("va", MANY[:100])
+            for service in (first, second):
+                service.page_when(lambda page: total(page, "total_packets", interface="vb") == 100)
+            assert second.stop(signal.SIGKILL) == -signal.SIGKILL
+        a.send("va", MANY[:100])
+        page = first.page_when(lambda page: total(page, "total_packets", interface="vb") == 200)
+        assert attached(b, "vb") == {"tcx-ingress": 1, "tcx-egress": 1}
+        assert total(page, "pktexp_interface_reattachments_total") == 0

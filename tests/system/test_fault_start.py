@@ -1,0 +1,152 @@
+"""Starts that fail or are ended halfway: one line, and nothing is left."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from support.attached import attached
+from support.bpffs import mounted
+from support.faulty import failing_at
+from support.netns import Namespace
+from support.service import PATIENCE, Service, serving, total, wait_for
+
+Pair = tuple[Namespace, Namespace]
+# Without these there is nothing to serve.
+NEEDED = (
+    *("bpf_object__open_file", "bpf_object__btf", "btf__find_by_name", "btf__type_by_id"),
+    *("bpf_map__set_max_entries", "bpf_map__initial_value", "bpf_object__find_map_by_name"),
+    *("bpf_object__find_program_by_name", "bpf_program__set_log_buf", "bpf_object__load"),
+    *("bpf_map__fd", "bpf_program__fd", "bpf_map_create", "bpf_map_update_elem"),
+    *("bpf_obj_pin", "btf__resolve_size", "btf__name_by_offset"),
+)
+# Without these it does what it can.
+OPTIONAL = ("bpf_link_create", "bpf_raw_tracepoint_open", "bpf_map__reuse_fd", "bpf_prog_query")
+SERVE = ("-m", "pktexp", "serve", "--port", "0", "--interfaces", "vb")
+STAGES = [0.02 * n**2 for n in range(1, 11)]  # seconds after the start, up to two
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Iterator[Path]:
+    with mounted(tmp_path / "bpf") as folder:
+        yield folder / "pktexp"
+
+
+def started(namespace: Namespace, command: Sequence[str]) -> subprocess.Popen[str]:
+    return subprocess.Popen(namespace.command(*command), stderr=subprocess.PIPE, text=True)
+
+
+def ended(process: subprocess.Popen[str]) -> tuple[int, list[str]]:
+    _, said = process.communicate(timeout=PATIENCE)
+    return process.returncode, said.splitlines()
+
+
+def test_an_error_of_any_call_that_is_needed_is_one_line_and_leaves_nothing(
+    pair: Pair, tmp_path: Path, root: Path
+) -> None:
+    for name in NEEDED:
+        pin = ("--pin", str(root)) if name == "bpf_obj_pin" else ()
+        command = (failing_at(tmp_path, name), *SERVE, "--log-level", "error", *pin)
+        status, said = ended(started(pair[1], command))
+        assert status == 1, (name, said)
+        (line,) = said
+        assert line.startswith("pktexp: error: "), line
+        assert "Cannot allocate memory" in line
+        assert line.endswith(")"), f"no hint: {line}"
+        assert attached(pair[1], "vb") == {}
+
+
+@pytest.mark.parametrize("name", OPTIONAL)
+def test_what_can_be_done_without_is_done_without(pair: Pair, tmp_path: Path, name: str) -> None:
+    python = failing_at(tmp_path, name)
+    with serving(pair[1], "--interfaces", "vb", python=python) as service:
+        page = service.page()
+        missing = "pktexp_dropped_packets_total" not in {key for key, _ in page}
+        refused = total(page, "pktexp_interface_attach_failures_total")
+        clsact = "clsact" in " ".join(service.messages())
+        assert missing or refused or clsact, "nobody was told"
+
+
+def test_the_second_ring_or_link_may_fail_as_well_as_the_first(pair: Pair, tmp_path: Path) -> None:
+    python = failing_at(tmp_path, "bpf_map_create", after=1)
+    options = ("--log-level", "error", "--workers", "2")
+    status, said = ended(started(pair[1], (python, *SERVE, *options)))
+    assert (status, len(said)) == (1, 1)
+    python = failing_at(tmp_path, "bpf_link_create", after=1)
+    with serving(pair[1], "--interfaces", "vb", python=python) as service:
+        assert attached(pair[1], "vb") == {"tcx-ingress": 1}
+        assert total(service.page(), "pktexp_interface_attach_failures_total") == 1
+    assert attached(pair[1], "vb") == {}
+
+
+@pytest.mark.parametrize("signal", ["TERM", "INT"])
+def test_a_signal_at_any_moment_of_a_start_ends_it_and_leaves_nothing(
+    pair: Pair, signal: str
+) -> None:
+    statuses = set()
+    for stage in STAGES:
+        process = started(pair[1], (sys.executable, *SERVE))
+        time.sleep(stage)
+        subprocess.run(["kill", f"-{signal}", str(process.pid)], check=True)
+        status, said = ended(process)
+        # Before it has begun to listen to signals Python ends by them.
+        assert status in (0, -15, -2, 1, 130), said
+        assert attached(pair[1], "vb") == {}
+        statuses.add(status)
+    assert 0 in statuses  # the last of them found it ready
+
+
+def test_a_second_signal_while_it_stops_changes_nothing(pair: Pair) -> None:
+    service = Service(pair[1], "--interfaces", "vb")
+    service.wait_until_attached("vb")
+    for _ in range(20):
+        if service.process.poll() is None:
+            subprocess.run(["kill", "-TERM", str(service.pid)], check=False)
+    assert service.stop() == 0
+    assert attached(pair[1], "vb") == {}
+
+
+def test_a_limit_of_open_files_leaves_interfaces_out_and_says_so(pair: Pair) -> None:
+    _, b = pair
+    for number in range(20):
+        b.ip("link", "add", f"w{number}", "type", "veth", "peer", f"wp{number}")
+    with serving(b, prefix=("prlimit", "--nofile=64:64")) as service:
+
+        def refusals() -> list[str]:
+            return [line for line in service.messages("WARNING") if "not counted: " in line]
+
+        page = service.page_when(
+            lambda page: total(page, "pktexp_interface_attach_failures_total") == len(refusals())
+        )
+        assert total(page, "pktexp_interface_attach_failures_total") > 20
+        assert all("Too many open files" in line for line in refusals())
+        for number in range(20):
+            b.ip("link", "delete", f"w{number}")
+        assert service.page()
+
+
+def test_logs_that_cannot_be_written_do_not_stop_it(pair: Pair) -> None:
+    with open("/dev/full", "w") as full:  # noqa: PTH123  # a device
+        command = pair[1].command(sys.executable, *SERVE[:4], "9123", *SERVE[5:])
+        process = subprocess.Popen(command, stderr=full)
+        try:
+            service = Service.__new__(Service)
+            service.namespace, service.url = pair[1], "http://127.0.0.1:9123/"
+
+            def alive() -> bool:
+                try:
+                    return bool(total(service.page(), "pktexp_interface_attached"))
+                except OSError:
+                    return False
+
+            wait_for(alive)
+            pair[1].ip("link", "set", "vb", "alias", "one more line")
+            assert process.poll() is None
+        finally:
+            process.terminate()
+            assert process.wait(PATIENCE) == 0
