@@ -118,7 +118,7 @@ def test_a_limit_of_open_files_leaves_interfaces_out_and_says_so(pair: Pair) -> 
     with serving(b, prefix=("prlimit", "--nofile=64:64")) as service:
 
         def refusals() -> list[str]:
-            return [line for line in service.messages("WARNING") if "not counted: " in line]
+            return [line for line in service.messages("WARNING") if "gress not counted: " in line]
 
         page = service.page_when(
             lambda page: total(page, "pktexp_interface_attach_failures_total") == len(refusals())
