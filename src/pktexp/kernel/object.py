@@ -19,7 +19,9 @@ from pktexp.kernel.btf import Btf
 from pktexp.kernel.libbpf import BpfError, Libbpf, VerifierError
 from pktexp.kernel.records import Records
 
-LOG_SIZE = 16 << 20  # bytes; a kernel before 6.4 refuses to load when its log does not fit
+# Bytes; a kernel before 6.4 refuses to load when its log does not fit, and one before 5.16 when
+# there is more room than this.
+LOG_SIZE = (16 << 20) - 1
 REBUILD = "build it with 'make -C bpf', or install the pktexp wheel again"
 
 
