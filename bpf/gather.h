@@ -31,14 +31,17 @@ static __always_inline bool is_linear(struct __sk_buff *skb)
 /* Puts the cursor at the start of a copy; false if nothing could be copied. */
 static __always_inline bool gather(struct __sk_buff *skb, struct cursor *c)
 {
-	__u32 cpu = bpf_get_smp_processor_id(), size = skb->len;
+	/* One less than the bytes to copy, as before 6.8 "not 0" tells the verifier nothing. Of an
+	 * empty buffer more is asked for than it has, which the helper refuses. */
+	__u32 cpu = bpf_get_smp_processor_id(), last = skb->len - 1;
 	struct copied_headers *copy = bpf_map_lookup_elem(&copies, &cpu);
 
-	if (size > COPY_BYTES)
-		size = COPY_BYTES;
-	if (!copy || !size || bpf_skb_load_bytes(skb, 0, copy, size))
+	barrier_var(last);
+	if (last >= COPY_BYTES)
+		last = COPY_BYTES - 1;
+	if (!copy || bpf_skb_load_bytes(skb, 0, copy, last + 1))
 		return false;
-	*c = (struct cursor){copy, copy, copy->bytes + size, true, true};
+	*c = (struct cursor){copy, copy, copy->bytes + last + 1, true, true};
 	return true;
 }
 

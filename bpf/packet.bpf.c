@@ -185,7 +185,7 @@ static __always_inline int count_skb(struct __sk_buff *skb, enum direction direc
 	return NEXT;
 }
 
-SEC("xdp.frags") int count_xdp(struct xdp_md *ctx)
+SEC("xdp") int count_xdp(struct xdp_md *ctx)
 {
 	return count_frame(ctx);
 }

@@ -47,6 +47,7 @@ EPHEMERAL = Path("/proc/sys/net/ipv4/ip_local_port_range")
 REVERSED = 16384  # connections remembered whose serving side their ports would not tell
 NO_MEMORY = (errno.ENOMEM, errno.E2BIG)
 LESS_MEMORY = "ask for less kernel memory: a smaller --flow-cache or --max-interfaces"
+XDP_HAS_FRAGS = 1 << 5  # BPF_F_XDP_HAS_FRAGS (include/uapi/linux/bpf.h, 5.18)
 WAKEUP_SHARE = 8  # a reader is woken when this part of its ring has filled
 
 
@@ -187,9 +188,11 @@ class Datapath:
         return f"{descriptions} {sizes} {options.services}"
 
     def _load(self) -> None:
-        if not has_multi_buffer(self._lib):
+        # Not by the section's name, xdp.frags: libbpf would ask for it of every kernel.
+        if has_multi_buffer(self._lib):
+            self.object.set_program_flags(XDP_PROGRAM, XDP_HAS_FRAGS)
+        else:
             log.info("no multi-buffer XDP (Linux 5.18) here: some jumbo MTUs need generic XDP")
-            self.object.clear_program_flags(XDP_PROGRAM)
         try:
             self.object.load(PROGRAMS)
         except BpfError as error:

@@ -19,7 +19,9 @@ from pktexp.kernel.btf import Btf
 from pktexp.kernel.libbpf import BpfError, Libbpf, VerifierError
 from pktexp.kernel.records import Records
 
-LOG_SIZE = 16 << 20  # bytes; a kernel before 6.4 refuses to load when its log does not fit
+# Bytes; a kernel before 6.4 refuses to load when its log does not fit, and one before 5.16 when
+# there is more room than this.
+LOG_SIZE = (16 << 20) - 1
 REBUILD = "build it with 'make -C bpf', or install the pktexp wheel again"
 
 
@@ -60,9 +62,10 @@ class BpfObject:
             raise PktexpError(message, REBUILD)
         c.memmove(address, value, len(value))
 
-    def clear_program_flags(self, name: str) -> None:
-        """Load a program without the flags that its section's name asks for."""
-        self._lib("change the program's flags", "bpf_program__set_flags", self._program(name), 0)
+    def set_program_flags(self, name: str, flags: int) -> None:
+        """Load a program with these flags, BPF_F_*; before loading."""
+        arguments = (self._program(name), flags)
+        self._lib("set the program's flags", "bpf_program__set_flags", *arguments)
 
     def load(self, programs: Sequence[str]) -> None:
         """Load everything; VerifierError with the log if one of these is refused, else BpfError."""
