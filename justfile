@@ -15,13 +15,13 @@ check: build
     ruff check
     ruff format --check
     mypy
-    clang-format --dry-run -Werror bpf/*.[ch] bench/*.[ch] tests/support/*.c
+    clang-format --dry-run -Werror bpf/*.[ch] bench/*.[ch] tests/support/*.[ch]
 
 # mend what the tools can mend
 format:
     ruff check --fix
     ruff format
-    clang-format -i bpf/*.[ch] bench/*.[ch] tests/support/*.c
+    clang-format -i bpf/*.[ch] bench/*.[ch] tests/support/*.[ch]
 
 # what is made from code: the tables of docs/configuration.md, the dashboard
 docs:
@@ -39,6 +39,10 @@ test *options:
 # tests that need no root
 unit *options: build
     pytest tests/unit {{ options }}
+
+# mutated frames through the programs, as root: [SECONDS] [--frames N] [--seed N]
+fuzz *options: build
+    PYTHONPATH=tests python dev/fuzz.py {{ options }}
 
 # what the programs cost a packet, as root; like those after it fills docs/performance.md
 bench-datapath *options: (bench "datapath" options)

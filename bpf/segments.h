@@ -46,7 +46,8 @@ static __always_inline __u64 split(struct __sk_buff *skb, const struct flow_reco
 	headers = header_bytes(skb, flow, p) + tag;
 	if (headers > bytes)
 		return bytes; /* what says so is broken */
-	if (p->jumbo) {
+	/* Where there is no transport header it is not known how long they are. */
+	if (p->jumbo && headers > JUMBO_BYTES) {
 		headers -= JUMBO_BYTES;
 		bytes -= JUMBO_BYTES;
 	}
