@@ -28,6 +28,7 @@ def settings(**changed: Any) -> Settings:
         "web_config": None,
         "telemetry_path": "/metrics",
         "max_connections": 512,
+        "pin": None,
         "kubernetes": False,
         "node_name": "",
     }
