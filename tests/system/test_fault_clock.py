@@ -1,0 +1,66 @@
+"""The wall clock jumps, for this process alone: nothing that is counted or kept goes by it."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from support.api import Document, ask, frames, interface
+from support.netns import Namespace
+from support.service import serving, total, wait_for
+
+FRAMES = frames(20)
+(LIBRARY,) = Path("/usr/lib").glob("*/faketime/libfaketime.so.1")
+HOUR, DAY = 3600, 86400
+
+
+@pytest.mark.parametrize("jump", [-DAY, 2 * HOUR])
+def test_a_jump_of_the_clock_changes_no_counter_no_history_and_no_lease(
+    pair: tuple[Namespace, Namespace], tmp_path: Path, jump: int
+) -> None:
+    a, b = pair
+    b.ip("link", "add", "gone", "type", "veth", "peer", "gone2")
+    clock = tmp_path / "clock"
+    clock.write_text("+0")
+    fake = (
+        *("env", f"LD_PRELOAD={LIBRARY}", f"FAKETIME_TIMESTAMP_FILE={clock}"),
+        *("FAKETIME_NO_CACHE=1", "FAKETIME_DONT_FAKE_MONOTONIC=1"),
+    )
+    with serving(b, prefix=fake) as service:
+        service.wait_until_attached("vb")
+        a.send("va", FRAMES)
+        b.ip("link", "delete", "gone")
+        wait_for(lambda: "gone: gone" in service.messages())
+        wait_for(lambda: total(service.page(), "total_packets", interface="vb") == len(FRAMES))
+        wait_for(lambda: known(ask(service, "history?interface=vb&seconds=60")) >= 2)
+        clock.write_text(f"{jump:+}")
+        wait_for(lambda: abs(ask(service, "status")["now"] - time.time() - jump) < HOUR)
+        before = known(ask(service, "history?interface=vb&seconds=60"))
+        a.send("va", FRAMES)
+        page = service.page_when(
+            lambda page: total(page, "total_packets", interface="vb") == 2 * len(FRAMES)
+        )
+        assert total(page, "pktexp_interface_attached", interface="vb") == 2
+        assert 'interface="gone"' in service.text()  # its last values, for an hour
+        history = wait_for(lambda: later(ask(service, "history?interface=vb&seconds=60"), before))
+        assert history
+        values = history["interfaces"]["vb"]["ingress"]["protocols"]["udp"]["packets"]
+        seen = [value for value in values if value is not None]
+        assert None not in values[len(values) - len(seen) :], "a gap"
+        assert sum(seen) == 2 * len(FRAMES)
+        rate = interface(service, "vb")["ingress"]["packets_per_second"]
+        assert 0 <= rate <= 2 * len(FRAMES)
+        assert service.messages("ERROR") == []
+
+
+def known(history: Document) -> int:
+    """Seconds that have a value."""
+    values = history["interfaces"]["vb"]["ingress"]["protocols"]["udp"]["packets"]
+    return sum(value is not None for value in values)
+
+
+def later(history: Document, before: int) -> Document | None:
+    """The history, once it has three seconds more."""
+    return history if known(history) >= before + 3 else None
