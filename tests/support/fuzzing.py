@@ -1,5 +1,4 @@
-"""Mutated frames through the programs: fuzz.c runs them, and
-fuzzsamples.py looks at a sample.
+"""Mutated frames through the programs: fuzz.c runs them, fuzzsamples.py looks at a sample.
 
 Used by dev/fuzz.py and tests/kernel/test_fuzzing.py. The driver is a process of its own on one CPU:
 it gets the programs and maps as file descriptors, and clears the counters before each run.
