@@ -42,7 +42,7 @@ unit *options: build
 
 # mutated frames through the programs, as root: [SECONDS] [--frames N] [--seed N]
 fuzz *options: build
-    PYTHONPATH=tests python dev/fuzz.py {{ options }}
+    PYTHONPATH=src:tests python -W ignore dev/fuzz.py {{ options }}
 
 # mutated files, messages and requests through what reads them: [--hypothesis-seed=N]
 fuzz-inputs *options:

@@ -148,9 +148,8 @@ def served(
 
 
 def run(loop: asyncio.AbstractEventLoop, task: asyncio.Task[None]) -> None:
-    with asyncio.Runner(loop_factory=lambda: loop):
-        with contextlib.suppress(asyncio.CancelledError):
-            loop.run_until_complete(task)
+    with asyncio.Runner(loop_factory=lambda: loop), contextlib.suppress(asyncio.CancelledError):
+        loop.run_until_complete(task)
 
 
 def write_users(path: Path) -> None:
