@@ -42,7 +42,11 @@ unit *options: build
 
 # mutated frames through the programs, as root: [SECONDS] [--frames N] [--seed N]
 fuzz *options: build
-    PYTHONPATH=tests python dev/fuzz.py {{ options }}
+    PYTHONPATH=src:tests python -W ignore dev/fuzz.py {{ options }}
+
+# mutated files, messages and requests through what reads them: [--hypothesis-seed=N]
+fuzz-inputs *options:
+    pytest tests/unit -k hostile --hypothesis-profile fuzz {{ options }}
 
 # what the programs cost a packet, as root; like those after it fills docs/performance.md
 bench-datapath *options: (bench "datapath" options)

@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 import uvloop
 
@@ -15,6 +16,8 @@ from pktexp import privileges
 from support.netns import Namespace, connect, making
 
 HERE = Path(__file__).parent
+# For `just fuzz-inputs`, a hundred times as many examples as usual.
+hypothesis.settings.register_profile("fuzz", max_examples=10_000, deadline=None)
 HOW = "run them as root: sudo ./dev/test"
 
 

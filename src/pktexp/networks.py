@@ -120,6 +120,9 @@ def _prefixes(name: str, value: Value) -> list[Value]:
 
 def _network(item: Value) -> Network:
     try:
-        return ip_network(item.text())
+        network = ip_network(item.text())
     except ValueError as error:
         raise item.error(f"no network: {error}", HINT) from error
+    if "%" in item.text():
+        raise item.error("a network has no zone", "leave out '%' and what follows it")
+    return network

@@ -5,6 +5,7 @@ PyYAML says where each value stands; what a file may hold is for its reader to a
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,8 @@ import yaml
 from pktexp.errors import PktexpError
 
 LARGEST = 1 << 20  # bytes; a device, given by mistake, would never end
+# NUL, which no file's name has, and halves of a character, which no page could be encoded with.
+NO_TEXT = re.compile("[\0\ud800-\udfff]")
 NULL = "tag:yaml.org,2002:null"
 BOOLEAN = "tag:yaml.org,2002:bool"
 
@@ -60,6 +63,8 @@ class Value:
         """A single value, as it is written."""
         if not isinstance(self.node, yaml.ScalarNode) or self.empty:
             raise self.error("expected a single value")
+        if found := NO_TEXT.search(self.node.value):
+            raise self.error(f"U+{ord(found[0]):04X} is no character of a text")
         return str(self.node.value)
 
     def flag(self) -> bool:
@@ -101,5 +106,7 @@ def read(path: Path) -> Value:
         where = f"{path}:{mark.line + 1}" if mark else str(path)
         problem = getattr(error, "problem", None) or "no YAML"
         raise PktexpError(f"{where}: {problem}", "mend the file") from error
+    except (ValueError, OverflowError) as error:  # of numbers in escapes and directives
+        raise PktexpError(f"{path}: no YAML: {error}", "mend the file") from error
     start = yaml.Mark(str(path), 0, 0, 0, None, 0)
     return Value(path, node if node else yaml.ScalarNode(NULL, "", start, start))

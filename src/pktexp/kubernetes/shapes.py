@@ -83,11 +83,14 @@ def parse(line: bytes) -> tuple[str, Pod]:
 
     GoneError or RefusedError if the server ends the watch so, and ValueError if it is no event.
     """
-    event = decoders.decode_watch_event(line)
-    if event.type == "ERROR":
-        status = decoders.decode_status(event.object)
-        raise refusal(status.code or 0, status.message or "")
-    pod: Pod = decoders.decode_object(event.object, Pod)
+    try:
+        event = decoders.decode_watch_event(line)
+        if event.type == "ERROR":
+            status = decoders.decode_status(event.object)
+            raise refusal(status.code or 0, status.message or "")
+        pod: Pod = decoders.decode_object(event.object, Pod)
+    except RecursionError as error:  # msgspec's, where values are nested a thousand deep
+        raise ValueError("an event that is nested too deeply") from error
     if event.type not in EVENTS or not pod.metadata.resource_version:
         raise ValueError(f"a {event.type} event without a version")
     if event.type != "BOOKMARK" and not pod.metadata.uid:
