@@ -97,13 +97,15 @@ class Served:
 
     def exchange(self, sent: bytes) -> bytes:
         """All that is answered until the server hangs up."""
-        with socket.create_connection(self.address, PATIENCE) as client:
-            answers = []
-            with contextlib.suppress(ConnectionError):  # what who dawdles gets
-                client.sendall(sent)
-                while answer := client.recv(1 << 16):
-                    answers.append(answer)
-            return b"".join(answers)
+        answers = []
+        with (
+            contextlib.suppress(ConnectionError),  # what who dawdles gets
+            socket.create_connection(self.address, PATIENCE) as client,
+        ):
+            client.sendall(sent)
+            while answer := client.recv(1 << 16):
+                answers.append(answer)
+        return b"".join(answers)
 
 
 async def serve(security: Security, up: list[Served], ready: threading.Event) -> None:
@@ -128,7 +130,7 @@ def served(
 ) -> Iterator[Served]:
     with pytest.MonkeyPatch.context() as patch:
         for phase in (Phase.REQUEST, Phase.IDLE, Phase.UNREAD):
-            patch.setitem(connection.LIMITS, phase, 0.02)
+            patch.setitem(connection.LIMITS, phase, 0.05)
         patch.setattr(connections, "SWEEP", 0.01)
         security = Security(None)
         if request.param == "guarded":
@@ -173,10 +175,11 @@ def test_any_bytes_are_answered_or_hung_up_on_and_counted(
     malformed = served.connections.ended["malformed"]
     answer = served.exchange(sent)
     told = served.connections.ended["malformed"] - malformed
-    assert told == answer.count(b"this is no request")
+    assert told >= answer.count(b"this is no request")  # a reset may overtake the answer
     assert b"HTTP/1.1 5" not in answer
     assert b"HTTP/1.0 5" not in answer
     assert answer or served.connections.ended.total() > before
     assert not served.wrong
     assert not [r for r in caplog.records if r.levelno >= logging.WARNING]
-    assert served.exchange(HEALTH).startswith(b"HTTP/1.1 ")
+    # On a busy machine even this may take longer than what is patience here.
+    assert any(served.exchange(HEALTH).startswith(b"HTTP/1.1 ") for _ in range(50))
