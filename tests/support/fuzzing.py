@@ -62,7 +62,7 @@ class Outcome:
 def build(folder: Path) -> Path:
     """The driver."""
     driver = folder / "fuzz"
-    subprocess.run(["cc", "-O2", "-Wall", "-Wextra", "-o", driver, SOURCE], check=True)
+    subprocess.run(["clang", "-O2", "-Wall", "-Wextra", "-o", driver, SOURCE], check=True)
     return driver
 
 
