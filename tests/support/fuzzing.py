@@ -34,7 +34,7 @@ class Setting:
     link_type: LinkType = LinkType.ETHERNET
     decap: tuple[Tunnel, ...] = ()
     cached: bool = False
-    """flows go through a cache far too small: only sums can be looked at"""
+    """flows go through a cache and a ring far too small: only sums can be looked at"""
 
     def __str__(self) -> str:
         inside = ", looked into tunnels" * bool(self.decap)
@@ -62,7 +62,7 @@ class Outcome:
 def build(folder: Path) -> Path:
     """The driver."""
     driver = folder / "fuzz"
-    subprocess.run(["cc", "-O2", "-Wall", "-Wextra", "-o", driver, SOURCE], check=True)
+    subprocess.run(["clang", "-O2", "-Wall", "-Wextra", "-o", driver, SOURCE], check=True)
     return driver
 
 
@@ -71,7 +71,11 @@ class Fuzzer:
 
     def __init__(self, driver: Path, setting: Setting) -> None:
         options = DatapathOptions(
-            slots=16, decap=setting.decap, services=setting.cached, flow_cache=64 * setting.cached
+            slots=16,
+            ring_size=1 << 16 if setting.cached else 8 << 20,
+            decap=setting.decap,
+            services=setting.cached,
+            flow_cache=64 * setting.cached,
         )
         self._driver, self._setting = driver, setting
         self._datapath = Datapath(libbpf.find(), options)

@@ -110,4 +110,5 @@ def test_an_edited_event_is_taken_or_refused(at: int, size: int, put: bytes) -> 
         kind, pod = parse(EVENT[:at] + put + EVENT[at + size :])
         assert kind
         if named := pod.named():
-            (named.name + named.namespace).encode()  # as the page does
+            text = named.name + named.namespace
+            assert text.encode().decode() == text
