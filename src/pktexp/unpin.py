@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 from pktexp.errors import PktexpError
 from pktexp.kernel import libbpf
-from pktexp.kernel.pins import Pins, remove
+from pktexp.kernel.pins import Pins, ours, remove
 
 
 def unpin(root: Path) -> str:
     """What was removed; PktexpError if there is nothing, or a process has it in use."""
-    if not root.is_dir():
+    if not (root.is_dir() and ours(root)):
         raise PktexpError(f"nothing is pinned at {root}", "give the path that --pin was given")
     pins = Pins(libbpf.find(), root)
     try:
-        links, maps = remove(root)
+        removed = [remove(folder) for folder in ours(root)]
     finally:
         pins.close()
+    with contextlib.suppress(OSError):  # it has something of others, or is where the bpffs begins
+        root.rmdir()
+    links, maps = (sum(counts) for counts in zip(*removed, strict=True))
     return f"{root}: {links} links and {maps} maps are no more"

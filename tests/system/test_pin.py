@@ -215,6 +215,16 @@ def test_unpin_takes_everything_away_and_then_has_nothing_to_do(pair: Pair, root
     assert f"nothing is pinned at {root}" in again.stderr
 
 
+def test_what_others_pinned_in_the_same_folder_stays(pair: Pair, root: Path) -> None:
+    theirs = root.parent / "theirs"
+    (theirs / "below").mkdir(parents=True)
+    for options in ((), ("--max-interfaces", "64")):
+        with serving(pair[1], "--pin", str(root.parent), *options) as service:
+            service.wait_until_attached("vb")
+    assert pktexp(pair[1], "unpin", str(root.parent)).returncode == 0
+    assert [path.name for path in root.parent.rglob("*")] == ["theirs", "below"]
+
+
 def test_what_is_no_bpffs_is_refused_with_a_hint(pair: Pair, tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "none" / "below"):
         done = pktexp(pair[1], "serve", "--port", "0", "--pin", str(path))

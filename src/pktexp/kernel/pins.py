@@ -12,6 +12,7 @@ import fcntl
 import hashlib
 import logging
 import os
+import re
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
@@ -26,6 +27,7 @@ MOUNTS = Path("/proc/self/mountinfo")
 LOCKS = Path("/proc/locks")
 NAMESPACE = Path("/proc/thread-self/ns/net")
 LINK = "link-"
+FOLDER = re.compile(r"v[0-9]+-[0-9a-f]{16}")
 MOUNT = "a folder of a bpffs, as /sys/fs/bpf/pktexp (mount -t bpf bpf /sys/fs/bpf)"
 
 
@@ -68,7 +70,7 @@ class Pins:
         netns = NAMESPACE.stat().st_ino
         digest = hashlib.sha256(f"{netns} {layout}".encode()).hexdigest()[:16]
         self.folder = self.root / f"v{VERSION}-{digest}"
-        for other in [x for x in self.root.iterdir() if x != self.folder]:
+        for other in [x for x in ours(self.root) if x != self.folder]:
             log.warning("%s is of another layout or network namespace: replaced", other)
             remove(other)
         if all((self.folder / name).exists() for name in maps):
@@ -134,15 +136,21 @@ def linked(lib: Libbpf, fd: int) -> LinkInfo:
     return info
 
 
+def ours(root: Path) -> list[Path]:
+    """Folders of any layout; a bpffs may have other programs' pins, too."""
+    return [path for path in root.iterdir() if FOLDER.fullmatch(path.name)]
+
+
 def remove(folder: Path) -> tuple[int, int]:
-    """Unpin everything below, links first so that nothing is counted half: (links, others)."""
-    pins = [path for path in folder.rglob("*") if not path.is_dir()]
+    """Unpin what is in one of `ours`, links first so that nothing is counted half.
+
+    (links, others)
+    """
+    pins = list(folder.iterdir())
     links = [path for path in pins if LINK.strip("-") in path.name]
     others = [path for path in pins if path not in links]
     for path in (*links, *others):
         path.unlink()
-    for path in sorted(folder.rglob("*"), reverse=True):
-        path.rmdir()
     folder.rmdir()
     return len(links), len(others)
 
