@@ -216,13 +216,12 @@ def test_unpin_takes_everything_away_and_then_has_nothing_to_do(pair: Pair, root
 
 
 def test_what_others_pinned_in_the_same_folder_stays(pair: Pair, root: Path) -> None:
-    theirs = root.parent / "theirs"
-    (theirs / "below").mkdir(parents=True)
+    (root / "theirs" / "below").mkdir(parents=True)
     for options in ((), ("--max-interfaces", "64")):
-        with serving(pair[1], "--pin", str(root.parent), *options) as service:
+        with serving(pair[1], "--pin", str(root), *options) as service:
             service.wait_until_attached("vb")
-    assert pktexp(pair[1], "unpin", str(root.parent)).returncode == 0
-    assert [path.name for path in root.parent.rglob("*")] == ["theirs", "below"]
+    assert pktexp(pair[1], "unpin", str(root)).returncode == 0
+    assert [path.name for path in root.rglob("*")] == ["theirs", "below"]
 
 
 def test_what_is_no_bpffs_is_refused_with_a_hint(pair: Pair, tmp_path: Path) -> None:
