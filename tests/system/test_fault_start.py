@@ -13,6 +13,7 @@ import pytest
 from support.attached import attached
 from support.bpffs import mounted
 from support.faulty import failing_at
+from support.memorylimit import limited
 from support.netns import Namespace
 from support.service import PATIENCE, Service, serving, total, wait_for
 
@@ -128,6 +129,19 @@ def test_a_limit_of_open_files_leaves_interfaces_out_and_says_so(pair: Pair) -> 
         for number in range(20):
             b.ip("link", "delete", f"w{number}")
         assert service.page()
+
+
+def test_a_memory_limit_that_maps_do_not_fit_in_is_a_line_that_says_what_to_do(pair: Pair) -> None:
+    with limited(150 << 20) as prefix:
+        options = ("--flow-cache", str(1 << 20), "--log-level", "error")  # 256 MiB with two CPUs
+        command = pair[1].command(sys.executable, *SERVE, *options)
+        status, said = ended(
+            subprocess.Popen((*prefix, *command), stderr=subprocess.PIPE, text=True)
+        )
+    assert status == 1
+    (line,) = said
+    assert "Cannot allocate memory (ask for less kernel memory: a smaller --flow-cache" in line
+    assert attached(pair[1], "vb") == {}
 
 
 def test_logs_that_cannot_be_written_do_not_stop_it(pair: Pair) -> None:

@@ -1,0 +1,37 @@
+"""A memory cgroup around a command, of version 1 or 2, whichever the machine has."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+HOME = Path("/sys/fs/cgroup")
+
+
+@contextlib.contextmanager
+def limited(bytes_: int) -> Iterator[tuple[str, ...]]:
+    """What to put before a command."""
+    first = (HOME / "memory").is_dir()  # version 1
+    group = HOME / ("memory" if first else "") / f"pktexp-test-{os.getpid()}"
+    if not first:
+        (HOME / "cgroup.subtree_control").write_text("+memory")
+    group.mkdir()
+    try:
+        name = "memory.limit_in_bytes" if first else "memory.max"
+        (group / name).write_text(str(bytes_))
+        yield ("sh", "-c", f'echo $$ >{group}/cgroup.procs; exec "$@"', "sh")
+    finally:
+        _remove(group)
+
+
+def _remove(group: Path) -> None:
+    """Empty as soon as the kernel has buried its processes."""
+    for _ in range(100):
+        with contextlib.suppress(OSError):
+            group.rmdir()
+            return
+        time.sleep(0.05)
+    group.rmdir()
