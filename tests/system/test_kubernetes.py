@@ -10,6 +10,7 @@ import pytest
 
 from support.api import ask as api
 from support.apiserver import ApiServer
+from support.browser import chromium, opened
 from support.netns import Namespace
 from support.node import API, DB, WEB, api_server, in_pod, make_node
 from support.podshapes import NODE, pod
@@ -98,6 +99,18 @@ def test_the_api_names_pods_and_finds_flows_by_them(service: Service) -> None:
     (interface,) = api(service, "interfaces?name=veth-web")["interfaces"]
     assert (interface["pod_namespace"], interface["pod"]) == ("shop", "web-1")
     assert api(service, "status")["options"]["kubernetes"] is True
+
+
+def test_the_page_names_pods_beside_their_addresses(service: Service) -> None:
+    wait_for(lambda: api(service, "flows?search=db-0&protocol=icmp")["matched"])
+    with chromium(service) as browser, opened(browser, service) as view:
+        view.page.goto(f"{service.url}?search=DB-0&interface=veth-web&protocol=icmp")
+        view.wait("document.querySelectorAll('#flows tbody tr').length === 2")
+        ends = {tuple(row[:2]) for row in view.rows("#flows")}
+        web, db = f"{WEB}shop/web-1", f"{DB}store/db-0"
+        assert ends == {(web, db), (db, web)}
+        about = {row[0]: row[-1] for row in view.rows("#interfaces")}
+        assert "pod shop/web-1" in about["veth-web"]
 
 
 def behind(page: Page) -> dict[str, tuple[str, str]]:

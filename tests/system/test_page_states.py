@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -47,11 +49,16 @@ def test_behind_tls_and_a_password_it_shows_the_same(
         assert service.url.startswith("https://")
 
 
-def test_without_the_service_it_says_so_and_tries_again(
+def test_a_service_that_stalls_or_ends_is_told_of_and_tried_again(
     namespaces: Callable[[], Namespace],
 ) -> None:
     with serving(namespaces()) as service, chromium(service) as browser:
         view = Opened(browser, service)
+        os.kill(service.pid, signal.SIGSTOP)  # no connection ends, and nothing comes
+        view.wait("document.querySelector('#state').className === 'bad'")
+        assert view.texts("#state") == ["no connection, trying again"]
+        os.kill(service.pid, signal.SIGCONT)
+        view.wait("document.querySelector('#state').textContent === 'live'")
         service.stop()
         view.wait("document.querySelector('#state').className === 'bad'")
         assert view.texts("#state") == ["no connection, trying again"]

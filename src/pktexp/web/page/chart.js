@@ -5,7 +5,8 @@ import { GROUPS, SECONDS } from "./past.js";
 
 const HEIGHT = 190;
 const LEAST = 60; // seconds that are shown, while there are fewer
-const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+// Asked for at each drawing, as the theme may have changed.
+const colour = (name) => () => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 
 // Sums of the groups up to each one, so that areas lie on each other; sent ones below zero.
 function stacked(values) {
@@ -47,13 +48,6 @@ export class Chart {
   #resize() {
     const width = this.element.clientWidth;
     if (this.#plot && width && width !== this.#plot.width) this.#plot.setSize({ width, height: HEIGHT });
-  }
-
-  // After a change of the theme, as a canvas does not follow it by itself.
-  redraw() {
-    this.#plot?.destroy();
-    this.#plot = null;
-    if (this.past) this.show(this.past);
   }
 
   show(past) {

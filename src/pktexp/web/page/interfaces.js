@@ -68,9 +68,9 @@ export class Interfaces {
     this.selection.set({ sort: name, down: down ? "1" : "0" });
   }
 
-  // What was before the first sample: a document of the history with a step of one second.
-  remember(name, values) {
-    if (!this.#minutes.has(name)) this.#minutes.set(name, values);
+  // What was until now, by name: bytes a second.
+  remember(minutes) {
+    this.#minutes = minutes;
   }
 
   take(rows) {

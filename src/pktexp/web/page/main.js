@@ -5,7 +5,7 @@ import { find, make, offer, setText } from "./dom.js";
 import { bits, packets } from "./format.js";
 import { Interfaces } from "./interfaces.js";
 import { Drops, Sizes, showHealth, showNow } from "./panels.js";
-import { GROUPS, Past } from "./past.js";
+import { GAP, GROUPS, Past } from "./past.js";
 import { Selection } from "./selection.js";
 import { ask, Source } from "./source.js";
 import { Talkers } from "./talkers.js";
@@ -47,9 +47,11 @@ function counted() {
 const titleOf = (of) => (of.startsWith("if:") ? of.slice(3) : `${of} interfaces`);
 
 async function take(told) {
-  if (!sample) await loadMinutes().catch(() => {});
+  const missed = missedBefore(told);
   sample = told;
-  interfaces.take(told.interfaces);
+  if (missed) loaded = null;
+  if (missed) await loadMinutes().catch(() => {});
+  else interfaces.take(told.interfaces);
   if (loaded === scope()) past.add(told.now, counted());
   else await load();
   if (told.now - devicesAt > DEVICES) {
@@ -59,14 +61,21 @@ async function take(told) {
   show();
 }
 
+// Whether the history knows more than the page: at first, and after a pause. That of a service which was
+// started anew knows less.
+function missedBefore({ now, status }) {
+  return !sample || (now - sample.now > GAP && status.started === sample.status.started);
+}
+
 // What the lines in the table begin with.
 async function loadMinutes() {
   const document = await ask("history?seconds=60");
-  for (const [name, told] of Object.entries(document.interfaces)) {
+  const minutes = Object.entries(document.interfaces).map(([name, told]) => {
     const series = [told.ingress, told.egress].flatMap((x) => Object.values(x?.protocols ?? {}));
     const sum = (i) => series.reduce((all, { bytes }) => all + (bytes[i] ?? 0), 0);
-    interfaces.remember(name, Array.from({ length: document.length }, (_, i) => sum(i)));
-  }
+    return [name, Array.from({ length: document.length }, (_, i) => sum(i))];
+  });
+  interfaces.remember(new Map(minutes));
 }
 
 async function load() {
@@ -124,5 +133,5 @@ find("legend").append(
 );
 find("pause").addEventListener("click", pause);
 find("scope").addEventListener("input", (event) => selection.set({ of: event.target.value }));
-followTheme(() => charts.forEach((chart) => chart.redraw()));
+followTheme(() => sample && show()); // a canvas does not follow it by itself
 source.ask(talkers.query());

@@ -3,6 +3,7 @@
 import { ask } from "./source.js";
 
 export const SECONDS = 900;
+export const GAP = 3; // seconds without a sample, after which something is missing
 export const GROUPS = ["tcp", "udp", "icmp", "other"];
 const DIRECTIONS = ["ingress", "egress"];
 const UNITS = ["bytes", "packets"];
@@ -86,7 +87,7 @@ export class Past {
     const last = this.#last;
     this.#last = { now, told, count: interfaces.length };
     if (!last || now <= last.now || now <= (this.times.at(-1) ?? 0)) return;
-    const gap = now - last.now > 5 || last.count !== interfaces.length;
+    const gap = now - last.now > GAP || last.count !== interfaces.length;
     this.times.push(now);
     for (const unit of UNITS) {
       for (const direction of DIRECTIONS) {

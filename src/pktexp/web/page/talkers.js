@@ -13,6 +13,8 @@ const FILTERS = {
   top: "flow-top",
 };
 
+const SEARCHED = ["source", "dest", "source_namespace", "source_pod", "dest_namespace", "dest_pod"];
+
 const pod = (namespace, name) => (name ? `${namespace}/${name}` : "");
 
 export class Talkers {
@@ -57,6 +59,14 @@ export class Talkers {
     return query;
   }
 
+  // Rows may have come before the API was asked for what is selected now: while paused they all have.
+  #fits(row) {
+    const wanted = (name) => ["", row[name]].includes(this.selection.get(name));
+    const text = SEARCHED.map((name) => row[name]).join("\n").toLowerCase();
+    const found = text.includes(this.selection.get("search").toLowerCase());
+    return found && ["interface", "direction", "protocol"].every(wanted);
+  }
+
   show(flows, names) {
     const named = [["", "all"], ...names.map((name) => [name, name])];
     offer(find("flow-interface"), named, this.selection.get("interface"));
@@ -68,14 +78,15 @@ export class Talkers {
     }
     if (flows === null) return this.#off();
     const by = this.selection.get("by");
-    const rows = [...flows.flows];
+    const rows = flows.flows.filter((row) => this.#fits(row)).sort((a, b) => (b[by] ?? 0) - (a[by] ?? 0));
+    const shown = rows.length;
     if (!this.selection.get("search") && !this.selection.get("protocol")) {
       rows.push({ ...flows.other, source: "all others", dest: "", protocol: "", interface: "", direction: "" });
     }
     this.most = Math.max(1, ...rows.map((row) => row[by] ?? row.bytes));
     this.table.sorted(by, true);
     this.table.show(rows, (row) => [row.interface, row.direction, row.protocol, row.source, row.dest].join("\n"));
-    const text = `${flows.matched} found, ${flows.flows.length} shown. A packet is a row at each interface it crosses.`;
+    const text = `${flows.matched} found, ${shown} shown. A packet is a row at each interface it crosses.`;
     return this.#note(text);
   }
 
