@@ -36,6 +36,10 @@ test *options:
 unit *options: build
     pytest tests/unit {{ options }}
 
+# kernel tests in other kernels, emulated, as root; without VERSIONS all, and docs/kernels.md
+test-kernels *versions: build
+    PYTHONPATH=tests:dev python -m kernels {{ versions }}
+
 # what the programs cost a packet, as root; like those after it fills docs/performance.md
 bench-datapath *options: (bench "datapath" options)
 
