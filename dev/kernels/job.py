@@ -12,7 +12,7 @@ CHOSEN = Path(__file__).parent / "chosen"
 PATIENCE = 600  # seconds, for what an emulated machine may take
 
 # Of the two libbpf that tests run with here, the wheel's is taken: it is that of `serve`.
-PYTEST = "pytest -n 2 -p no:cacheprovider --junitxml=$SHARE/junit.xml -k 'not libbpf.so.1'"
+PYTEST = "pytest -v -p no:cacheprovider --junitxml=$SHARE/junit.xml -k 'not libbpf.so.1'"
 
 
 def smoke() -> str:
