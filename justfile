@@ -48,6 +48,10 @@ fuzz *options: build
 fuzz-inputs *options:
     pytest tests/unit -k hostile --hypothesis-profile fuzz {{ options }}
 
+# kernel tests in other kernels, emulated, as root; without VERSIONS all, and docs/kernels.md
+test-kernels *versions: build
+    PYTHONPATH=tests:dev python -m kernels {{ versions }}
+
 # what the programs cost a packet, as root; like those after it fills docs/performance.md
 bench-datapath *options: (bench "datapath" options)
 

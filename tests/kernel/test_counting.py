@@ -14,6 +14,7 @@ from pktexp.kernel import datapath as datapath_module
 from pktexp.kernel.enums import LinkType
 from pktexp.kernel.records import SIZE_BUCKETS
 from support.datapath import LOOPBACK, Bench
+from support.features import needs_multi_buffer_xdp
 from support.packets import ETHER, V4, sizes
 
 FRAME = bytes(ETHER / V4)
@@ -124,6 +125,7 @@ def test_on_a_kernel_without_multi_buffer_frames_the_program_loads_without_them(
     assert b.traffic() == {("other", "4"): (1, len(FRAME))}
 
 
+@needs_multi_buffer_xdp
 def test_a_frame_of_several_buffers_counts_with_its_whole_length(
     bench: Callable[..., Bench],
 ) -> None:

@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from support.features import needs_drop_reasons
 from support.netns import Namespace, connect
 from support.service import serving, total, wait_for
 from support.traffic import A, B, Side, addressed, connection, drops, drops_when, fill, knock
 
-pytestmark = pytest.mark.alone
+pytestmark = [pytest.mark.alone, needs_drop_reasons]
 
 Pair = tuple[Namespace, Namespace]
 Sides = tuple[Side, Side]

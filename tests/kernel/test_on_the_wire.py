@@ -13,6 +13,7 @@ import pytest
 
 from pktexp.kernel.cpus import highest_online_cpu
 from support.attached import attached
+from support.features import needs_tcx
 from support.netns import Namespace, run
 from support.packets import (
     ETHER,
@@ -263,6 +264,7 @@ def test_what_passes_through_the_interface_is_the_same_with_and_without_pktexp(p
     assert with_pktexp == without
 
 
+@needs_tcx
 @pytest.mark.parametrize(
     ("ingress", "expected"),
     [("xdp", {"xdp": 1, "tcx-egress": 1}), ("tcx", {"tcx-ingress": 1, "tcx-egress": 1})],
@@ -289,6 +291,7 @@ def test_a_stopped_process_leaves_nothing_attached_and_ends_well(pair: Pair, num
         assert service.messages("ERROR", "WARNING") == []
 
 
+@needs_tcx
 @pytest.mark.parametrize("ingress", ["xdp-native", "tcx"])
 def test_frames_larger_than_a_page_count_whole(pair: Pair, ingress: str) -> None:
     a, b = pair

@@ -19,6 +19,7 @@ from pktexp.kernel.datapath import Datapath, DatapathOptions
 from pktexp.kernel.enums import LinkType
 from pktexp.kernel.libbpf import Libbpf
 from pktexp.kernel.tracing import Tracing
+from support.features import needs_drop_reasons
 from support.netns import Namespace, run
 from support.service import parse, wait_for
 from support.traffic import Drops, Side, addressed, drops, fill, knock
@@ -69,17 +70,19 @@ def setting(lib: Libbpf, pair: Pair) -> Iterator[Callable[..., Setting]]:
     with contextlib.ExitStack() as stack:
         a, b = stack.enter_context(addressed(*pair))
 
-        def make(arguments: int = 4, cells: int = 64) -> Setting:
+        def make(arguments: int = 0, cells: int = 64) -> Setting:
             with b.namespace.entered():
                 datapath = Datapath(lib, DatapathOptions())
                 stack.callback(datapath.close)
-                tracing = Tracing(lib, datapath, kernel_drops.DROPS, arguments, cells)
+                told = arguments or probes.tracepoint_arguments(lib, kernel_drops.DROPS.name)
+                tracing = Tracing(lib, datapath, kernel_drops.DROPS, told, cells)
                 stack.callback(tracing.close)
             return Setting(a, b, datapath, tracing, lib)
 
         yield make
 
 
+@needs_drop_reasons
 def test_a_drop_for_which_no_cell_is_left_counts_as_other(setting: Callable[..., Setting]) -> None:
     here = setting(cells=1)
     here.b.drop("input", "udp dport 5555")
@@ -90,6 +93,7 @@ def test_a_drop_for_which_no_cell_is_left_counts_as_other(setting: Callable[...,
     assert here.drops(9) == {("vb", "no_socket"): 5, ("", "other"): 4}
 
 
+@needs_drop_reasons
 def test_cells_of_an_ended_lease_make_room_and_others_keep_their_counts(
     setting: Callable[..., Setting],
 ) -> None:
@@ -107,6 +111,7 @@ def test_cells_of_an_ended_lease_make_room_and_others_keep_their_counts(
     assert here.drops(6) == {("new", "no_socket"): 6}
 
 
+@needs_drop_reasons
 def test_where_the_receiving_socket_is_not_told_of_as_before_6_11_the_route_tells_the_namespace(
     setting: Callable[..., Setting],
 ) -> None:
@@ -117,6 +122,7 @@ def test_where_the_receiving_socket_is_not_told_of_as_before_6_11_the_route_tell
     assert found == {("vb", "no_socket"): 3, ("vb", "socket_rcvbuff"): errors}
 
 
+@needs_drop_reasons
 def test_reasons_have_the_names_that_bpftool_shows(lib: Libbpf) -> None:
     types = json.loads(run("bpftool", "-j", "btf", "dump", "file", "/sys/kernel/btf/vmlinux"))
     (found,) = [t for t in types["types"] if t["name"] == "skb_drop_reason"]
@@ -135,5 +141,6 @@ def test_a_tracepoint_has_the_arguments_that_bpftool_shows(lib: Libbpf, name: st
     assert probes.tracepoint_arguments(lib, name) == len(found[1].split(","))
 
 
+@needs_drop_reasons
 def test_a_reason_that_the_kernel_has_no_name_for_is_a_number(lib: Libbpf) -> None:
     assert kernel_drops.reason_name(kernel_drops.reason_names(lib), 0x20001) == "0x20001"

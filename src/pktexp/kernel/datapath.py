@@ -7,7 +7,6 @@ and as rings (ring.py), and attaches its program (hooks.py).
 from __future__ import annotations
 
 import ctypes as c
-import errno
 import logging
 import math
 import secrets
@@ -18,7 +17,6 @@ from pathlib import Path
 
 import numpy as np
 
-from pktexp.errors import PktexpError
 from pktexp.kernel import records
 from pktexp.kernel.cpus import highest_online_cpu
 from pktexp.kernel.enums import Direction, Tunnel
@@ -34,6 +32,7 @@ from pktexp.kernel.probes import (
     require_ring_buffer,
 )
 from pktexp.kernel.records import Records
+from pktexp.kernel.refusals import explained
 from pktexp.kernel.ring import Ring
 from pktexp.kernel.testrun import run_program
 
@@ -45,8 +44,6 @@ SKB_PROGRAMS = {Direction.INGRESS: "count_ingress", Direction.EGRESS: "count_egr
 PROGRAMS = (XDP_PROGRAM, *SKB_PROGRAMS.values())
 EPHEMERAL = Path("/proc/sys/net/ipv4/ip_local_port_range")
 REVERSED = 16384  # connections remembered whose serving side their ports would not tell
-NO_MEMORY = (errno.ENOMEM, errno.E2BIG)
-LESS_MEMORY = "ask for less kernel memory: a smaller --flow-cache or --max-interfaces"
 XDP_HAS_FRAGS = 1 << 5  # BPF_F_XDP_HAS_FRAGS (include/uapi/linux/bpf.h, 5.18)
 WAKEUP_SHARE = 8  # a reader is woken when this part of its ring has filled
 
@@ -196,9 +193,9 @@ class Datapath:
         try:
             self.object.load(PROGRAMS)
         except BpfError as error:
-            if error.errno not in NO_MEMORY:
-                raise
-            raise PktexpError(str(error), LESS_MEMORY) from error
+            if told := explained(error):
+                raise told from error
+            raise
 
     def _make_rings(self) -> list[Ring]:
         wakeups = self.object.view("wakeups", records.RING_WAKEUP, self.options.rings)

@@ -1,0 +1,71 @@
+"""`just test-kernels [VERSION...]`: the kernel tests in each kernel, and docs/kernels.md of all."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from kernels import job, machine, packages
+from kernels.page import PAGE, Run, written
+from kernels.releases import BY_NAME, CACHE, TOO_OLD
+
+SECONDS = 1500  # for one kernel
+HERE = "here"
+
+
+@click.command()
+@click.argument("versions", type=click.Choice([*BY_NAME, HERE]), nargs=-1)
+def main(versions: tuple[str, ...]) -> None:
+    """Run them, one after the other: all and the page, or some and what the page would say."""
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=CACHE) as folder:
+        runs = [_run(name, Path(folder)) for name in versions or (*BY_NAME, HERE)]
+        page = written(runs, datetime.now(UTC).date().isoformat(), "just test-kernels")
+        if versions:
+            click.echo(page)
+        else:
+            PAGE.write_text(page, "utf-8")
+        failed = [run.name for run in runs if _failed(run)]
+    if failed:
+        raise click.ClickException(f"tests failed in: {', '.join(failed)}")
+
+
+def _run(name: str, folder: Path) -> Run:
+    """A kernel's run, and on the terminal what its tests said."""
+    (share := folder / name).mkdir()
+    click.echo(f"== {name}", err=True)
+    if name == HERE:
+        environment = os.environ | {"SHARE": str(share)}
+        with (share / "output").open("wb") as output:
+            subprocess.run(
+                ["sh", "-c", job.tests()],
+                stdout=output,
+                stderr=output,
+                env=environment,
+                check=False,
+            )
+        run = Run(".".join(os.uname().release.split(".")[:2]), "this machine", share)
+    else:
+        release = BY_NAME[name]
+        try:
+            machine.run(packages.fetch(release), share, job.tests(), SECONDS)
+        except machine.MachineError as error:
+            click.echo(error, err=True)
+        run = Run(name, release.origin, share)
+    click.echo((share / "output").read_text(errors="replace"), err=True)
+    return run
+
+
+def _failed(run: Run) -> bool:
+    """Whether a test failed, or none ran where some should."""
+    outcomes = {outcome for _, outcome, _ in run.tests()}
+    return "failed" in outcomes or (not outcomes and run.name not in TOO_OLD)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,34 @@
+"""What is run in each kernel: smoke.py, and those of the kernel tests that `chosen` names."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from pathlib import Path
+
+REPOSITORY = Path(__file__).parents[2]
+CHOSEN = Path(__file__).parent / "chosen"
+PATIENCE = 600  # seconds, for what an emulated machine may take
+
+# Of the two libbpf that tests run with here, the wheel's is taken: it is that of `serve`.
+PYTEST = "pytest -v -p no:cacheprovider --junitxml=$SHARE/junit.xml -k 'not libbpf.so.1'"
+
+
+def smoke() -> str:
+    """A script for $SHARE/smoke.json."""
+    python = Path(sys.executable).parent
+    environment = {
+        "PATH": f"{python}:{os.defpath}:/usr/sbin:/sbin",
+        "PYTHONPATH": ":".join(str(REPOSITORY / folder) for folder in ("src", "tests", "dev")),
+        "TEST_PATIENCE": str(PATIENCE),
+        "TMPDIR": "/run",
+    }
+    exports = [f"export {name}={shlex.quote(value)}" for name, value in environment.items()]
+    enter = f"cd {shlex.quote(str(REPOSITORY))}"
+    return "\n".join([*exports, enter, "python -m kernels.smoke >$SHARE/smoke.json"])
+
+
+def tests() -> str:
+    """Likewise, and for $SHARE/junit.xml; no test is run where nothing can be counted."""
+    return f"{smoke()} &&\n{PYTEST} {' '.join(CHOSEN.read_text().split())}"
