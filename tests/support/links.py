@@ -17,14 +17,15 @@ def detach(namespace: Namespace, interface: str) -> int:
     with namespace.entered():
         ifindex = socket.if_nametoindex(interface)
     lib = libbpf.find()
-    dll, count = c.CDLL(lib.path), 0
-    for fd in _links(dll):
-        # Another namespace may have an interface of the same number: it is never as new as this.
-        if linked(lib, fd).ifindex == ifindex:
-            assert dll.bpf_link_detach(fd) == 0
-            count += 1
+    dll = c.CDLL(lib.path)
+    # Listed first: who lost one may have made another by the time that the next is looked at.
+    every = list(_links(dll))
+    found = [fd for fd in every if linked(lib, fd).ifindex == ifindex]
+    for fd in found:
+        assert dll.bpf_link_detach(fd) == 0
+    for fd in every:
         os.close(fd)
-    return count
+    return len(found)
 
 
 def _links(dll: c.CDLL) -> Iterator[int]:
