@@ -23,8 +23,9 @@ Pair = tuple[Namespace, Namespace]
 @pytest.fixture
 def ends(namespaces: Callable[[], Namespace]) -> Pair:
     a, b = namespaces(), namespaces()
-    a.ip("link", "add", "va", "type", "veth", "peer", "vb", "index", str(IFINDEX))
-    a.ip("link", "set", "vb", "netns", b.name)
+    peer = ("type", "veth", "peer", "va", "netns", a.name)
+    b.ip("link", "add", "vb", "index", str(IFINDEX), *peer)
+    assert b.link("vb")["ifindex"] == IFINDEX  # else links of other tests would be taken off
     for namespace, name in ((a, "va"), (b, "vb")):
         namespace.ip("link", "set", name, "up")
     return a, b
