@@ -106,7 +106,7 @@ def _notes(runs: list[Run]) -> Iterator[str]:
     """Why pktexp did not start, and why tests did not pass."""
     for run in runs:
         told = run.smoke()
-        if error := told.get("error", "" if told else "the machine did not come to its end"):
+        if error := told.get("error", "" if told else "it did not come to its end"):
             yield f"\n{run.name}: {error}\n"
         notes = Counter(test for test in run.tests() if test[1] != "passed")
         if notes:
