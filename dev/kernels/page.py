@@ -88,9 +88,9 @@ def _rows(run: Run) -> Iterator[tuple[str, str]]:
     for name in CHECKS:
         yield name, checks[name]["state"] if name in checks else "-"
     yield from _counting(told)
-    counts = Counter(outcome for _, outcome, _ in run.tests())
-    for outcome in OUTCOMES:
-        yield f"tests {outcome}", str(counts[outcome])
+    if tests := run.tests():
+        counts = Counter(outcome for _, outcome, _ in tests)
+        yield from ((f"tests {outcome}", str(counts[outcome])) for outcome in OUTCOMES)
 
 
 def _counting(told: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

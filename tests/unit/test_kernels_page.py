@@ -46,11 +46,9 @@ def test_each_kernel_has_a_column_with_what_it_has_and_how_many_tests_passed(pag
     assert told["TCX"] == ["no", "-", "-"]
     assert told["ingress of a veth"] == ["clsact-ingress", "-", "-"]
     assert told["packets counted"] == ["10 of 10", "-", "-"]
-    assert [told[f"tests {outcome}"][0] for outcome in ("passed", "failed", "skipped")] == [
-        "2",
-        "1",
-        "1",
-    ]
+    assert told["tests passed"] == ["2", "-", "-"]
+    assert told["tests failed"] == ["1", "-", "-"]
+    assert told["tests skipped"] == ["1", "-", "-"]
 
 
 def test_what_did_not_pass_is_there_with_its_reason(page: str) -> None:
