@@ -24,9 +24,9 @@ OUTCOMES = ("passed", "failed", "skipped")
 HEAD = """\
 # Kernels
 
-What works in which kernel, as found on {date} by `{command}`, which writes this page: the kernels
-of distributions, emulated (the last one is that of the machine that emulates), with chosen tests of
-`tests/kernel`. Kernels before 5.15 are shown for what they say; pktexp is not made for them.
+What works in which kernel, as found on {date} by `{command}`, which writes this page:
+the kernels of distributions, emulated (the last one is that of the machine that emulates), with
+chosen tests of `tests/kernel`. Kernels before 5.15 are shown for what they say; pktexp is not made for them.
 
 """
 
