@@ -26,7 +26,8 @@ HEAD = """\
 
 What works in which kernel, as found on {date} by `{command}`, which writes this page:
 the kernels of distributions, emulated (the last one is that of the machine that emulates), with
-chosen tests of `tests/kernel`. Kernels before 5.15 are shown for what they say; pktexp is not made for them.
+chosen tests of `tests/kernel`. Kernels before 5.15 are shown for what they say; pktexp is
+not made for them.
 
 """
 
