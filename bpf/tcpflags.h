@@ -24,8 +24,8 @@ static const __u8 combination_of[256] = {
 static __always_inline void count_combination(struct interface_counters *to, __u8 flags,
 					      __u64 packets, bool shared)
 {
-	/* Of those that are not common it is far outside. With one comparison, as kernels before 6.8
-	 * learn nothing from a number's not being 0 (d028f87517d6). */
+	/* Of those that are not common it is far outside. With one comparison, as kernels
+	 * before 6.8 learn nothing from a number's not being 0 (d028f87517d6). */
 	__u32 place = (__u32)combination_of[flags] - 1;
 
 	barrier_var(place); /* the verifier has to be shown its bounds */
