@@ -24,9 +24,10 @@ OUTCOMES = ("passed", "failed", "skipped")
 HEAD = """\
 # Kernels
 
-What works in which kernel, as found on {date} by `{command}`, which writes this page: the kernels
-of distributions, emulated (the last one is that of the machine that emulates), with chosen tests of
-`tests/kernel`. Kernels before 5.15 are shown for what they say; pktexp is not made for them.
+What works in which kernel, as found on {date} by `{command}`, which writes this page:
+the kernels of distributions, emulated (the last one is that of the machine that emulates), with
+chosen tests of `tests/kernel`. Kernels before 5.15 are shown for what they say; pktexp is
+not made for them.
 
 """
 
@@ -88,9 +89,9 @@ def _rows(run: Run) -> Iterator[tuple[str, str]]:
     for name in CHECKS:
         yield name, checks[name]["state"] if name in checks else "-"
     yield from _counting(told)
-    counts = Counter(outcome for _, outcome, _ in run.tests())
-    for outcome in OUTCOMES:
-        yield f"tests {outcome}", str(counts[outcome])
+    if tests := run.tests():
+        counts = Counter(outcome for _, outcome, _ in tests)
+        yield from ((f"tests {outcome}", str(counts[outcome])) for outcome in OUTCOMES)
 
 
 def _counting(told: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -106,7 +107,7 @@ def _notes(runs: list[Run]) -> Iterator[str]:
     """Why pktexp did not start, and why tests did not pass."""
     for run in runs:
         told = run.smoke()
-        if error := told.get("error", "" if told else "the machine did not come to its end"):
+        if error := told.get("error", "" if told else "it did not come to its end"):
             yield f"\n{run.name}: {error}\n"
         notes = Counter(test for test in run.tests() if test[1] != "passed")
         if notes:

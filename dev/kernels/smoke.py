@@ -19,11 +19,15 @@ FRAMES = [bytes(12) + b"\x88\xb5" + bytes(86)] * 10  # of an experimental type (
 MTUS = {"usual": 1500, "jumbo": 9000}
 
 
+def pktexp(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """A command of pktexp, when it has ended."""
+    command = [sys.executable, "-m", "pktexp", *arguments, "--port", "0"]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
 def checked() -> dict[str, Any]:
     """What `pktexp check` says, as it says it."""
-    command = [sys.executable, "-m", "pktexp", "check", "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    told: dict[str, Any] = json.loads(done.stdout)
+    told: dict[str, Any] = json.loads(pktexp("check", "--json").stdout)
     return told
 
 
@@ -56,11 +60,11 @@ def by_native_xdp(make: Callable[[], Namespace]) -> dict[str, str]:
 def main() -> int:
     """Tell all that works, and how it failed otherwise; 1 if nothing can be counted."""
     told: dict[str, Any] = {"check": checked()}
-    with making() as make:
-        try:
+    if told["check"]["works"]:
+        with making() as make:
             told |= {"service": counted(make), "xdp": by_native_xdp(make)}
-        except AssertionError as error:
-            told["error"] = str(error)
+    else:
+        told["error"] = pktexp("serve", "--interfaces", "lo").stderr.splitlines()[-1]
     json.dump(told, sys.stdout, indent=2)
     return int("error" in told)
 

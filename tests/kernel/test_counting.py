@@ -14,7 +14,7 @@ from pktexp.kernel import datapath as datapath_module
 from pktexp.kernel.enums import LinkType
 from pktexp.kernel.records import SIZE_BUCKETS
 from support.datapath import LOOPBACK, Bench
-from support.features import needs_multi_buffer_xdp
+from support.features import LARGEST_RUN, needs_multi_buffer_xdp
 from support.packets import ETHER, V4, sizes
 
 FRAME = bytes(ETHER / V4)
@@ -39,10 +39,11 @@ def test_each_size_falls_into_the_bucket_whose_bound_it_does_not_exceed(
     bench: Callable[..., Bench],
 ) -> None:
     b = bench()
-    for case in sizes():
-        b.datapath.test_run(case.frame)
+    frames = [case.frame for case in sizes() if len(case.frame) <= LARGEST_RUN]
+    for frame in frames:
+        b.datapath.test_run(frame)
     by_group = b.totals()[0]["sizes"].reshape(-1, SIZE_BUCKETS)
-    lengths = [len(case.frame) for case in sizes()]
+    lengths = [len(frame) for frame in frames]
     bounds = [0, 64, 128, 256, 512, 1024, 1518, 4096, 9216, 16384, 65535, 1 << 40]
     expected = [sum(low < n <= high for n in lengths) for low, high in pairwise(bounds)]
     assert by_group[2].tolist() == expected  # the group of UDP

@@ -16,6 +16,7 @@ from pktexp.errors import PktexpError
 from pktexp.kernel.enums import LinkType
 from support.attached import attached
 from support.encapsulations import all_frames
+from support.features import ingress_hook, needs_multi_buffer_xdp
 from support.netns import Namespace, connect
 from support.packets import ETHER, V4, all_cases
 from support.replaying import write_pcap
@@ -58,7 +59,7 @@ def metrics(pair: Pair, mode: str, frames: Sequence[bytes]) -> Seen:
     a, b = pair
     arguments = ("--flows", "sockets", "--max-flows", "100000", "--decap", "all")
     with serving(b, "--interfaces", "vb", "--ingress", mode, *arguments) as service:
-        assert service.wait_until_attached("vb").startswith(mode)
+        assert service.wait_until_attached("vb") == ingress_hook(mode)
         with a.packet_socket("va") as raw:
             for frame in frames:
                 raw.send(frame)
@@ -167,7 +168,7 @@ def test_what_a_tun_device_sends_is_parsed_from_the_ip_header_on(namespaces: Mak
     assert total(page, "pktexp_bytes_total", protocol="icmp") == 2 * 84
 
 
-@pytest.mark.parametrize("mode", ["xdp-native", "tcx"])
+@pytest.mark.parametrize("mode", [pytest.param("xdp-native", marks=needs_multi_buffer_xdp), "tcx"])
 def test_headers_beyond_the_linear_part_are_reached_also_inside_a_tunnel(
     pair: Pair, mode: str
 ) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from pktexp.kernel.cpus import highest_online_cpu
 from support.attached import attached
-from support.features import needs_tcx
+from support.features import ingress_hook, needs_multi_buffer_xdp, needs_tcx
 from support.netns import Namespace, run
 from support.packets import (
     ETHER,
@@ -291,13 +291,14 @@ def test_a_stopped_process_leaves_nothing_attached_and_ends_well(pair: Pair, num
         assert service.messages("ERROR", "WARNING") == []
 
 
-@needs_tcx
-@pytest.mark.parametrize("ingress", ["xdp-native", "tcx"])
+@pytest.mark.parametrize(
+    "ingress", [pytest.param("xdp-native", marks=needs_multi_buffer_xdp), "tcx"]
+)
 def test_frames_larger_than_a_page_count_whole(pair: Pair, ingress: str) -> None:
     a, b = pair
     frame = bytes(ETHER / V4) + bytes(8900)
     with serving(b, "--interfaces", "vb", "--ingress", ingress) as service:
-        assert service.wait_until_attached("vb").startswith(ingress)
+        assert service.wait_until_attached("vb") == ingress_hook(ingress)
         a.send("va", [frame] * 10)
         page = service.page_when(lambda page: packets_of(page, "vb") >= 10)
     assert traffic(page, "vb") == {("other", "4"): (10, 10 * len(frame))}

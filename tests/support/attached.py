@@ -6,7 +6,7 @@ import ctypes as c
 import socket
 
 from pktexp.kernel import libbpf
-from pktexp.kernel.probes import TCX_EGRESS, TCX_INGRESS
+from pktexp.kernel.probes import TCX_EGRESS, TCX_INGRESS, has_tcx
 from support.netns import Namespace
 
 TCX = {"tcx-ingress": TCX_INGRESS, "tcx-egress": TCX_EGRESS}
@@ -15,7 +15,8 @@ MOST = 64
 
 def attached(namespace: Namespace, interface: str) -> dict[str, int]:
     """Hook -> number of programs, for those that have any."""
-    counts = {hook: len(programs(namespace, interface, hook)) for hook in TCX}
+    hooks = TCX if has_tcx(libbpf.find()) else ()
+    counts = {hook: len(programs(namespace, interface, hook)) for hook in hooks}
     counts["xdp"] = int("xdp" in namespace.link(interface))
     return {hook: count for hook, count in counts.items() if count}
 

@@ -8,14 +8,23 @@ from pktexp.kernel import libbpf, probes
 from pktexp.kernel.drops import DROPS
 
 LIB = libbpf.find()
+TCX, MULTI_BUFFER_XDP = probes.has_tcx(LIB), probes.has_multi_buffer(LIB)
+# Bytes that BPF_PROG_TEST_RUN takes as a frame: without buffers behind it about a page.
+LARGEST_RUN = 65535 if MULTI_BUFFER_XDP else 3072
 
 
 def needs(there: bool, what: str) -> pytest.MarkDecorator:
     return pytest.mark.skipif(not there, reason=f"needs {what}")
 
 
-needs_tcx = needs(probes.has_tcx(LIB), "TCX (Linux 6.6)")
-needs_multi_buffer_xdp = needs(probes.has_multi_buffer(LIB), "multi-buffer XDP (Linux 5.18)")
+def ingress_hook(mode: str) -> str:
+    """The hook that `--ingress MODE` gives, where the interface can have it."""
+    skb_hook = "tcx-ingress" if TCX else "clsact-ingress"
+    return skb_hook if mode == "tcx" else mode
+
+
+needs_tcx = needs(TCX, "TCX (Linux 6.6)")
+needs_multi_buffer_xdp = needs(MULTI_BUFFER_XDP, "multi-buffer XDP (Linux 5.18)")
 needs_drop_reasons = needs(
     probes.tracepoint_arguments(LIB, DROPS.name) >= DROPS.arguments, "drop reasons (Linux 5.17)"
 )
