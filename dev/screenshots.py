@@ -101,7 +101,7 @@ def photograph_top(browser: Browser, drawn: str) -> None:
 
 
 def shrink() -> None:
-    """A palette takes a third of the room; by coverage it keeps the colours of small things, too."""
+    """A palette takes a third of the room; by coverage it keeps the colours of small things."""
     for path in IMAGES.glob("*.png"):
         with Image.open(path) as picture:
             small = picture.convert("RGB").quantize(method=Image.Quantize.MAXCOVERAGE)
