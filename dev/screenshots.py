@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from PIL import Image
 from playwright.sync_api import Browser
 
 from pktexp.top.remote import Credentials, Remote
@@ -27,7 +28,7 @@ IMAGES = Path(__file__).parent.parent / "docs" / "images"
 SECONDS = 150
 LOOK = 22  # seconds, until the lines are as long as they get
 TERMINAL = 100, 30
-HOST = "192.0.2.1"
+HOST, HOST6 = "192.0.2.1", "2001:db8::1"
 # Of each machine: its address, and what it does, in a loop.
 MACHINES = {
     "192.0.2.20": "iperf3 -c {host} -p {port} -t 12 -b 24M; sleep 9",
@@ -35,10 +36,11 @@ MACHINES = {
     "192.0.2.22": "iperf3 -u -c {host} -p {port} -t 6 -b 5M -l 900; sleep 12",
     "192.0.2.23": "ping -qn -c 200 -i 0.05 -s 700 {host}",
     "192.0.2.24": "for i in $(seq 40); do echo x >/dev/udp/{host}/4444; sleep 0.05; done",
+    "192.0.2.25": "iperf3 -6 -c {host6} -p {port} -t 9 -b 4M; sleep 7",
 }
 PICTURES = {
-    "page-light.png": (1280, 1130, "light"),
-    "page-dark.png": (1280, 1130, "dark"),
+    "page-light.png": (1280, 1082, "light"),
+    "page-dark.png": (1280, 1082, "dark"),
     "page-phone.png": (390, 900, "light"),
 }
 
@@ -53,11 +55,18 @@ def talking(host: Namespace) -> Iterator[None]:
             connect(machine, host, "eth0", f"port{number}")
             host.ip("link", "set", f"port{number}", "master", "br0")
             machine.ip("address", "add", f"{address}/24", "dev", "eth0")
+            add_ipv6(machine, "eth0", f"2001:db8::{address.rpartition('.')[2]}")
             port = str(5201 + number)
             stack.enter_context(_running(host, f"iperf3 -s -p {port}"))
-            loop = f"while true; do {what.format(host=HOST, port=port)}; done"
+            loop = f"while true; do {what.format(host=HOST, host6=HOST6, port=port)}; done"
             stack.enter_context(_running(machine, loop))
         yield
+
+
+def add_ipv6(namespace: Namespace, interface: str, address: str) -> None:
+    """Of use at once, as nobody is asked whether it is taken."""
+    namespace.run("sysctl", "-qw", f"net.ipv6.conf.{interface}.disable_ipv6=0")
+    namespace.ip("address", "add", f"{address}/64", "dev", interface, "nodad")
 
 
 @contextlib.contextmanager
@@ -91,6 +100,14 @@ def photograph_top(browser: Browser, drawn: str) -> None:
     page.locator("svg").screenshot(path=IMAGES / "top.png")
 
 
+def shrink() -> None:
+    """A palette takes a third of the room; by coverage it keeps the colours of small things."""
+    for path in IMAGES.glob("*.png"):
+        with Image.open(path) as picture:
+            small = picture.convert("RGB").quantize(method=Image.Quantize.MAXCOVERAGE)
+        small.save(path, optimize=True)
+
+
 def main() -> None:
     """Take all of them."""
     IMAGES.mkdir(exist_ok=True)
@@ -99,6 +116,7 @@ def main() -> None:
         host.ip("link", "add", "br0", "type", "bridge", "mcast_snooping", "0")
         host.ip("link", "set", "br0", "up", "alias", "to the machines")
         host.ip("address", "add", f"{HOST}/24", "dev", "br0")
+        add_ipv6(host, "br0", HOST6)
         with talking(host), serving(host, "--exclude-interfaces", "lo") as service:
             time.sleep(SECONDS)
             with host.entered():
@@ -107,10 +125,11 @@ def main() -> None:
                 for name, (width, height, scheme) in PICTURES.items():
                     size = {"width": width, "height": height}
                     with opened(browser, service, viewport=size, color_scheme=scheme) as view:
-                        view.page.goto(f"{service.url}?of=if:br0&interface=br0")
+                        view.page.goto(f"{service.url}?of=if:br0&interface=br0&top=10")
                         view.page.wait_for_timeout(4000)
                         view.page.screenshot(path=IMAGES / name)
                 photograph_top(browser, drawn)
+            shrink()
     finally:
         host.remove()
 

@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, cast
 
 import numpy as np
 import pytest
 
-from pktexp.history import History
-from pktexp.infometrics import InterfaceCollector
+from pktexp.history import Group, History
+from pktexp.infometrics import DeviceDrops, InterfaceCollector
 from pktexp.interfaces import Interfaces
 from pktexp.kernel.enums import Direction
 from pktexp.kernel.linkinfo import Link
 from pktexp.kernel.records import INTERFACE_COUNTERS
 from pktexp.leases import Lease
 from pktexp.live.live import Live
-from pktexp.live.sample import Parts
+from pktexp.live.sample import Parts, boot_time
 from pktexp.live.sampler import Sampler
 from pktexp.live.status import Status
 from pktexp.snapshot import Snapshot
 from pktexp.tasks import background
-from support.samples import link
+from support.samples import TCP4, link
 
 PATIENCE = 20.0
 
@@ -35,6 +37,7 @@ class OneInterface:
         self.totals = np.zeros((1, len(Direction)), INTERFACE_COUNTERS)
         self.failing = False
         self.snapshots = 0
+        self.delay = 0.0
 
     def lease_names(self) -> dict[int, str]:
         return {self.lease.id: self.lease.name}
@@ -46,7 +49,21 @@ class OneInterface:
         if self.failing:
             raise OSError("as told")
         self.snapshots += 1
+        time.sleep(self.delay)
+        self.delay = 0.0
+        # A hundred packets a second.
+        self.totals["classes"]["packets"][0, Direction.INGRESS, TCP4] = boot_time() * 100
         return Snapshot([self.lease], self.totals, tuple(Direction), {})
+
+
+class Information(InterfaceCollector):
+    """Tells when it was asked."""
+
+    asked = 0.0
+
+    def device_drops(self, links: Sequence[Link]) -> list[DeviceDrops] | None:
+        self.asked = boot_time()
+        return super().device_drops(links)
 
 
 class Rig:
@@ -56,7 +73,8 @@ class Rig:
         self.interfaces = OneInterface()
         self.flushes = 0
         interfaces = cast("Interfaces", self.interfaces)
-        parts = Parts(interfaces, None, None, InterfaceCollector(interfaces), None, None)
+        self.information = Information(interfaces)
+        parts = Parts(interfaces, None, None, self.information, None, None)
         self.sampler = Sampler(parts, History(), self.flush)
 
     async def flush(self) -> None:
@@ -109,6 +127,25 @@ async def test_a_failure_is_counted_and_the_next_sample_is_taken(rig: Rig) -> No
                 await asyncio.sleep(0.02)
         rig.interfaces.failing = False
         await rig.taken(1)
+
+
+async def test_what_takes_long_to_ask_for_comes_after_the_counters_and_their_time(rig: Rig) -> None:
+    samples = await rig.sampler.now()
+    assert samples
+    assert samples[-1].at <= rig.information.asked
+
+
+async def test_a_late_sample_stands_for_all_the_seconds_that_it_took(rig: Rig) -> None:
+    async with background(rig.sampler.run()):
+        await rig.taken(2)
+        rig.interfaces.delay = 3.2
+        await rig.taken(3)
+    rates = rig.sampler.history.read(rig.interfaces.lease.id, 10)
+    assert rates is not None
+    received = rates[Direction.INGRESS, Group.TCP, 0]
+    assert np.nanmin(received) > 0
+    # Seconds are whole, and a sample may come at any time within its own: at most two for one.
+    assert np.nanmax(received) < 250
 
 
 async def test_an_interface_that_was_gone_for_all_the_history_leaves_it(rig: Rig) -> None:

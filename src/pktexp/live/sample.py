@@ -94,13 +94,17 @@ def boot_time() -> float:
 
 
 def take(parts: Parts, detailed: bool) -> Sample:
-    """Flows come before the totals, and so are never ahead of them."""
+    """Flows come before the totals, and so are never ahead of them.
+
+    Netlink comes after both and their time: it may take long, and rates are by that time.
+    """
     links = parts.interfaces.links()
-    details = _details(parts, links) if detailed else None
+    counted = _counted(parts) if detailed else None
     snapshot = parts.interfaces.snapshot()
+    at = boot_time()
     totals = snapshot.totals
     return Sample(
-        at=boot_time(),
+        at=at,
         now=time.time(),
         leases=snapshot.leases,
         directions=snapshot.directions,
@@ -111,13 +115,19 @@ def take(parts: Parts, detailed: bool) -> Sample:
         links={link.name: link for link in links},
         events=_events(parts.attribution),
         cpu=time.process_time(),
-        details=details,
+        details=_details(parts, links, *counted) if counted else None,
     )
 
 
-def _details(parts: Parts, links: list[Link]) -> Details:
+def _counted(parts: Parts) -> tuple[FlowSnapshot | None, dict[Drop, int]]:
     flows = parts.flows.snapshot(parts.interfaces.lease_names()) if parts.flows else None
     drops = {(name, reason): n for name, reason, n in parts.drops.drops()} if parts.drops else {}
+    return flows, drops
+
+
+def _details(
+    parts: Parts, links: list[Link], flows: FlowSnapshot | None, drops: dict[Drop, int]
+) -> Details:
     information = parts.information
     return Details(
         flows=flows,

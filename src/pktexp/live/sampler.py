@@ -47,7 +47,7 @@ class Sampler:
         """Sample at each full second since the boot, until cancelled; a missed one is a gap."""
         second = int(boot_time())
         while True:
-            second = max(second + 1, int(boot_time()))
+            second = max(second, int(boot_time())) + 1
             await asyncio.sleep(second - boot_time())
             await to_its_end(self._take(second))
 
@@ -101,7 +101,10 @@ class Sampler:
         self.known_links = {name: link for name, link in found.items() if link}
 
     def _add(self, second: int, sample: Sample) -> None:
-        """Interfaces that were gone all the while make room in the history for others."""
+        """Interfaces that were gone all the while make room in the history for others.
+
+        A late sample is of the second in which its counters were read.
+        """
         now = time.monotonic()
         rows = [
             row
@@ -109,4 +112,4 @@ class Sampler:
             if lease.gone_since is None or now - lease.gone_since < SECONDS
         ]
         ids = [sample.leases[row].id for row in rows]
-        self.history.add(second, ids, grouped(sample.tallies[rows]))
+        self.history.add(max(second, int(sample.at)), ids, grouped(sample.tallies[rows]))

@@ -19,7 +19,7 @@ export function showNow(told, counted, title) {
     ["Sent", bits(sum("egress", "bytes"))],
     ["Packets received", packets(sum("ingress", "packets"))],
     ["Packets sent", packets(sum("egress", "packets"))],
-    ["Dropped by the kernel", packets(drops), drops > 0 ? "bad" : ""],
+    ["Dropped by kernel", packets(drops), drops > 0 ? "bad" : ""],
     ["Missing in flows", count(events.lost_packets), events.lost_packets_per_second > 0 ? "bad" : ""],
     ["Heaviest talker", heaviest ? talker(heaviest) : "–", "small"],
   ]);
