@@ -1,7 +1,7 @@
 """What pktexp does in the kernel that runs, as JSON: `python -m kernels.smoke`, in a machine's job.
 
 What `check` finds, then a service that counts frames at the hooks it chooses, and one that is to
-count by native XDP, of usual and of jumbo frames. Read by facts.py.
+count by native XDP, of usual and of jumbo frames. Read by page.py.
 """
 
 from __future__ import annotations
