@@ -86,12 +86,17 @@ def pins(stack: AsyncExitStack, lib: Libbpf, settings: Settings) -> Pins | None:
     """Where what outlasts the process is, if anything is to; PktexpError if it cannot."""
     if settings.pin is None:
         return None
-    if not has_tcx(lib):
-        raise PktexpError("--pin needs TCX, which this kernel lacks", "Linux 6.6 has it")
-    found = Pins(lib, settings.pin)
+    found = open_pins(lib, settings.pin)
     stack.callback(found.close)
     stack.callback(_say_what_stays, settings.pin)
     return found
+
+
+def open_pins(lib: Libbpf, path: Path) -> Pins:
+    """A folder of pins, which is this process's; PktexpError if it cannot be."""
+    if not has_tcx(lib):
+        raise PktexpError("--pin needs TCX, which this kernel lacks", "Linux 6.6 has it")
+    return Pins(lib, path)
 
 
 def _say_what_stays(path: Path) -> None:

@@ -13,7 +13,7 @@ from contextlib import nullcontext
 from pathlib import Path
 
 from pktexp import checkkernel, privileges
-from pktexp.assembly import datapath_options
+from pktexp.assembly import datapath_options, open_pins
 from pktexp.checkrows import Checked, Place, Row, row
 from pktexp.errors import PktexpError
 from pktexp.kernel import driver, forecast, libbpf, records
@@ -47,6 +47,8 @@ def check(settings: Settings) -> Checked:
         tcx = checkkernel.has_tcx(lib, allowed) if lib else None
         if lib:
             rows += [_object(lib), _programs(lib, settings, privileged)]
+            if settings.pin:
+                rows.append(_pins(lib, settings.pin))
     rows.append(_address(settings))
     if settings.web_config:
         rows.append(_web_config(settings.web_config))
@@ -98,6 +100,16 @@ def _programs(lib: Libbpf, settings: Settings, privileged: bool) -> Row:
         detail,
         lambda: Datapath(lib, datapath_options(settings)).close(),
     )
+
+
+def _pins(lib: Libbpf, path: Path) -> Row:
+    def take() -> None:
+        is_new = not path.exists()
+        open_pins(lib, path).close()
+        if is_new:
+            path.rmdir()
+
+    return _tried("programs", "pins", f"{path} can have them", take)
 
 
 def _address(settings: Settings) -> Row:

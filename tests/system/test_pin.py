@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import subprocess
 import sys
@@ -231,6 +232,24 @@ def test_what_is_no_bpffs_is_refused_with_a_hint(pair: Pair, tmp_path: Path) -> 
         (line,) = done.stderr.splitlines()[-1:]
         assert f"cannot pin at {path}: " in line
         assert "mount -t bpf" in line
+
+
+def test_check_says_whether_pins_can_be_and_makes_none(pair: Pair, root: Path) -> None:
+    def checked(path: Path) -> tuple[int, str]:
+        done = pktexp(pair[1], "check", "--port", "0", "--pin", str(path))
+        (line,) = [line for line in done.stdout.splitlines() if re.match("  (yes|no) +pins ", line)]
+        return done.returncode, line
+
+    assert checked(root)[0] == 0
+    assert not root.exists()
+    status, line = checked(root.parent.parent)
+    assert (status, line.endswith("it is not on a bpffs")) == (1, True)
+    with serving(pair[1], "--pin", str(root)) as service:
+        status, line = checked(root)
+        assert (status, f"in use by process {service.pid}" in line) == (1, True)
+        assert service.messages("ERROR") == []
+    assert checked(root)[0] == 0
+    assert attached(pair[1], "vb") == {"tcx-ingress": 1, "tcx-egress": 1}  # as before
 
 
 def test_without_tcx_there_are_no_pins_and_that_is_said(

@@ -15,7 +15,7 @@ from support.attached import attached
 from support.booted import Machine, booted
 from support.netns import Namespace, connect
 from support.privileged import SETS
-from support.service import PATIENCE, Page, parse, select, wait_for
+from support.service import PATIENCE, Page, parse, select, total, wait_for
 from support.traffic import addressed, drops, knock
 
 UNIT = Path(__file__).parents[2] / "deploy" / "systemd" / "pktexp.service"
@@ -32,6 +32,7 @@ WatchdogSec=2
 RestartSec=0
 Environment=PYTHONPATH=/opt/hang
 """
+EXAMPLES = "/usr/share/doc/pktexp/examples"
 HANGING = "/opt/hang/hang.conf"
 DROP_INS = "/run/systemd/system/pktexp.service.d"
 DPKG = ("--no-triggers",)  # of man-db, which takes seconds
@@ -96,6 +97,37 @@ def test_installing_starts_it_and_it_is_ready_when_attached(installed: Installed
         status = "counting 2 interfaces, http://localhost:8080/metrics"
         assert installed.show("StatusText") == status
         installed.systemctl("restart", "pktexp")  # returns when it is ready
+
+
+def test_with_the_drop_in_for_pins_a_restart_misses_nothing(installed: Installed) -> None:
+    machine, namespace = installed.machine, installed.namespace
+    installed.systemctl("stop", "pktexp")  # its dynamic user has the name till then
+    machine.run("useradd", "--system", "--no-create-home", "pktexp")
+    machine.run("install", "-D", f"{EXAMPLES}/pin.conf", f"{DROP_INS}/pin.conf")
+    machine.run("cp", f"{EXAMPLES}/run-pktexp.mount", "/run/systemd/system")
+    try:
+        installed.systemctl("daemon-reload")
+        installed.systemctl("start", "pktexp")
+        namespace.ip("link", "add", "vlate", "type", "veth", "peer", "vl")  # without capabilities
+        both = {"tcx-ingress": 1, "tcx-egress": 1}
+        wait_for(lambda: attached(namespace, "vlate") == both)
+        installed.systemctl("stop", "pktexp")
+        assert [attached(namespace, name) for name in ("vb", "vlate")] == [both, both]
+        before, _ = namespace.statistics("vb")
+        installed.peer.send("va", [bytes(60)] * 9)
+        after, _ = namespace.statistics("vb")
+        installed.systemctl("start", "pktexp")
+        assert 9 <= after - before <= total(installed.page(), "total_packets", interface="vb")
+    finally:
+        machine.run("rm", f"{DROP_INS}/pin.conf")
+        installed.systemctl("daemon-reload")
+        installed.systemctl("stop", "pktexp")
+        told = machine.run("pktexp", "unpin", "/run/pktexp")
+        machine.run("userdel", "pktexp")
+        namespace.ip("link", "delete", "vlate")
+    assert "12 maps are no more" in told
+    assert attached(namespace, "vb") == {}
+    installed.systemctl("start", "pktexp")
 
 
 def test_the_unit_has_no_fault_and_little_exposure(installed: Installed) -> None:
