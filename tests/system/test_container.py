@@ -18,6 +18,7 @@ import pytest
 import pktexp
 from pktexp.privileges import NEEDED
 from support.attached import attached
+from support.bpffs import mounted
 from support.container import (
     AS_BY_DOCKER,
     COMMAND,
@@ -119,6 +120,26 @@ def test_it_counts_what_is_sent_and_leaves_nothing_attached(podman: Podman, pair
     sums = sum(packets for packets, _ in counts), sum(bytes_ for _, bytes_ in counts)
     assert sums == b.statistics("vb") == (len(frames), sum(map(len, frames)))
     assert not attached(b, "vb")
+
+
+def test_a_folder_of_its_user_keeps_the_programs_while_it_is_replaced(
+    podman: Podman, pair: Pair, tmp_path: Path
+) -> None:
+    a, b = pair
+    with mounted(tmp_path / "bpf") as bpffs:
+        pins = bpffs / "pktexp"
+        pins.mkdir(mode=0o700)
+        os.chown(pins, USER, USER)
+        options = ("--volume", f"{pins}:/pins", "--env", "PKTEXP_PIN=/pins")
+        with counting(podman, b, *options):
+            pass
+        before, _ = b.statistics("vb")
+        a.send("va", [bytes(60)] * 9)
+        after, _ = b.statistics("vb")
+        with counting(podman, b, *options) as container:
+            counted = total(container.page(), "total_packets", interface="vb")
+            assert 9 <= after - before <= counted
+            assert attached(b, "vb") == {"tcx-ingress": 1, "tcx-egress": 1}
 
 
 def test_it_runs_as_nobody_with_the_capabilities_of_its_file(podman: Podman, pair: Pair) -> None:
