@@ -73,12 +73,6 @@ class Value:
             raise self.error("expected true or false")
         return self.text().lower() in ("true", "yes", "on")
 
-    def number(self) -> int:
-        """A whole number, not negative."""
-        if not self.text().isdecimal():
-            raise self.error(f"'{self.text()}' is not a whole number")
-        return int(self.text())
-
     def choice(self, known: Collection[str]) -> str:
         """One of these."""
         if self.text() not in known:
