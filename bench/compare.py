@@ -16,7 +16,7 @@ import flows
 import report
 from datapath import Case, configured, nanoseconds
 from pktexp.kernel import libbpf
-from pktexp.kernel.datapath import DatapathOptions
+from pktexp.kernel.datapathoptions import DatapathOptions
 
 MODES = {
     "counters": DatapathOptions(slots=16, events=False),

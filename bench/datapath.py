@@ -25,7 +25,8 @@ import flows
 import report
 from pktexp.kernel import libbpf
 from pktexp.kernel.counters import Counters, InterfaceTable
-from pktexp.kernel.datapath import Datapath, DatapathOptions
+from pktexp.kernel.datapath import Datapath
+from pktexp.kernel.datapathoptions import DatapathOptions
 from pktexp.kernel.enums import LinkType
 from pktexp.kernel.libbpf import Libbpf
 from pktexp.kernel.object import BpfObject

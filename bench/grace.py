@@ -11,7 +11,8 @@ from functools import partial
 
 import report
 from pktexp.kernel import libbpf
-from pktexp.kernel.datapath import Datapath, DatapathOptions
+from pktexp.kernel.datapath import Datapath
+from pktexp.kernel.datapathoptions import DatapathOptions
 
 # From include/uapi/linux/membarrier.h and asm/unistd_64.h: the C library has no function for it.
 MEMBARRIER_CMD_GLOBAL = 1

@@ -20,7 +20,8 @@ from pktexp.history import History
 from pktexp.intake import Sink
 from pktexp.interfaces import Interfaces
 from pktexp.kernel import tracing
-from pktexp.kernel.datapath import Datapath, DatapathOptions
+from pktexp.kernel.datapath import Datapath
+from pktexp.kernel.datapathoptions import DatapathOptions
 from pktexp.kernel.drops import DROPS, RETRANSMITS, reason_names
 from pktexp.kernel.enums import Direction
 from pktexp.kernel.libbpf import Libbpf

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pktexp.kernel.enums import Direction
-from pktexp.kernel.hooks import Hooks, IngressMode
+from pktexp.kernel.hookchoice import IngressMode
+from pktexp.kernel.hooks import Hooks
 from pktexp.kernel.linkinfo import Link
 
 

@@ -17,7 +17,7 @@ from pktexp.declaring import option
 from pktexp.errors import PktexpError
 from pktexp.healthcheck import healthcheck
 from pktexp.kernel.enums import Tunnel
-from pktexp.kernel.hooks import IngressMode
+from pktexp.kernel.hookchoice import IngressMode
 from pktexp.kernel.libbpf import VerifierError
 from pktexp.options import PowerOfTwo, settings_of
 from pktexp.service import serve as run_service

@@ -19,7 +19,7 @@ from pktexp.attaching import Attached, Attacher
 from pktexp.kernel.counters import Counters, InterfaceTable
 from pktexp.kernel.datapath import Datapath
 from pktexp.kernel.enums import Direction
-from pktexp.kernel.hooks import IngressMode
+from pktexp.kernel.hookchoice import IngressMode
 from pktexp.kernel.linkinfo import InterfaceClass, Link
 from pktexp.kernel.links import LinkMonitor
 from pktexp.leases import Lease, Leases

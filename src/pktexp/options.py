@@ -11,7 +11,7 @@ import click
 from pktexp import labels, logs
 from pktexp.declaring import option
 from pktexp.kernel.enums import Tunnel
-from pktexp.kernel.hooks import IngressMode
+from pktexp.kernel.hookchoice import IngressMode
 from pktexp.settings import EventMode, FlowMode, Settings
 
 OWN_PATHS = ("/healthz", "/readyz", "/api", "/page")

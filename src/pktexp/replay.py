@@ -20,7 +20,8 @@ from pktexp.errors import PktexpError
 from pktexp.flows import FlowSnapshot, FlowTable
 from pktexp.kernel import libbpf
 from pktexp.kernel.counters import Counters, InterfaceTable
-from pktexp.kernel.datapath import Datapath, DatapathOptions
+from pktexp.kernel.datapath import Datapath
+from pktexp.kernel.datapathoptions import DatapathOptions
 from pktexp.kernel.enums import Direction, Tunnel
 from pktexp.kernel.libbpf import BpfError, Libbpf
 from pktexp.leases import Lease

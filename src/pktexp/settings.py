@@ -7,7 +7,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from pktexp.kernel.enums import Tunnel
-from pktexp.kernel.hooks import IngressMode
+from pktexp.kernel.hookchoice import IngressMode
 
 
 class FlowMode(StrEnum):

@@ -10,7 +10,8 @@ import pytest
 
 from pktexp.kernel import libbpf
 from pktexp.kernel.counters import Counters, InterfaceTable
-from pktexp.kernel.datapath import OBJECT, Datapath, DatapathOptions
+from pktexp.kernel.datapath import OBJECT, Datapath
+from pktexp.kernel.datapathoptions import DatapathOptions
 from pktexp.kernel.enums import LinkType
 from pktexp.kernel.libbpf import Libbpf
 from support.datapath import LOOPBACK, SLOT, Bench

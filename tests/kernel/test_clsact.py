@@ -13,9 +13,10 @@ import pytest
 from pktexp.kernel import datapath as datapath_module
 from pktexp.kernel import libbpf
 from pktexp.kernel.counters import Counters, InterfaceTable
-from pktexp.kernel.datapath import Datapath, DatapathOptions
+from pktexp.kernel.datapath import Datapath
+from pktexp.kernel.datapathoptions import DatapathOptions
 from pktexp.kernel.enums import Direction, LinkType
-from pktexp.kernel.hooks import IngressMode
+from pktexp.kernel.hookchoice import IngressMode
 from pktexp.kernel.linkinfo import Link
 from support.attached import attached
 from support.netns import Namespace

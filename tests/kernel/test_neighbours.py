@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from pktexp.kernel import libbpf
-from pktexp.kernel.hooks import LINKS, Hook
+from pktexp.kernel.hookchoice import Hook
+from pktexp.kernel.hooks import LINKS
 from pktexp.kernel.libbpf import LinkCreateOpts
 from pktexp.kernel.object import BpfObject
 from support.attached import attached, programs

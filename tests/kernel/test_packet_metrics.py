@@ -17,7 +17,8 @@ from pktexp import labels
 from pktexp.exposition import write
 from pktexp.kernel import libbpf
 from pktexp.kernel.counters import Counters, InterfaceTable
-from pktexp.kernel.datapath import PROGRAMS, Datapath, DatapathOptions
+from pktexp.kernel.datapath import PROGRAMS, Datapath
+from pktexp.kernel.datapathoptions import DatapathOptions
 from pktexp.kernel.enums import Direction, LinkType
 from pktexp.leases import Lease
 from pktexp.metrics import families

@@ -15,7 +15,8 @@ from pktexp.dropmetrics import DropCollector
 from pktexp.kernel import drops as kernel_drops
 from pktexp.kernel import probes
 from pktexp.kernel.counters import InterfaceTable
-from pktexp.kernel.datapath import Datapath, DatapathOptions
+from pktexp.kernel.datapath import Datapath
+from pktexp.kernel.datapathoptions import DatapathOptions
 from pktexp.kernel.enums import LinkType
 from pktexp.kernel.libbpf import Libbpf
 from pktexp.kernel.tracing import Tracing

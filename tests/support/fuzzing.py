@@ -18,7 +18,8 @@ import numpy as np
 
 from pktexp.kernel import libbpf
 from pktexp.kernel.counters import Counters, InterfaceTable
-from pktexp.kernel.datapath import PROGRAMS, Datapath, DatapathOptions
+from pktexp.kernel.datapath import PROGRAMS, Datapath
+from pktexp.kernel.datapathoptions import DatapathOptions
 from pktexp.kernel.enums import Direction, LinkType, Tunnel
 from pktexp.kernel.records import INTERFACE_COUNTERS, Records
 from support.datapath import LOOPBACK, SLOT, Bench

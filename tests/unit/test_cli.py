@@ -17,7 +17,7 @@ import pytest
 from pktexp import __version__, cli
 from pktexp.errors import PktexpError
 from pktexp.kernel.enums import Tunnel
-from pktexp.kernel.hooks import IngressMode
+from pktexp.kernel.hookchoice import IngressMode
 from pktexp.kernel.libbpf import BpfError, VerifierError
 from pktexp.settings import EventMode, FlowMode, Settings
 

@@ -11,7 +11,7 @@ import pytest
 
 from pktexp.interfaces import Interfaces
 from pktexp.kernel.enums import Direction
-from pktexp.kernel.hooks import Hook, IngressMode
+from pktexp.kernel.hookchoice import Hook, IngressMode
 from pktexp.kernel.linkinfo import Link
 from pktexp.kernel.records import INTERFACE_BUCKET, INTERFACE_COUNTERS, LEASE
 from pktexp.namefilter import NameFilter

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pktexp.kernel import forecast
-from pktexp.kernel.hooks import Hook, IngressMode
+from pktexp.kernel.hookchoice import Hook, IngressMode
 from pktexp.kernel.linkinfo import Link
 
 ETHERNET = 1

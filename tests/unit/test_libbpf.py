@@ -15,7 +15,8 @@ import pytest
 
 from pktexp.errors import PktexpError
 from pktexp.kernel import datapath, libbpf
-from pktexp.kernel.datapath import Datapath, DatapathOptions
+from pktexp.kernel.datapath import Datapath
+from pktexp.kernel.datapathoptions import DatapathOptions
 from pktexp.kernel.libbpf import BpfError, Libbpf
 
 

@@ -9,28 +9,20 @@ from __future__ import annotations
 import ctypes as c
 import logging
 import math
-import secrets
-from collections.abc import Collection
-from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
-import numpy as np
-
 from pktexp.kernel import records
 from pktexp.kernel.cpus import highest_online_cpu
-from pktexp.kernel.enums import Direction, Tunnel
+from pktexp.kernel.datapathoptions import DatapathOptions
+from pktexp.kernel.enums import Direction
 from pktexp.kernel.flowcache import HALVES, FlowCache
 from pktexp.kernel.hooks import Hooks
 from pktexp.kernel.libbpf import BpfError, Libbpf
 from pktexp.kernel.maps import Maps
 from pktexp.kernel.object import BpfObject
 from pktexp.kernel.pins import Pins
-from pktexp.kernel.probes import (
-    has_multi_buffer,
-    has_tcx,
-    require_ring_buffer,
-)
+from pktexp.kernel.probes import has_multi_buffer, has_tcx, require_ring_buffer
 from pktexp.kernel.records import Records
 from pktexp.kernel.refusals import explained
 from pktexp.kernel.ring import Ring
@@ -42,33 +34,7 @@ OBJECT = Path(str(files("pktexp") / "packet.bpf.o"))
 XDP_PROGRAM = "count_xdp"
 SKB_PROGRAMS = {Direction.INGRESS: "count_ingress", Direction.EGRESS: "count_egress"}
 PROGRAMS = (XDP_PROGRAM, *SKB_PROGRAMS.values())
-EPHEMERAL = Path("/proc/sys/net/ipv4/ip_local_port_range")
-REVERSED = 16384  # connections remembered whose serving side their ports would not tell
 XDP_HAS_FRAGS = 1 << 5  # BPF_F_XDP_HAS_FRAGS (include/uapi/linux/bpf.h, 5.18)
-WAKEUP_SHARE = 8  # a reader is woken when this part of its ring has filled
-
-
-@dataclass(frozen=True)
-class DatapathOptions:
-    """What is fixed when the object is loaded."""
-
-    slots: int = 1024
-    """interfaces that can be counted at one time; a power of two"""
-    rings: int = 1
-    """ring buffers, each with its own reader"""
-    ring_size: int = 8 << 20
-    """bytes a ring; a power of two and a multiple of the page size"""
-    events: bool = True
-    """tell user space whose packets they were"""
-    ports: bool = True
-    """ports tell flows apart, not just addresses"""
-    services: bool = False
-    """of the ports only that of the serving side"""
-    decap: Collection[Tunnel] = ()
-    """tunnels whose inside tells flows apart"""
-    flow_cache: int = 0
-    """flows that a CPU sums up before it sends a record, a multiple of FLOW_WAYS; 0: each packet
-    is a record"""
 
 
 class Datapath:
@@ -96,7 +62,7 @@ class Datapath:
             records.check(self.object.btf)
             rows = highest_online_cpu() + 2  # one more, for CPUs that come online later
             self._configure(rows)
-            self.inherited = self._maps.share(self._layout(rows), options.rings)
+            self.inherited = self._maps.share(options.layout(rows), options.rings)
             self._load()
             self._maps.keep()
             skb_programs = {d: self.object.program_fd(name) for d, name in SKB_PROGRAMS.items()}
@@ -110,7 +76,7 @@ class Datapath:
             self.counters = cells.reshape(shape)
             self.leases, self.since = self._maps.of_slots(options.slots)
             self.rings = self._make_rings() if options.events else []
-            self.flow_cache = self._view_flow_cache(rows) if self._flow_sets else None
+            self.flow_cache = self._view_flow_cache(rows) if options.flow_sets else None
         except BaseException:
             self.object.close()
             raise
@@ -148,41 +114,9 @@ class Datapath:
         self.object.close()
 
     def _configure(self, rows: int) -> None:
-        """Size the maps and set the constants; possible only before loading."""
-        options = self.options
-        sizes = {
-            "interfaces": options.slots,
-            "counters": rows * options.slots * len(Direction),
-            "copies": max(rows - 1, 1),
-            "reversed": REVERSED if options.services else 1,
-            "rings": options.rings,
-            "wakeups": options.rings,
-            "flows": max((rows - 1) * HALVES * self._flow_sets, 1),
-        }
-        for name, entries in sizes.items():
+        for name, entries in self.options.sizes(rows).items():
             self.object.resize(name, entries)
-        config = np.zeros((), records.CONFIG)
-        config["counter_rows"] = rows
-        config["slots"] = options.slots
-        config["rings"] = options.rings
-        config["wakeup_bytes"] = options.ring_size // WAKEUP_SHARE
-        config["flow_sets"] = self._flow_sets
-        config["events"] = options.events
-        config["ports"] = options.ports
-        config["services"] = options.services
-        config["decap"] = sum(1 << tunnel for tunnel in options.decap)
-        config["ephemeral"] = [int(port) for port in EPHEMERAL.read_text().split()]
-        config["hash_seed"] = [secrets.randbits(64) for _ in range(records.HASH_SEEDS)]
-        config["hash_multiplier"] = secrets.randbits(64) | 1
-        self.object.set_constants(".rodata.config", config.tobytes())
-
-    def _layout(self, rows: int) -> str:
-        """What maps must have in common for one datapath to go on with another's."""
-        types = (records.INTERFACE_BUCKET, records.INTERFACE_COUNTERS, records.FLOW_SET)
-        descriptions = [str(dtype.descr) for dtype in (*types, records.RING_RECORD, records.LEASE)]
-        options = self.options
-        sizes = (rows, options.slots, options.rings, options.ring_size, self._flow_sets)
-        return f"{descriptions} {sizes} {options.services}"
+        self.object.set_constants(".rodata.config", self.options.constants(rows).tobytes())
 
     def _load(self) -> None:
         # Not by the section's name, xdp.frags: libbpf would ask for it of every kernel.
@@ -212,12 +146,8 @@ class Datapath:
         arguments = (self.object.map_fd("rings"), c.byref(key), c.byref(value), 0)
         self._lib("enter a ring buffer", "bpf_map_update_elem", *arguments)
 
-    @property
-    def _flow_sets(self) -> int:
-        return self.options.flow_cache // records.FLOW_WAYS if self.options.events else 0
-
     def _view_flow_cache(self, rows: int) -> FlowCache:
-        shape = (rows - 1, HALVES, self._flow_sets)
+        shape = (rows - 1, HALVES, self.options.flow_sets)
         sets = self.object.view("flows", records.FLOW_SET, math.prod(shape)).reshape(shape)
         return FlowCache(self.object.view(".data.epoch", records.EPOCH, 1), sets, self._synchronize)
 

@@ -1,12 +1,12 @@
 """Which hooks would be had, and why, without attaching anything; for check.py.
 
-hooks.py says in which order they are tried, here as there. What only a driver knows, and tells when
-a program is attached, is not foreseen: the reason then names the hook that comes next.
+hookchoice.py says in which order they are tried, here as there. What only a driver knows, and
+tells when a program is attached, is not foreseen: the reason then names the hook that comes next.
 """
 
 from __future__ import annotations
 
-from pktexp.kernel.hooks import (
+from pktexp.kernel.hookchoice import (
     OTHER_XDP,
     Hook,
     IngressMode,

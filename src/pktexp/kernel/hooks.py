@@ -2,6 +2,7 @@
 
 At XDP and TCX by a link, which is a file descriptor: when the process ends, however it ends, the
 kernel detaches the program. Where there is no TCX (before 6.6), by filters of clsact (clsact.py).
+Which hook is wanted is hookchoice.py's.
 """
 
 from __future__ import annotations
@@ -10,13 +11,20 @@ import ctypes as c
 import errno
 import os
 import resource
-from collections.abc import Iterator, Mapping, Sequence
-from enum import StrEnum
+from collections.abc import Iterator, Mapping
 
 from pktexp.kernel.clsact import Clsact
 from pktexp.kernel.enums import Direction
+from pktexp.kernel.hookchoice import (
+    OTHER_XDP,
+    Hook,
+    IngressMode,
+    egress_hooks,
+    ingress_hooks,
+    not_at,
+)
 from pktexp.kernel.libbpf import BpfError, Libbpf, LinkCreateOpts
-from pktexp.kernel.linkinfo import InterfaceClass, Link
+from pktexp.kernel.linkinfo import Link
 from pktexp.kernel.pinnedlinks import PinnedLinks
 from pktexp.kernel.pins import Pins, linked
 from pktexp.kernel.probes import TCX_EGRESS, TCX_INGRESS
@@ -29,32 +37,6 @@ BPF_F_BEFORE = 1 << 3
 BPF_F_AFTER = 1 << 4
 
 
-class Hook(StrEnum):
-    """Where an interface's packets can be counted."""
-
-    XDP_NATIVE = "xdp-native"
-    XDP_GENERIC = "xdp-generic"
-    TCX_INGRESS = "tcx-ingress"
-    TCX_EGRESS = "tcx-egress"
-    CLSACT_INGRESS = "clsact-ingress"
-    CLSACT_EGRESS = "clsact-egress"
-
-    @property
-    def xdp(self) -> bool:
-        """Whether it sees frames, not socket buffers."""
-        return self in (Hook.XDP_NATIVE, Hook.XDP_GENERIC)
-
-
-class IngressMode(StrEnum):
-    """What the operator wants of ingress."""
-
-    AUTO = "auto"
-    XDP = "xdp"
-    XDP_NATIVE = "xdp-native"
-    XDP_GENERIC = "xdp-generic"
-    TCX = "tcx"
-
-
 # Attach type and flags of bpf_link_create. Before all others at ingress and after them at egress,
 # what is seen is what the wire sees.
 LINKS = {
@@ -63,50 +45,8 @@ LINKS = {
     Hook.TCX_INGRESS: (TCX_INGRESS, BPF_F_BEFORE),
     Hook.TCX_EGRESS: (TCX_EGRESS, BPF_F_AFTER),
 }
-XDP_HOOKS = {
-    IngressMode.XDP: (Hook.XDP_NATIVE, Hook.XDP_GENERIC),
-    IngressMode.XDP_NATIVE: (Hook.XDP_NATIVE,),
-    IngressMode.XDP_GENERIC: (Hook.XDP_GENERIC,),
-    IngressMode.TCX: (),
-}
 RESERVE = 256  # descriptors that links leave for connections and all else
 OCCUPIED = (errno.EBUSY, errno.EEXIST)
-OTHER_XDP = "another XDP program is there"
-
-
-def ingress_hooks(mode: IngressMode, link: Link, tcx: bool) -> Sequence[Hook]:
-    """The hooks to try on an interface, best first; `tcx`: whether the kernel has it.
-
-    Native XDP is best where hardware fills the buffers. On a virtual device it costs the device's
-    peer its segmentation offload, and generic XDP copies every large segment: both come last there.
-    """
-    skb_hook = Hook.TCX_INGRESS if tcx else Hook.CLSACT_INGRESS
-    if mode is not IngressMode.AUTO:
-        return (*XDP_HOOKS[mode], skb_hook)
-    if link.interface_class is InterfaceClass.PHYSICAL:
-        return (Hook.XDP_NATIVE, skb_hook, Hook.XDP_GENERIC)
-    return (skb_hook, Hook.XDP_GENERIC)
-
-
-def egress_hooks(tcx: bool) -> Sequence[Hook]:
-    """As ingress_hooks."""
-    return (Hook.TCX_EGRESS if tcx else Hook.CLSACT_EGRESS,)
-
-
-def preference(mode: IngressMode, link: Link) -> str:
-    """Why the first of ingress_hooks comes first."""
-    if mode is not IngressMode.AUTO:
-        return f"as --ingress {mode} says"
-    if link.interface_class is InterfaceClass.PHYSICAL:
-        return "hardware behind it"
-    if link.interface_class is InterfaceClass.LOOPBACK:
-        return "loopback: XDP would copy large segments"
-    return "virtual device: native XDP would cost its peer segmentation offload"
-
-
-def not_at(hook: Hook, why: str) -> str:
-    """Why a hook is not used, as it is logged."""
-    return f"not at {hook}: {why}"
 
 
 class Hooks:
