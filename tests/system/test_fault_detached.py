@@ -10,6 +10,7 @@ import pytest
 
 from support.api import frames
 from support.attached import attached
+from support.bpffs import mounted, pinned
 from support.links import detach
 from support.netns import Namespace
 from support.oldkernel import without_tcx
@@ -52,6 +53,23 @@ def test_links_of_xdp_and_tcx_are_noticed_counted_and_made_again(ends: Pair) -> 
         assert detach(b, "vb") == 2
         counted_again(service, a, 2)
         assert attached(b, "vb") == before
+
+
+def test_links_that_are_pinned_are_made_and_pinned_again(ends: Pair, tmp_path: Path) -> None:
+    a, b = ends
+    with mounted(tmp_path / "bpf") as bpffs:
+        options = ("--interfaces", "vb", "--pin", str(bpffs / "pktexp"))
+        with serving(b, *options) as service:
+            service.wait_until_attached("vb")
+            before, names = attached(b, "vb"), pinned(bpffs)
+            assert detach(b, "vb") == 2
+            counted_again(service, a, 2)
+            assert (attached(b, "vb"), pinned(bpffs)) == (before, names)
+        assert attached(b, "vb") == before
+        with serving(b, *options) as service:
+            service.wait_until_attached("vb")
+            assert total(service.page(), "total_packets", interface="vb") == len(FRAMES)
+            assert attached(b, "vb") == before
 
 
 def test_a_filter_of_clsact_too(ends: Pair, tmp_path: Path) -> None:

@@ -143,11 +143,14 @@ class Hooks:
         arguments = (program, ifindex, attach_type, c.byref(options))
         attempted = f"attach {hook}"
         fd: int = self._lib(attempted, "bpf_link_create", *arguments)
-        if fd >= self._room:  # the lowest that is free
+        try:
+            if fd >= self._room:  # the lowest that is free
+                raise BpfError(errno.EMFILE, attempted)
+            if self._pinned:
+                self._pinned.pin(ifindex, hook, fd)
+        except BaseException:
             os.close(fd)
-            raise BpfError(errno.EMFILE, attempted)
-        if self._pinned:
-            self._pinned.pin(ifindex, hook, fd)
+            raise
         return fd
 
 

@@ -47,8 +47,9 @@ class PinnedLinks:
         return fd
 
     def pin(self, ifindex: int, hook: str, fd: int) -> None:
-        """A new link."""
-        self._pins.put(link_name(ifindex, hook), fd)
+        """A new link; what was there under its name had been detached by somebody else."""
+        self._pins.drop(name := link_name(ifindex, hook))
+        self._pins.put(name, fd)
 
     def drop(self, ifindex: int) -> None:
         """What is pinned of an interface."""
