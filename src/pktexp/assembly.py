@@ -88,8 +88,7 @@ def pins(stack: AsyncExitStack, lib: Libbpf, settings: Settings) -> Pins | None:
     if settings.pin is None:
         return None
     found = open_pins(lib, settings.pin)
-    stack.callback(found.close)
-    stack.callback(_say_what_stays, settings.pin)
+    stack.callback(_leave, found)
     return found
 
 
@@ -100,8 +99,10 @@ def open_pins(lib: Libbpf, path: Path) -> Pins:
     return Pins(lib, path)
 
 
-def _say_what_stays(path: Path) -> None:
-    log.info("counting goes on, pinned at %s: 'pktexp unpin %s' ends it", path, path)
+def _leave(pins: Pins) -> None:
+    pins.close()
+    if pins.whole:
+        log.info("counting goes on, pinned at %s: 'pktexp unpin %s' ends it", pins.root, pins.root)
 
 
 def log_memory(datapath: Datapath) -> None:

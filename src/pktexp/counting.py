@@ -108,6 +108,8 @@ async def counting(
             *about_pods,
         )
         pages = assembly.pages(interfaces, flows, sums, pods)
+        if pins:
+            pins.whole = True
         yield Counting(interfaces, attribution, live, pages, collectors)
 
 

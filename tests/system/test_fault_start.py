@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from support.attached import attached
-from support.bpffs import mounted
+from support.bpffs import mounted, pinned
 from support.faulty import failing_at
 from support.memorylimit import limited
 from support.netns import Namespace
@@ -60,6 +60,24 @@ def test_an_error_of_any_call_that_is_needed_is_one_line_and_leaves_nothing(
         assert "Cannot allocate memory" in line
         assert line.endswith(")"), f"no hint: {line}"
         assert attached(pair[1], "vb") == {}
+
+
+def test_where_something_cannot_be_pinned_it_is_left_out_or_nothing_is_kept(
+    pair: Pair, tmp_path: Path, root: Path
+) -> None:
+    """Maps come first, then links, then what counts drops."""
+    python = failing_at(tmp_path, "bpf_obj_pin", after=7)
+    status, said = ended(started(pair[1], (python, *SERVE, "--pin", str(root))))
+    assert status == 1
+    assert "goes on" not in "".join(said)
+    assert pinned(root) == []
+    python = failing_at(tmp_path, "bpf_obj_pin", after=9)
+    with serving(pair[1], "--interfaces", "vb", "--pin", str(root), python=python) as service:
+        page = service.page()
+        assert attached(pair[1], "vb") == {"tcx-ingress": 1}
+        assert total(page, "pktexp_interface_attach_failures_total") == 1
+        assert len([line for line in service.messages("WARNING") if ": pin /" in line]) == 3
+    assert attached(pair[1], "vb") == {"tcx-ingress": 1}
 
 
 @pytest.mark.parametrize("name", OPTIONAL)

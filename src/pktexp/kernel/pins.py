@@ -41,13 +41,17 @@ class LinkInfo(c.Structure):
 
 
 class Pins:
-    """A folder that one process at a time has; close it to let another have it."""
+    """A folder that one process at a time has; close it to let another have it.
+
+    `whole`: whether all is there that is to be, so that counting goes on by it.
+    """
 
     def __init__(self, lib: Libbpf, root: Path) -> None:
         """PktexpError if it is no folder of a bpffs, or another process has it."""
         self._lib = lib
         self.root = root
         self.folder = root
+        self.whole = False
         try:
             root.mkdir(mode=0o700, exist_ok=True)
             self._fd = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
@@ -62,7 +66,9 @@ class Pins:
             raise
 
     def close(self) -> None:
-        """What is pinned stays."""
+        """What is pinned stays, if it is whole."""
+        if not self.whole and self.folder != self.root and self.folder.is_dir():
+            remove(self.folder)
         os.close(self._fd)
 
     def choose(self, layout: str, maps: Collection[str]) -> bool:
@@ -73,7 +79,8 @@ class Pins:
         for other in [x for x in ours(self.root) if x != self.folder]:
             log.warning("%s is of another layout or network namespace: replaced", other)
             remove(other)
-        if all((self.folder / name).exists() for name in maps):
+        self.whole = all((self.folder / name).exists() for name in maps)
+        if self.whole:
             return True
         if self.folder.is_dir():  # whoever made it was killed before it was whole
             remove(self.folder)
