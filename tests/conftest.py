@@ -26,8 +26,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     skip = pytest.mark.skip(reason=f"{', '.join(lacking)} missing; {HOW}")
     for item in items:
         kind, *_ = item.path.relative_to(HERE).parts
-        if kind == "system":  # a file's tests share what takes long to build: one process has them
-            item.add_marker(pytest.mark.xdist_group(item.path.stem))
         if lacking and kind in ("kernel", "system"):
             item.add_marker(skip)
 

@@ -39,7 +39,9 @@ def root(tmp_path: Path) -> Iterator[Path]:
 
 
 def started(namespace: Namespace, command: Sequence[str]) -> subprocess.Popen[str]:
-    return subprocess.Popen(namespace.command(*command), stderr=subprocess.PIPE, text=True)
+    """Whoever runs tests in the background has SIGINT ignored; a service is to hear it."""
+    hearing = ("env", "--default-signal=INT", *command)
+    return subprocess.Popen(namespace.command(*hearing), stderr=subprocess.PIPE, text=True)
 
 
 def ended(process: subprocess.Popen[str]) -> tuple[int, list[str]]:
