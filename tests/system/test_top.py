@@ -50,8 +50,7 @@ def shown(service: Service, request: pytest.FixtureRequest) -> Iterator[Terminal
 
 def order(shown: Terminal) -> list[str]:
     """Sources of the talkers, from top to bottom."""
-    lines = shown.text.splitlines()
-    return [line.split()[0] for line in lines if line.lstrip().startswith("198.18.")]
+    return [word for word in shown.text.split() if word.startswith("198.18.")]
 
 
 def names(shown: Terminal) -> list[str]:
@@ -95,6 +94,21 @@ def test_talkers_are_filtered_by_text_and_by_interface(shown: Terminal) -> None:
     shown.wait("ingress")
     shown.press("d")
     wait_for(lambda: not order(shown))  # nothing was sent
+
+
+def test_who_talks_most_is_in_sight_whoever_did_before(pair: tuple[Namespace, Namespace]) -> None:
+    a, b = pair
+    with serving(b, "--interfaces", "vb") as service:
+        service.wait_until_attached("vb")
+        sent = frames(60)
+        a.send("va", sent[:1] * 50 + sent)
+        with terminal(top(service), 80, 24) as shown:
+            shown.press("ss")
+            shown.wait("talkers by bytes")
+            wait_for(lambda: len(order(shown)) > 5)
+            first = order(shown)[0]
+            a.send("va", sent[1:] * 100)
+            wait_for(lambda: len(order(shown)) > 5 and first not in order(shown))
 
 
 def test_it_quits_and_leaves_the_terminal_as_it_was(shown: Terminal) -> None:
@@ -194,8 +208,9 @@ def test_one_look_as_json_has_the_numbers_of_the_metrics(service: Service) -> No
 def test_one_look_as_a_table_is_for_people_and_pipes(service: Service) -> None:
     done = run(top(service, "--once"))
     assert done.returncode == 0, done.stderr
-    (row,) = [line.split() for line in done.stdout.splitlines() if line.startswith(f"{TALKER} ")]
-    assert row[1] == "192.0.2.2"
+    lines = [line.split() for line in done.stdout.splitlines()]
+    (row,) = [line for line in lines if TALKER in line]
+    assert row[row.index(TALKER) + 1] == "192.0.2.2"
     assert "51" in row
     assert done.stdout.isascii()
 

@@ -76,12 +76,12 @@ def _about(row: Row) -> str:
 
 
 def flow_columns(sort: str, most: float, plain: bool) -> list[Column]:
-    """`most`: what a whole bar stands for."""
+    """`most`: what a whole bar stands for. Addresses may take all the room: rates come first."""
     return [
-        Column("source", lambda row: _end(row, "source")),
-        Column("destination", lambda row: _end(row, "dest")),
         Column("rate", lambda row: bits(row["bytes_per_second"]), right=True),
         Column("share", lambda row: bar((row[sort] or 0) / most, SHARE, plain)),
+        Column("source", lambda row: _end(row, "source")),
+        Column("destination", lambda row: _end(row, "dest")),
         Column("packets", lambda row: packets(row["packets_per_second"]), right=True, room=90),
         Column("bytes in all", lambda row: si(row["bytes"], "B"), right=True, room=110),
         Column("packets in all", lambda row: si(row["packets"]), right=True, room=130),

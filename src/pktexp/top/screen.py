@@ -12,7 +12,7 @@ from textual.binding import Binding, BindingType
 from textual.widgets import DataTable, Footer, Input, Static
 
 from pktexp.errors import PktexpError
-from pktexp.top.events import Source
+from pktexp.top.events import Event, Source
 from pktexp.top.rows import Column, summary
 from pktexp.top.view import INTERFACES, TALKERS, View
 
@@ -103,24 +103,22 @@ class Top(App[None]):
             self.query_one(f"#{name}-title", Static).update(self.view.title(name))
             self.fill(self.query_one(f"#{name}", DataTable), name)
         if self.view.event:
-            text = Text("  ")
-            for what, much, bad in summary(self.view.event):
-                text.append(f"{what} ").append(f"{much}   ", "bold red" if bad else "bold")
+            text = summed_up(self.view.event, self.size.width - 2)  # of padding
             self.query_one("#summary", Static).update(text)
 
     def fill(self, table: DataTable[Any], name: str) -> None:
-        """The cursor stays at its row, and the rows where they were scrolled to."""
+        """The cursor stays at its row, or at the first, which the heaviest shall not leave."""
         columns, rows = self.view.columns(name, self.size.width), self.view.rows(name)
         keys = [key for key, _ in rows]
         titles = [column.title for column in columns]
-        at, (x, y) = chosen(table), table.scroll_offset
+        moved, at, (x, y) = table.cursor_row > 0, chosen(table), table.scroll_offset
         same = [str(column.label) for column in table.ordered_columns] == titles
         table.clear(columns=not same)
         if not same:
             table.add_columns(*(aligned(column.title, column) for column in columns))
         for key, row in rows:
             table.add_row(*(aligned(c.text(row), c) for c in columns), key=key)
-        if at in keys:
+        if moved and at in keys:
             table.move_cursor(row=keys.index(at), scroll=False)
         table.scroll_to(x, y, animate=False, force=True)
 
@@ -181,6 +179,17 @@ class Top(App[None]):
         if selected.data_table.id == INTERFACES:
             self.view.interface = re.sub(r"([*?[])", r"[\1]", str(selected.row_key.value))
             self.ask_anew()
+
+
+def summed_up(event: Event, width: int) -> Text:
+    """In as many lines as it takes; what belongs together is in one."""
+    lines = [Text()]
+    for what, much, bad in summary(event):
+        part = Text.assemble(f"{what} ", (much, "bold red" if bad else "bold"))
+        if lines[-1].cell_len + part.cell_len > width:
+            lines.append(Text())
+        lines[-1].append_text(part).append("   ")
+    return Text("\n").join(lines)
 
 
 def aligned(text: str, column: Column) -> Text:
