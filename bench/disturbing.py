@@ -19,7 +19,8 @@ from urllib.parse import urlsplit
 from scrape import frames
 from support.api import Reader
 from support.netns import Namespace
-from support.service import PATIENCE, Service
+from support.patience import PATIENCE
+from support.service import Service
 
 PAUSE = 0.01  # seconds between two lots of steady frames
 LOT = 50

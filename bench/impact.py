@@ -31,7 +31,8 @@ from pktexp.kernel import libbpf
 from pktexp.kernel.object import BpfObject
 from support.datapath import build
 from support.netns import Namespace, connect
-from support.service import PATIENCE, serving
+from support.patience import PATIENCE
+from support.service import serving
 
 SOURCE = Path(__file__).with_suffix(".bpf.c")
 MTU = 1500

@@ -32,7 +32,8 @@ import report
 import writing
 from support.netns import Namespace
 from support.packets import ETHER
-from support.service import PATIENCE, Service, serving, wait_for
+from support.patience import PATIENCE, wait_for
+from support.service import Service, serving
 
 FLOWS = (100, 1_000, 10_000)  # on one interface
 INTERFACES = (10, 250, 1_000)  # with so many flows on the first of them:

@@ -22,7 +22,8 @@ import report
 import soaked
 from scrape import frames, join, removed_by, running
 from support.netns import Namespace
-from support.service import Service, serving, wait_for
+from support.patience import wait_for
+from support.service import Service, serving
 
 PAGE = Path(__file__).parent.parent / "docs" / "reliability.md"
 PLOT = PAGE.parent / "images" / "soak.svg"

@@ -18,7 +18,8 @@ import report
 import scrape
 from scrape import Case
 from support.api import Reader
-from support.service import Service, parse, serving, total, wait_for
+from support.patience import wait_for
+from support.service import Service, parse, serving, total
 
 STREAMS = 50
 ROOM = 1 << 18  # bytes of a reader's socket buffer

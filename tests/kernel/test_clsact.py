@@ -22,7 +22,8 @@ from support.attached import attached
 from support.netns import Namespace
 from support.oldkernel import without_tcx
 from support.packets import ETHER, V4
-from support.service import select, serving, traffic, wait_for
+from support.patience import wait_for
+from support.service import select, serving, traffic
 
 Pair = tuple[Namespace, Namespace]
 FRAME = bytes(ETHER / V4)

@@ -11,7 +11,8 @@ from scapy.layers.inet import TCP
 from scapy.layers.l2 import Ether
 
 from support.netns import Namespace, connect
-from support.service import serving, wait_for
+from support.patience import wait_for
+from support.service import serving
 from support.traffic import (
     A,
     B,

@@ -9,7 +9,8 @@ import pytest
 
 from support.features import needs_drop_reasons
 from support.netns import Namespace, connect
-from support.service import serving, total, wait_for
+from support.patience import wait_for
+from support.service import serving, total
 from support.traffic import A, B, Side, addressed, connection, drops, drops_when, fill, knock
 
 pytestmark = [pytest.mark.alone, needs_drop_reasons]

@@ -19,9 +19,10 @@ from support.encapsulations import all_frames
 from support.features import ingress_hook, needs_multi_buffer_xdp
 from support.netns import Namespace, connect
 from support.packets import ETHER, V4, all_cases
+from support.patience import wait_for
 from support.replaying import write_pcap
 from support.seen import Seen, seen
-from support.service import Service, select, serving, total, wait_for
+from support.service import Service, select, serving, total
 from support.tun import tun
 
 Pair = tuple[Namespace, Namespace]

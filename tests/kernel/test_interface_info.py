@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from support.netns import Namespace, connect, run
-from support.service import Page, select, serving, wait_for
+from support.patience import wait_for
+from support.service import Page, select, serving
 from support.tun import tun
 
 Pair = tuple[Namespace, Namespace]

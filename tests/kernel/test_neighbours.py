@@ -20,7 +20,8 @@ from pktexp.kernel.object import BpfObject
 from support.attached import attached, programs
 from support.datapath import build
 from support.netns import Namespace
-from support.service import PATIENCE, Service, serving, total
+from support.patience import PATIENCE
+from support.service import Service, serving, total
 from support.traffic import A, Side, addressed, knock
 
 Pair = tuple[Namespace, Namespace]

@@ -12,7 +12,7 @@ from pktexp.kernel.nsaddresses import NamespaceAddresses
 from pktexp.kubernetes.behind import PodsBehind
 from pktexp.kubernetes.pods import Pod, PodTable
 from support.netns import Namespace, connect
-from support.service import wait_for
+from support.patience import wait_for
 
 Make = Callable[[], Namespace]
 WANTED = {"10.9.0.2", "fd00::2", "10.9.0.3", "10.9.1.3"}

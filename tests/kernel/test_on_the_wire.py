@@ -24,7 +24,8 @@ from support.packets import (
     expected_traffic,
     expected_unparsed,
 )
-from support.service import Page, Service, select, serving, total, traffic, wait_for
+from support.patience import wait_for
+from support.service import Page, Service, select, serving, total, traffic
 
 Pair = tuple[Namespace, Namespace]
 CASES = all_cases()

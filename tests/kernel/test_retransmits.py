@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from support.netns import Namespace, connect
-from support.service import Page, Service, select, serving, wait_for
+from support.patience import wait_for
+from support.service import Page, Service, select, serving
 from support.traffic import Side, addressed, connection
 
 pytestmark = pytest.mark.alone

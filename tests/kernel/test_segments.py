@@ -12,8 +12,9 @@ from collections.abc import Iterator
 import pytest
 
 from support.netns import Namespace
+from support.patience import PATIENCE, wait_for
 from support.seen import Seen, seen
-from support.service import PATIENCE, Service, serving, wait_for
+from support.service import Service, serving
 from support.wire import watching
 
 Pair = tuple[Namespace, Namespace]

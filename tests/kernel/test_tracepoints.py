@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from support.netns import Namespace
-from support.service import select, serving, total, wait_for
+from support.patience import wait_for
+from support.service import select, serving, total
 from support.traffic import addressed, knock
 
 Pair = tuple[Namespace, Namespace]

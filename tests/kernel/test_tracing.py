@@ -22,7 +22,8 @@ from pktexp.kernel.libbpf import Libbpf
 from pktexp.kernel.tracing import Tracing
 from support.features import needs_drop_reasons
 from support.netns import Namespace, run
-from support.service import parse, wait_for
+from support.patience import wait_for
+from support.service import parse
 from support.traffic import Drops, Side, addressed, drops, fill, knock
 
 Pair = tuple[Namespace, Namespace]

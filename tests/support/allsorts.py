@@ -13,7 +13,7 @@ from scapy.layers.inet import IP, UDP
 from support.hosts import Host
 from support.netns import Namespace
 from support.packets import ETHER, all_cases
-from support.service import PATIENCE
+from support.patience import PATIENCE
 
 MTU = 1500
 MARKED = bytes(ETHER / IP(src="192.0.2.1", dst="192.0.2.2", tos=3) / UDP())  # by a router

@@ -14,7 +14,8 @@ from scapy.layers.inet import IP, UDP
 from scapy.packet import Raw
 
 from support.packets import ETHER
-from support.service import PATIENCE, Service, wait_for
+from support.patience import PATIENCE, wait_for
+from support.service import Service
 
 Document = dict[str, Any]
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from support.netns import Namespace, run
-from support.service import PATIENCE, wait_for
+from support.patience import PATIENCE, wait_for
 
 BOOT = Path(__file__).parent / "boot"
 NAMESPACES = ("--pid", "--mount", "--uts", "--ipc", "--cgroup")

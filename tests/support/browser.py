@@ -9,7 +9,8 @@ from typing import Any
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from support.service import Service, wait_for
+from support.patience import wait_for
+from support.service import Service
 
 # Debian's, else Playwright's own (dev/setup).
 CHROMIUM = Path("/usr/bin/chromium")

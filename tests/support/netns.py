@@ -13,6 +13,8 @@ from typing import Any
 
 import pyroute2.netns
 
+from support.patience import wait_for
+
 SO_RCVBUFFORCE = 33
 
 _numbers = itertools.count()
@@ -63,7 +65,12 @@ class Namespace:
         raw.bind((interface, 0x0003))
         return raw
 
+    def wait_for_carrier(self, interface: str) -> None:
+        """The kernel drops what is sent until its link watch has seen that both ends are up."""
+        wait_for(lambda: self.link(interface)["operstate"] == "UP")
+
     def send(self, interface: str, frames: list[bytes]) -> None:
+        self.wait_for_carrier(interface)
         with self.packet_socket(interface) as raw:
             for frame in frames:
                 raw.send(frame)
@@ -96,9 +103,11 @@ def making() -> Iterator[Callable[[], Namespace]]:
 
 
 def connect(a: Namespace, b: Namespace, name_a: str, name_b: str, mtu: int = 1500) -> None:
-    """A veth pair between two namespaces, both ends up."""
+    """A veth pair between two namespaces, both ends up, and sending."""
     m = str(mtu)
     a.ip("link", "add", name_a, "mtu", m, "type", "veth", "peer", name_b, "mtu", m)
     a.ip("link", "set", name_b, "netns", b.name)
     a.ip("link", "set", name_a, "up")
     b.ip("link", "set", name_b, "up")
+    a.wait_for_carrier(name_a)
+    b.wait_for_carrier(name_b)

@@ -13,8 +13,8 @@ from pathlib import Path
 from support.manifests import Document, environment
 from support.netns import Namespace
 from support.node import api_server
+from support.patience import PATIENCE, wait_for
 from support.podshapes import NODE
-from support.service import PATIENCE, wait_for
 
 SOURCE = Path(__file__).parents[2] / "src"
 PACKAGES = sysconfig.get_path("purelib")

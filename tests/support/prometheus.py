@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from support.netns import Namespace
-from support.service import PATIENCE
+from support.patience import PATIENCE
 
 CONFIG = """
 global: {{scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 1s}}

@@ -13,8 +13,9 @@ from support.grafana import BUILT_IN, View
 from support.hosts import host_with_pod
 from support.netns import Namespace, making
 from support.onbus import on_bus
+from support.patience import wait_for
 from support.prometheus import Prometheus, prometheus
-from support.service import Service, serving, wait_for
+from support.service import Service, serving
 
 RULES = Path(__file__).parents[2] / "deploy" / "prometheus"
 ROOM, FLOWS = 16, 12  # interfaces; flows that are shown, fewer than there are

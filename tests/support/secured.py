@@ -8,7 +8,8 @@ import urllib.error
 import urllib.request
 from email.message import Message
 
-from support.service import PATIENCE, Service
+from support.patience import PATIENCE
+from support.service import Service
 
 NAME, PASSWORD = "prometheus", "correct horse"
 

@@ -9,20 +9,16 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
 
 from support.netns import Namespace
+from support.patience import PATIENCE, wait_for
 
-# Seconds; far more than anything here takes. Emulated machines (dev/kernels) need more.
-PATIENCE = float(os.environ.get("TEST_PATIENCE", "30"))
-
-T = TypeVar("T")
 Page = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
 
@@ -130,15 +126,6 @@ def serving(
     finally:
         ended = service.stop()
     assert ended == status
-
-
-def wait_for(condition: Callable[[], T]) -> T:
-    """The first true result."""
-    end = time.monotonic() + PATIENCE
-    while not (result := condition()):
-        assert time.monotonic() < end, f"not within {PATIENCE} s: {condition}"
-        time.sleep(0.02)
-    return result
 
 
 def parse(text: str) -> Page:

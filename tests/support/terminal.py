@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import pyte
 
-from support.service import PATIENCE
+from support.patience import PATIENCE
 
 RIGHT_NOW = 0.05  # seconds
 

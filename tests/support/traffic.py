@@ -8,7 +8,8 @@ import socket
 from collections.abc import Iterator
 
 from support.netns import Namespace
-from support.service import PATIENCE, Page, Service, select, wait_for
+from support.patience import PATIENCE, wait_for
+from support.service import Page, Service, select
 
 A, B = "10.99.0.1", "10.99.0.2"
 SMALL_BUFFER = 2304  # bytes; room for one datagram of a thousand

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Iterator
 
 from support.netns import Namespace
-from support.service import PATIENCE, wait_for
+from support.patience import PATIENCE, wait_for
 
 # Frames of an experimental type (IEEE 802), by which it is seen that tshark runs, and is done.
 MARKER = bytes.fromhex("020000000002 020000000001 88b5") + bytes(50)

@@ -12,7 +12,8 @@ import pytest
 
 from support.api import ask, frames, interface, received
 from support.netns import Namespace, connect
-from support.service import Page, Service, select, serving, total, wait_for
+from support.patience import wait_for
+from support.service import Page, Service, select, serving, total
 
 SOURCES, TIMES, LENGTH = 50, 20, 100
 SENT = SOURCES * TIMES

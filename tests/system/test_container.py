@@ -31,8 +31,9 @@ from support.container import (
 )
 from support.netns import Namespace
 from support.packets import ETHER, V4, ip_options_and_extensions
+from support.patience import wait_for
 from support.podman import Podman
-from support.service import total, traffic, wait_for
+from support.service import total, traffic
 
 ROOT = Path(__file__).parents[2]
 BASE = "docker.io/library/debian:trixie-slim"

@@ -10,8 +10,9 @@ from collections.abc import Iterator
 import pytest
 
 from support.grafana import RANGE, Query, Series, View, panels, points, queries
+from support.patience import wait_for
 from support.scraped import FLOWS, ROOM, WHOLE, Seen, scraped
-from support.service import select, total, wait_for
+from support.service import select, total
 
 SPEED = 1_250_000_000  # bytes a second, as the driver of a veth tells
 INGRESS = 'interface="wire",direction="ingress"'

@@ -9,7 +9,8 @@ import pytest
 
 from support.api import Document, ask, frames, interface
 from support.netns import Namespace
-from support.service import serving, total, wait_for
+from support.patience import wait_for
+from support.service import serving, total
 
 FRAMES = frames(20)
 (LIBRARY,) = Path("/usr/lib").glob("*/faketime/libfaketime.so.1")

@@ -14,7 +14,8 @@ from contextlib import contextmanager
 from support.api import frames
 from support.attached import attached
 from support.netns import Namespace
-from support.service import Page, Service, serving, total, wait_for
+from support.patience import wait_for
+from support.service import Page, Service, serving, total
 
 Pair = tuple[Namespace, Namespace]
 MANY = frames(30_000)  # more than cache and ring of these services hold

@@ -15,7 +15,8 @@ from support.bpffs import mounted, pinned
 from support.faulty import failing_at
 from support.memorylimit import limited
 from support.netns import Namespace
-from support.service import PATIENCE, Service, serving, total, wait_for
+from support.patience import PATIENCE, wait_for
+from support.service import Service, serving, total
 
 Pair = tuple[Namespace, Namespace]
 # Without these there is nothing to serve.

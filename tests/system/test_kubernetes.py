@@ -13,9 +13,10 @@ from support.apiserver import ApiServer
 from support.browser import chromium, opened
 from support.netns import Namespace
 from support.node import API, DB, WEB, api_server, in_pod, make_node
+from support.patience import wait_for
 from support.podshapes import NODE, pod
 from support.prometheus import lint
-from support.service import Page, Service, select, serving, wait_for
+from support.service import Page, Service, select, serving
 
 ENDS = ("source_namespace", "source_pod", "dest_namespace", "dest_pod")
 PODS = [

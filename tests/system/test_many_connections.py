@@ -13,8 +13,9 @@ import pytest
 from support.api import Reader
 from support.certificates import Authority, trusting
 from support.netns import Namespace
+from support.patience import wait_for
 from support.secured import ask
-from support.service import Service, parse, select, serving, total, wait_for
+from support.service import Service, parse, select, serving, total
 
 LIMIT = 512  # the default of --web.max-connections
 CROWD = 1000

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from support.netns import Namespace
-from support.service import Page, select, serving, total, wait_for
+from support.patience import wait_for
+from support.service import Page, select, serving, total
 
 Pair = tuple[Namespace, Namespace]
 FILE = """\

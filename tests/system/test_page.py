@@ -11,7 +11,8 @@ from playwright.sync_api import Browser
 from support.api import ask, frames
 from support.browser import Opened, chromium, opened
 from support.netns import Namespace, connect
-from support.service import Service, select, serving, total, wait_for
+from support.patience import wait_for
+from support.service import Service, select, serving, total
 
 SOURCES, TIMES = 30, 7
 ALIAS = "<img src=x onerror=\"document.title='had'\">"

@@ -14,7 +14,8 @@ from pktexp.live.readers import MOST
 from support.api import Reader, ask, frames
 from support.browser import Opened, chromium, opened
 from support.netns import Namespace, connect
-from support.service import Service, serving, wait_for
+from support.patience import wait_for
+from support.service import Service, serving
 
 BURST = 900  # packets
 DEVICES = 105

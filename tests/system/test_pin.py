@@ -17,7 +17,8 @@ from support.attached import attached, programs
 from support.bpffs import mounted, pinned
 from support.netns import Namespace, connect
 from support.oldkernel import without_tcx
-from support.service import Page, Service, select, serving, total, wait_for
+from support.patience import wait_for
+from support.service import Page, Service, select, serving, total
 
 RESTARTS = (signal.SIGTERM, signal.SIGKILL, signal.SIGTERM, signal.SIGKILL, signal.SIGTERM)
 ROUND = frames(40)

@@ -10,8 +10,9 @@ from scapy.layers.inet import UDP
 from support.manifests import FOLDER, PROBES, build, pktexp
 from support.netns import Namespace
 from support.packets import ETHER, V4
+from support.patience import wait_for
 from support.pod import running
-from support.service import parse, select, total, wait_for
+from support.service import parse, select, total
 
 SENT = 100
 ADDRESS = "192.0.2.2"

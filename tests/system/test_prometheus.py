@@ -8,8 +8,9 @@ import pytest
 
 from support.netns import Namespace
 from support.packets import all_cases
+from support.patience import wait_for
 from support.prometheus import lint, prometheus
-from support.service import serving, wait_for
+from support.service import serving
 
 CASES = all_cases()
 Pair = tuple[Namespace, Namespace]

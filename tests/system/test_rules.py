@@ -11,8 +11,9 @@ import pytest
 from support.hosts import host_with_pod
 from support.netns import Namespace
 from support.onbus import on_bus
+from support.patience import wait_for
 from support.prometheus import Prometheus, prometheus, promtool
-from support.service import Page, select, serving, total, wait_for
+from support.service import Page, select, serving, total
 
 ROOT = Path(__file__).parents[2]
 RULES = ROOT / "deploy" / "prometheus" / "rules.yml"

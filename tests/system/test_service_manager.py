@@ -15,7 +15,8 @@ import pytest
 
 from support.attached import attached
 from support.netns import Namespace
-from support.service import PATIENCE, serving
+from support.patience import PATIENCE
+from support.service import serving
 
 Message = dict[str, str]
 

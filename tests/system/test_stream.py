@@ -15,7 +15,8 @@ from pktexp.live.readers import MOST
 from pktexp.web.parameters import DOCUMENT
 from support.api import Reader, ask, frames
 from support.netns import Namespace, connect
-from support.service import PATIENCE, Service, serving, total, wait_for
+from support.patience import PATIENCE, wait_for
+from support.service import Service, serving, total
 
 FLOWS = 1000
 

@@ -14,8 +14,9 @@ import pytest
 from support.attached import attached
 from support.booted import Machine, booted
 from support.netns import Namespace, connect
+from support.patience import PATIENCE, wait_for
 from support.privileged import SETS
-from support.service import PATIENCE, Page, parse, select, total, wait_for
+from support.service import Page, parse, select, total
 from support.traffic import addressed, drops, knock
 
 UNIT = Path(__file__).parents[2] / "deploy" / "systemd" / "pktexp.service"

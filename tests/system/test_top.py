@@ -13,7 +13,8 @@ import pytest
 from support.api import frames
 from support.attached import attached
 from support.netns import Namespace, connect
-from support.service import Service, select, serving, wait_for
+from support.patience import wait_for
+from support.service import Service, select, serving
 from support.terminal import Terminal, terminal
 
 TOP = (sys.executable, "-m", "pktexp", "top")

@@ -19,9 +19,10 @@ import pytest
 
 from support.certificates import Authority, trusting
 from support.netns import Namespace
+from support.patience import wait_for
 from support.prometheus import prometheus
 from support.secured import NAME, PASSWORD, ask
-from support.service import Service, serving, wait_for
+from support.service import Service, serving
 
 CONFIG = """
 tls_server_config:

@@ -12,7 +12,8 @@ import pytest
 
 from support.netns import Namespace
 from support.packets import ETHER, V4
-from support.service import serving, total, wait_for
+from support.patience import wait_for
+from support.service import serving, total
 
 ROOT = Path(__file__).parent.parent.parent
 
