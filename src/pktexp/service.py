@@ -32,6 +32,7 @@ from pktexp.webmetrics import ConnectionCollector
 
 log = logging.getLogger(__name__)
 
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 THREADS = 2  # for pages and netlink: more would not be faster, and each keeps memory of its own
 
 
@@ -40,6 +41,7 @@ async def serve(settings: Settings) -> None:
     stop, hangup = _signals()
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(THREADS, "work"))
     async with AsyncExitStack() as stack:
+        stack.callback(_ignore_signals)
         prepare()
         files = assembly.read_files(settings)
         if settings.kubernetes:
@@ -85,10 +87,17 @@ def _source(counted: Counting, files: Files, connections: Connections) -> Source
 def _signals() -> tuple[asyncio.Event, asyncio.Event]:
     """Set when it is to stop, and when it is to read its files again."""
     stop, hangup = asyncio.Event(), asyncio.Event()
-    events = {signal.SIGTERM: stop, signal.SIGINT: stop, signal.SIGHUP: hangup}
-    for number, event in events.items():
-        asyncio.get_running_loop().add_signal_handler(number, event.set)
+    loop = asyncio.get_running_loop()
+    for number, event in zip(SIGNALS, (stop, stop, hangup), strict=True):
+        # Not the loop's own handlers: it takes those back when it is closed, and one more signal,
+        # in the moment before the process is gone, would decide the status that it ends with.
+        signal.signal(number, lambda *_, event=event: loop.call_soon_threadsafe(event.set))
     return stop, hangup
+
+
+def _ignore_signals() -> None:
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
 
 
 async def _reload_at(hangup: asyncio.Event, reloader: Reloader, supervision: Supervision) -> None:

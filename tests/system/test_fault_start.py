@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 import time
@@ -106,15 +107,15 @@ def test_the_second_ring_or_link_may_fail_as_well_as_the_first(pair: Pair, tmp_p
     assert attached(pair[1], "vb") == {}
 
 
-@pytest.mark.parametrize("signal", ["TERM", "INT"])
+@pytest.mark.parametrize("name", ["TERM", "INT"])
 def test_a_signal_at_any_moment_of_a_start_ends_it_and_leaves_nothing(
-    pair: Pair, signal: str
+    pair: Pair, name: str
 ) -> None:
     statuses = set()
     for stage in STAGES:
         process = started(pair[1], (sys.executable, *SERVE))
         time.sleep(stage)
-        subprocess.run(["kill", f"-{signal}", str(process.pid)], check=True)
+        subprocess.run(["kill", f"-{name}", str(process.pid)], check=True)
         status, said = ended(process)
         # Before it has begun to listen to signals Python ends by them.
         assert status in (0, -15, -2, 1, 130), said
@@ -123,12 +124,13 @@ def test_a_signal_at_any_moment_of_a_start_ends_it_and_leaves_nothing(
     assert 0 in statuses  # the last of them found it ready
 
 
-def test_a_second_signal_while_it_stops_changes_nothing(pair: Pair) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP], ids=str)
+def test_more_signals_until_it_is_gone_change_nothing(pair: Pair, number: signal.Signals) -> None:
     service = Service(pair[1], "--interfaces", "vb")
     service.wait_until_attached("vb")
-    for _ in range(20):
-        if service.process.poll() is None:
-            subprocess.run(["kill", "-TERM", str(service.pid)], check=False)
+    service.process.terminate()
+    while service.process.poll() is None:
+        service.process.send_signal(number)
     assert service.stop() == 0
     assert attached(pair[1], "vb") == {}
 
