@@ -38,6 +38,16 @@ def interface(service: Service, name: str) -> Document:
     return found
 
 
+def grown(rates: list[float | None]) -> float:
+    """Of a history: a rate stands for its own second, and for those before it that have none."""
+    sums, missed, begun = 0.0, 0, False
+    for rate in rates:
+        sums += (rate or 0) * (1 + missed) if begun else rate or 0
+        missed = missed + 1 if rate is None else 0
+        begun = begun or rate is not None
+    return sums
+
+
 def received(service: Service, name: str, packets: int) -> Document:
     """The interface, as soon as the API says that it has received so many."""
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from support.api import ask, frames, interface, received
+from support.api import ask, frames, grown, interface, received
 from support.netns import Namespace, connect
 from support.patience import wait_for
 from support.service import Page, Service, select, serving, total
@@ -113,16 +113,6 @@ def test_the_history_sums_up_to_what_the_counters_say(service: Service) -> None:
     past = ask(service, "history?interface=vb")["interfaces"]["vb"]["ingress"]["protocols"]
     assert grown(past["udp"]["bytes"]) == pytest.approx(SENT * LENGTH)
     assert not any(past["tcp"]["packets"][-1:])
-
-
-def grown(rates: list[float | None]) -> float:
-    """A rate stands for its own second, and for those before it that have none."""
-    sums, missed, begun = 0.0, 0, False
-    for rate in rates:
-        sums += (rate or 0) * (1 + missed) if begun else rate or 0
-        missed = missed + 1 if rate is None else 0
-        begun = begun or rate is not None
-    return sums
 
 
 def test_history_has_the_asked_for_steps(service: Service) -> None:
