@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from support.api import Document, ask, frames, grown, interface
+from support.api import ask, frames, grown, interface
 from support.netns import Namespace
 from support.patience import wait_for
-from support.service import serving, total
+from support.service import Service, serving, total
 
 FRAMES = frames(20)
 (LIBRARY,) = Path("/usr/lib").glob("*/faketime/libfaketime.so.1")
@@ -31,38 +31,37 @@ def test_a_jump_of_the_clock_changes_no_counter_no_history_and_no_lease(
     )
     with serving(b, prefix=fake) as service:
         service.wait_until_attached("vb")
-        wait_for(lambda: known(ask(service, "history?interface=vb&seconds=600")))
+        wait_for(lambda: known(past(service)))
         a.send("va", FRAMES)
         b.ip("link", "delete", "gone")
         wait_for(lambda: "gone: gone" in service.messages())
         wait_for(lambda: total(service.page(), "total_packets", interface="vb") == len(FRAMES))
-        wait_for(lambda: known(ask(service, "history?interface=vb&seconds=600")) >= 2)
+        wait_for(lambda: known(past(service)) >= 2)
         clock.write_text(f"{jump:+}")
         wait_for(lambda: abs(ask(service, "status")["now"] - time.time() - jump) < HOUR)
-        before = known(ask(service, "history?interface=vb&seconds=600"))
+        before = known(past(service))
         a.send("va", FRAMES)
         page = service.page_when(
             lambda page: total(page, "total_packets", interface="vb") == 2 * len(FRAMES)
         )
         assert total(page, "pktexp_interface_attached", interface="vb") == 2
         assert 'interface="gone"' in service.text()  # its last values, for an hour
-        history = wait_for(lambda: later(ask(service, "history?interface=vb&seconds=600"), before))
-        assert history
-        values = history["interfaces"]["vb"]["ingress"]["protocols"]["udp"]["packets"]
-        assert grown(values) == pytest.approx(2 * len(FRAMES))
+        wait_for(lambda: known(past(service)) >= before + 3)
+        assert grown(past(service)) == pytest.approx(2 * len(FRAMES))
         rate = interface(service, "vb")["ingress"]["packets_per_second"]
         assert 0 <= rate <= 2 * len(FRAMES)
         assert service.messages("ERROR") == []
 
 
-def known(history: Document) -> int:
-    """Seconds that have a value: none before the first sample of the interface."""
-    if not (told := history["interfaces"]):
-        return 0
-    values = told["vb"]["ingress"]["protocols"]["udp"]["packets"]
+def past(service: Service) -> list[float | None]:
+    """Packets received a second, by second; empty before there is a sample of the interface."""
+    told = ask(service, "history?interface=vb&seconds=600")["interfaces"]
+    if not told:
+        return []
+    values: list[float | None] = told["vb"]["ingress"]["protocols"]["udp"]["packets"]
+    return values
+
+
+def known(values: list[float | None]) -> int:
+    """Seconds that have a value."""
     return sum(value is not None for value in values)
-
-
-def later(history: Document, before: int) -> Document | None:
-    """The history, once it has three seconds more."""
-    return history if known(history) >= before + 3 else None
