@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 
 from support.hosts import host_with_pod
 from support.netns import Namespace
@@ -19,6 +20,7 @@ ROOT = Path(__file__).parents[2]
 RULES = ROOT / "deploy" / "prometheus" / "rules.yml"
 CASE = Path(__file__).with_name("rules_test.yml")
 RULE = "instance:pktexp_bytes:rate5m"
+WIRE, ALL_THREE = "test:wire:rate5m", "test:all_three:rate5m"
 
 PING = ("ping", "-q", "-i", "0.01", "-c", "20", "-s", "1000")
 PING_SIZE = 14 + 20 + 8 + 1000
@@ -52,7 +54,7 @@ def test_what_goes_through_wire_bridge_and_pod_is_counted_once(
         assert tuple(classes.values()) == expected
         port = int(service.url.rstrip("/").rsplit(":", 1)[1])
         rounds = itertools.count(1)
-        with prometheus(middle, tmp_path, port, RULES) as server:
+        with prometheus(middle, tmp_path, port, with_references(tmp_path)) as server:
 
             def counted_once() -> bool:
                 for place, number in ((outside, 3), (outside, 2), (pod, 2)):
@@ -72,24 +74,38 @@ def class_of(page: Page, interface: str) -> str:
     return dict(labels)["class"]
 
 
-def agrees(server: Prometheus) -> bool:
-    """Whether the rates that the rule recorded last are the wire's, of all three a third.
+def with_references(folder: Path) -> Path:
+    """The shipped rules, and behind them rates of known interfaces.
 
-    Nearly, as a scrape may begin before the rule is evaluated and be stored after it.
+    In one group, as what a rule did not see yet, a later query may: a scrape can begin before the
+    rule is evaluated and be stored after it.
     """
-    recorded = server.query(f"{RULE}[20s]")
-    return bool(recorded) and all(
-        any(once(server, series["metric"]["direction"], *point) for point in series["values"])
-        for series in recorded
-    )
+    document = yaml.safe_load(RULES.read_text())
+    for record, interfaces in ((WIRE, "wire"), (ALL_THREE, "wire|br0|pod")):
+        rate = f'rate(pktexp_bytes_total{{interface=~"{interfaces}"}}[5m])'
+        rule = {"record": record, "expr": f"sum by (direction) ({rate})"}
+        document["groups"][0]["rules"].append(rule)
+    path = folder / "rules.yml"
+    path.write_text(yaml.safe_dump(document))
+    return path
 
 
-def once(server: Prometheus, direction: str, time: float, value: str) -> bool:
-    def rate(interfaces: str) -> float:
-        selector = f'direction="{direction}",interface=~"{interfaces}"'
-        query = f"sum(rate(pktexp_bytes_total{{{selector}}}[5m]))"
-        found = server.query(query, time=str(time))
-        return float(found[0]["value"][1]) if found else 0.0
+def agrees(server: Prometheus) -> bool:
+    """Whether in both directions the rule recorded the wire's rate, of all three a third."""
+    found, wire, all_three = (recorded(server, name) for name in (RULE, WIRE, ALL_THREE))
+    agreed = {
+        direction
+        for (direction, at), value in found.items()
+        if value == pytest.approx(wire.get((direction, at)))
+        and all_three.get((direction, at), 0) > 2.5 * value > 0
+    }
+    return agreed == {"ingress", "egress"}
 
-    wire, all_three = rate("wire"), rate("wire|br0|pod")
-    return float(value) == pytest.approx(wire, rel=0.3) and all_three > 2.5 * wire > 0
+
+def recorded(server: Prometheus, name: str) -> dict[tuple[str, float], float]:
+    """(direction, time) -> value, of the last moments."""
+    return {
+        (series["metric"]["direction"], at): float(value)
+        for series in server.query(f"{name}[20s]")
+        for at, value in series["values"]
+    }
