@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT
  *
  * A place in a packet's headers that moves forward, and what is learnt on its way. The parsers that
- * move it are transport.h, network.h, link.h and tunnel.h, each using the one before.
+ * move it are transport.h, network.h and link.h, each using the one before, and tunnelheaders.h.
  */
 #ifndef PKTEXP_CURSOR_H
 #define PKTEXP_CURSOR_H

@@ -27,6 +27,7 @@
 #include "transport.h"
 #include "network.h"
 #include "link.h"
+#include "tunnelheaders.h"
 #include "tunnel.h"
 #include "gather.h"
 #include "inside.h"
