@@ -8,8 +8,8 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from pktexp.kernel import libbpf
-from pktexp.kernel.libbpf import LinkCreateOpts
+from pktexp.bpf import libbpf
+from pktexp.bpf.libbpf import LinkCreateOpts
 from support.netns import Namespace
 
 # Hook: (attach type, flags), from include/uapi/linux/bpf.h and if_link.h.

@@ -15,8 +15,8 @@ from pathlib import Path
 import flows
 import report
 from datapath import Case, configured, nanoseconds
-from pktexp.kernel import libbpf
-from pktexp.kernel.datapathoptions import DatapathOptions
+from pktexp.bpf import libbpf
+from pktexp.bpf.options import DatapathOptions
 
 MODES = {
     "counters": DatapathOptions(slots=16, events=False),

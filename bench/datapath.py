@@ -23,15 +23,15 @@ from scapy.layers.inet6 import IPv6
 
 import flows
 import report
-from pktexp.kernel import libbpf
-from pktexp.kernel.counters import Counters, InterfaceTable
-from pktexp.kernel.datapath import Datapath
-from pktexp.kernel.datapathoptions import DatapathOptions
-from pktexp.kernel.enums import LinkType
-from pktexp.kernel.libbpf import Libbpf
-from pktexp.kernel.object import BpfObject
-from pktexp.kernel.records import Records
-from pktexp.kernel.testrun import run_program
+from pktexp.bpf import libbpf
+from pktexp.bpf.counters import Counters, InterfaceTable
+from pktexp.bpf.datapath import Datapath
+from pktexp.bpf.libbpf import Libbpf
+from pktexp.bpf.object import BpfObject
+from pktexp.bpf.options import DatapathOptions
+from pktexp.bpf.testrun import run_program
+from pktexp.packet.enums import LinkType
+from pktexp.packet.records import Records
 from readers import perf_reader, ring_reader
 from support.datapath import LOOPBACK, SLOT, build
 from support.packets import ETHER

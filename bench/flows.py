@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from pktexp.kernel.object import BpfObject
-from pktexp.kernel.records import Records
+from pktexp.bpf.object import BpfObject
+from pktexp.packet.records import Records
 
 SEQUENCE = 1 << 20  # as in pick.h
 ZIPF = 1.1

@@ -10,9 +10,9 @@ from collections.abc import Callable
 from functools import partial
 
 import report
-from pktexp.kernel import libbpf
-from pktexp.kernel.datapath import Datapath
-from pktexp.kernel.datapathoptions import DatapathOptions
+from pktexp.bpf import libbpf
+from pktexp.bpf.datapath import Datapath
+from pktexp.bpf.options import DatapathOptions
 
 # From include/uapi/linux/membarrier.h and asm/unistd_64.h: the C library has no function for it.
 MEMBARRIER_CMD_GLOBAL = 1

@@ -27,8 +27,8 @@ from pathlib import Path
 
 import report
 from attaching import attached
-from pktexp.kernel import libbpf
-from pktexp.kernel.object import BpfObject
+from pktexp.bpf import libbpf
+from pktexp.bpf.object import BpfObject
 from support.datapath import build
 from support.netns import Namespace, connect
 from support.patience import PATIENCE

@@ -9,9 +9,9 @@ import numpy as np
 
 import flows
 import report
-from pktexp.flows import FlowTable
-from pktexp.kernel.records import RING_RECORD, Records
-from pktexp.kernel.ring import BATCH
+from pktexp.bpf.ring import BATCH
+from pktexp.flows.table import FlowTable
+from pktexp.packet.records import RING_RECORD, Records
 
 SHOWN = 1000
 BATCHES = 16  # of each number of flows; the first one, which meets an empty table, is left out

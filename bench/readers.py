@@ -13,8 +13,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 
-from pktexp.kernel.datapath import Datapath
-from pktexp.kernel.libbpf import SYSTEM_LIBRARY
+from pktexp.bpf.datapath import Datapath
+from pktexp.bpf.libbpf import SYSTEM_LIBRARY
 
 PERF_PAGES = 256  # a CPU
 WAIT = 0.1  # seconds

@@ -27,9 +27,9 @@ import flows
 import merging
 import report
 from attaching import attached
-from pktexp.kernel import libbpf
-from pktexp.kernel.libbpf import TestRunOpts
-from pktexp.kernel.object import BpfObject
+from pktexp.bpf import libbpf
+from pktexp.bpf.libbpf import TestRunOpts
+from pktexp.bpf.object import BpfObject
 from support.datapath import build
 from support.netns import Namespace, connect
 from support.packets import ETHER

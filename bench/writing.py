@@ -14,14 +14,14 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 import report
-from pktexp import labels
-from pktexp.flowpage import FAMILIES, FlowPage
-from pktexp.flows import FlowTable
-from pktexp.interfaces import Interfaces
-from pktexp.kernel.enums import Direction
-from pktexp.kernel.records import INTERFACE_COUNTERS, RING_RECORD
-from pktexp.leases import Lease
-from pktexp.snapshot import Snapshot
+from pktexp.flows.table import FlowTable
+from pktexp.interfaces.leases import Lease
+from pktexp.interfaces.totals import Snapshot
+from pktexp.interfaces.tracker import Interfaces
+from pktexp.metrics.flows import FAMILIES, FlowPage
+from pktexp.packet import labels
+from pktexp.packet.enums import Direction
+from pktexp.packet.records import INTERFACE_COUNTERS, RING_RECORD
 
 FLOWS, TIMES, ID = 1000, 50, 7
 NAMES = ("interface", "direction", "protocol", "source", "dest")

@@ -2,7 +2,7 @@
  *
  * Packets counted by interface and reason, for programs that see few of them: drops.bpf.c and
  * retransmits.bpf.c. The constants, the key and the table of interfaces are shared with user space;
- * src/pktexp/kernel/tracing.py mirrors the structs and is checked against the object's BTF.
+ * src/pktexp/bpf/tracing.py mirrors the structs and is checked against the object's BTF.
  */
 #ifndef PKTEXP_CELLS_H
 #define PKTEXP_CELLS_H

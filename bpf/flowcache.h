@@ -7,7 +7,7 @@
  *
  * There are two halves. Programs read the epoch once, at their entry, and add to the half that it
  * says; user space turns it, waits until no program that saw the old one runs any more, and has the
- * other half for itself (src/pktexp/kernel/flowcache.py).
+ * other half for itself (src/pktexp/bpf/flowcache.py).
  */
 #ifndef PKTEXP_FLOWCACHE_H
 #define PKTEXP_FLOWCACHE_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT
  *
  * What crosses between the BPF programs and user space: every struct that both sides touch and
- * every number that both sides must agree on. src/pktexp/kernel/records.py mirrors this file and
+ * every number that both sides must agree on. src/pktexp/packet/records.py mirrors this file and
  * is checked against the object's BTF, so a change here that is forgotten there is named at start.
  *
  * Fixed-width fields, explicit padding, no kernel headers. Integers are in host byte order;

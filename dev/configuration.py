@@ -7,8 +7,8 @@ from pathlib import Path
 
 import click
 
-from pktexp.cli import cli, serve
-from pktexp.options import PowerOfTwo
+from pktexp.commands.main import cli, serve
+from pktexp.commands.options import PowerOfTwo
 
 PAGE = Path(__file__).parents[1] / "docs" / "configuration.md"
 HEAD = "| option | variables | default | meaning |\n|---|---|---|---|\n"

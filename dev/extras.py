@@ -12,7 +12,7 @@ from click.shell_completion import get_completion_class
 from click_man.core import write_man_pages
 
 from pktexp import __version__
-from pktexp.cli import cli
+from pktexp.commands.main import cli
 
 COMPLETIONS = {
     "bash": "bash-completion/completions/pktexp",

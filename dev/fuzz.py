@@ -17,7 +17,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from pktexp.captures import reading
+from pktexp.commands.replay.captures import reading
 from pktexp.errors import PktexpError
 from support import fuzzing
 from support.corpus import frames as corpus

@@ -18,8 +18,8 @@ from pathlib import Path
 from PIL import Image
 from playwright.sync_api import Browser
 
-from pktexp.top.remote import Credentials, Remote
-from pktexp.top.screen import Top
+from pktexp.commands.top.remote import Credentials, Remote
+from pktexp.commands.top.screen import Top
 from support.browser import chromium, opened
 from support.netns import Namespace, connect
 from support.service import serving

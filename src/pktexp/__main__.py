@@ -1,6 +1,6 @@
 """`python -m pktexp`: the same as the `pktexp` command (cli.py)."""
 
-from pktexp.cli import main
+from pktexp.commands.main import main
 
 if __name__ == "__main__":
     main()

@@ -11,34 +11,34 @@ from pathlib import Path
 
 from prometheus_client.registry import Collector
 
-from pktexp.attribution import Attribution, attributing
-from pktexp.dropmetrics import DropCollector, RetransmitCollector
+from pktexp.bpf import tracing
+from pktexp.bpf.datapath import Datapath
+from pktexp.bpf.libbpf import Libbpf
+from pktexp.bpf.options import DatapathOptions
+from pktexp.bpf.pins import Pins
+from pktexp.bpf.probes import has_tcx
+from pktexp.bpf.tracepoints import DROPS, RETRANSMITS, reason_names
+from pktexp.commands.serve.reload import Reloader
 from pktexp.errors import PktexpError
-from pktexp.flowpage import FlowPage
-from pktexp.flows import FlowTable
-from pktexp.history import History
-from pktexp.intake import Sink
-from pktexp.interfaces import Interfaces
-from pktexp.kernel import tracing
-from pktexp.kernel.datapath import Datapath
-from pktexp.kernel.datapathoptions import DatapathOptions
-from pktexp.kernel.drops import DROPS, RETRANSMITS, reason_names
-from pktexp.kernel.enums import Direction
-from pktexp.kernel.libbpf import Libbpf
-from pktexp.kernel.links import LinkMonitor
-from pktexp.kernel.pins import Pins
-from pktexp.kernel.probes import has_tcx
+from pktexp.flows.attribution import Attribution, attributing
+from pktexp.flows.merger import Sink
+from pktexp.flows.networks import NamedNetworks
+from pktexp.flows.networksums import NetworkSums
+from pktexp.flows.table import FlowTable
+from pktexp.interfaces.namefilter import NameFilter
+from pktexp.interfaces.tracker import Interfaces
 from pktexp.kubernetes.pods import PodTable
-from pktexp.live.live import Live
+from pktexp.live.documents import Live
+from pktexp.live.history import History
 from pktexp.live.sample import Parts
 from pktexp.live.sampler import Sampler
 from pktexp.live.status import Status
-from pktexp.metrics import TrafficPage
-from pktexp.namefilter import NameFilter
-from pktexp.networkpage import NetworkPage
-from pktexp.networks import NamedNetworks
-from pktexp.networksums import NetworkSums
-from pktexp.reloading import Reloader
+from pktexp.metrics.drops import DropCollector, RetransmitCollector
+from pktexp.metrics.flows import FlowPage
+from pktexp.metrics.networks import NetworkPage
+from pktexp.metrics.traffic import TrafficPage
+from pktexp.netlink.links import LinkMonitor
+from pktexp.packet.enums import Direction
 from pktexp.settings import EventMode, FlowMode, Settings
 from pktexp.tasks import background
 from pktexp.web.security import Security

@@ -9,8 +9,8 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
+from pktexp import capabilities
 from pktexp.errors import PktexpError
-from pktexp.kernel import capabilities
 
 log = logging.getLogger(__name__)
 

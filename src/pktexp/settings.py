@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from pktexp.kernel.enums import Tunnel
-from pktexp.kernel.hookchoice import IngressMode
+from pktexp.bpf.hookchoice import IngressMode
+from pktexp.packet.enums import Tunnel
 
 
 class FlowMode(StrEnum):

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from pktexp.kernel import libbpf
-from pktexp.kernel.counters import Counters, InterfaceTable
-from pktexp.kernel.datapath import OBJECT, Datapath
-from pktexp.kernel.datapathoptions import DatapathOptions
-from pktexp.kernel.enums import LinkType
-from pktexp.kernel.libbpf import Libbpf
+from pktexp.bpf import libbpf
+from pktexp.bpf.counters import Counters, InterfaceTable
+from pktexp.bpf.datapath import OBJECT, Datapath
+from pktexp.bpf.libbpf import Libbpf
+from pktexp.bpf.options import DatapathOptions
+from pktexp.packet.enums import LinkType
 from support.datapath import LOOPBACK, SLOT, Bench
 
 

@@ -13,12 +13,12 @@ from typing import Any
 
 import pytest
 
-from pktexp.check import check
-from pktexp.checkreport import document as as_document
-from pktexp.checkreport import table
-from pktexp.kernel.hooks import Hooks
-from pktexp.kernel.libbpf import Libbpf
-from pktexp.kernel.rtnetlink import RouteSocket
+from pktexp.bpf.hooks import Hooks
+from pktexp.bpf.libbpf import Libbpf
+from pktexp.commands.check.report import document as as_document
+from pktexp.commands.check.report import table
+from pktexp.commands.check.run import check
+from pktexp.netlink.rtnetlink import RouteSocket
 from support.attached import attached
 from support.datapath import ROOT, build
 from support.netns import Namespace, connect

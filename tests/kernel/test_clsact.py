@@ -10,14 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pktexp.kernel import datapath as datapath_module
-from pktexp.kernel import libbpf
-from pktexp.kernel.counters import Counters, InterfaceTable
-from pktexp.kernel.datapath import Datapath
-from pktexp.kernel.datapathoptions import DatapathOptions
-from pktexp.kernel.enums import Direction, LinkType
-from pktexp.kernel.hookchoice import IngressMode
-from pktexp.kernel.linkinfo import Link
+from pktexp.bpf import datapath as datapath_module
+from pktexp.bpf import libbpf
+from pktexp.bpf.counters import Counters, InterfaceTable
+from pktexp.bpf.datapath import Datapath
+from pktexp.bpf.hookchoice import IngressMode
+from pktexp.bpf.options import DatapathOptions
+from pktexp.netlink.linkinfo import Link
+from pktexp.packet.enums import Direction, LinkType
 from support.attached import attached
 from support.netns import Namespace
 from support.oldkernel import without_tcx

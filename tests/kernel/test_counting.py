@@ -10,9 +10,9 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from pktexp.kernel import datapath as datapath_module
-from pktexp.kernel.enums import LinkType
-from pktexp.kernel.records import SIZE_BUCKETS
+from pktexp.bpf import datapath as datapath_module
+from pktexp.packet.enums import LinkType
+from pktexp.packet.records import SIZE_BUCKETS
 from support.datapath import LOOPBACK, Bench
 from support.features import LARGEST_RUN, needs_multi_buffer_xdp
 from support.packets import ETHER, V4, sizes

@@ -10,9 +10,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from pktexp.infometrics import InterfaceCollector
-from pktexp.kernel import linkstats
-from pktexp.kernel.links import LinkMonitor
+from pktexp.metrics.interfaces import InterfaceCollector
+from pktexp.netlink import linkstats
+from pktexp.netlink.links import LinkMonitor
 from support.netns import Namespace
 from support.packets import ETHER, V4
 from support.service import Page, select, serving

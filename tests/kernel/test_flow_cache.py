@@ -13,11 +13,11 @@ import pytest
 from scapy.layers.inet import IP, TCP, UDP
 from scapy.layers.inet6 import IPv6
 
+from pktexp.bpf import datapath as datapath_module
+from pktexp.bpf.cpus import highest_online_cpu
+from pktexp.bpf.libbpf import BpfError
 from pktexp.errors import PktexpError
-from pktexp.kernel import datapath as datapath_module
-from pktexp.kernel.cpus import highest_online_cpu
-from pktexp.kernel.libbpf import BpfError
-from pktexp.kernel.records import FLOW_WAYS, Records
+from pktexp.packet.records import FLOW_WAYS, Records
 from support.datapath import ROOT, SLOT, Bench, build
 from support.packets import ETHER
 

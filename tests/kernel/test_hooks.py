@@ -11,9 +11,9 @@ from scapy.layers.inet import IP, TCP, UDP
 from scapy.layers.vxlan import VXLAN
 from scapy.packet import Raw
 
-from pktexp.captures import reading
+from pktexp.commands.replay.captures import reading
 from pktexp.errors import PktexpError
-from pktexp.kernel.enums import LinkType
+from pktexp.packet.enums import LinkType
 from support.attached import attached
 from support.encapsulations import all_frames
 from support.features import ingress_hook, needs_multi_buffer_xdp

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from pktexp.kernel import genetlink
-from pktexp.kernel.linkspeed import LinkSpeeds
+from pktexp.netlink import genetlink
+from pktexp.netlink.linkspeed import LinkSpeeds
 from support.netns import Namespace
 from support.onbus import on_bus
 from support.service import select, serving

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from pktexp.kernel import libbpf
-from pktexp.kernel.hookchoice import Hook
-from pktexp.kernel.hooks import LINKS
-from pktexp.kernel.libbpf import LinkCreateOpts
-from pktexp.kernel.object import BpfObject
+from pktexp.bpf import libbpf
+from pktexp.bpf.hookchoice import Hook
+from pktexp.bpf.hooks import LINKS
+from pktexp.bpf.libbpf import LinkCreateOpts
+from pktexp.bpf.object import BpfObject
 from support.attached import attached, programs
 from support.datapath import build
 from support.netns import Namespace

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from pktexp.kernel.links import LinkMonitor
-from pktexp.kernel.nsaddresses import NamespaceAddresses
-from pktexp.kubernetes.behind import PodsBehind
+from pktexp.kubernetes.podlinks import PodsBehind
 from pktexp.kubernetes.pods import Pod, PodTable
+from pktexp.netlink.links import LinkMonitor
+from pktexp.netlink.namespaceaddresses import NamespaceAddresses
 from support.netns import Namespace, connect
 from support.patience import wait_for
 

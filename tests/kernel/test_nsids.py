@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from pktexp.kernel.links import LinkMonitor
-from pktexp.kernel.nsids import NamespaceNames
+from pktexp.netlink.links import LinkMonitor
+from pktexp.netlink.namespacenames import NamespaceNames
 from support.netns import Namespace
 
 LONG_AGO = 1_000_000_000.0

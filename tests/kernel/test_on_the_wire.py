@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from pktexp.kernel.cpus import highest_online_cpu
+from pktexp.bpf.cpus import highest_online_cpu
 from support.attached import attached
 from support.features import ingress_hook, needs_multi_buffer_xdp, needs_tcx
 from support.netns import Namespace, run

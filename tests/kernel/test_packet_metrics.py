@@ -13,16 +13,16 @@ from scapy.layers.inet6 import IPv6, IPv6ExtHdrFragment
 from scapy.layers.l2 import Ether
 from scapy.packet import Packet, Raw
 
-from pktexp import labels
-from pktexp.exposition import write
-from pktexp.kernel import libbpf
-from pktexp.kernel.counters import Counters, InterfaceTable
-from pktexp.kernel.datapath import PROGRAMS, Datapath
-from pktexp.kernel.datapathoptions import DatapathOptions
-from pktexp.kernel.enums import Direction, LinkType
-from pktexp.leases import Lease
-from pktexp.metrics import families
-from pktexp.snapshot import Snapshot
+from pktexp.bpf import libbpf
+from pktexp.bpf.counters import Counters, InterfaceTable
+from pktexp.bpf.datapath import PROGRAMS, Datapath
+from pktexp.bpf.options import DatapathOptions
+from pktexp.interfaces.leases import Lease
+from pktexp.interfaces.totals import Snapshot
+from pktexp.metrics.exposition import write
+from pktexp.metrics.traffic import families
+from pktexp.packet import labels
+from pktexp.packet.enums import Direction, LinkType
 from support.datapath import LOOPBACK, SLOT, Bench
 from support.service import parse
 

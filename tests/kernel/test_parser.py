@@ -7,8 +7,8 @@ from collections.abc import Callable
 import pytest
 from scapy.layers.inet import TCP
 
-from pktexp import labels
-from pktexp.kernel.enums import LinkType
+from pktexp.packet import labels
+from pktexp.packet.enums import LinkType
 from support.datapath import Bench
 from support.packets import ETHER, V4, Case, all_cases
 

@@ -8,9 +8,9 @@ from collections.abc import Callable
 
 import pytest
 
-from pktexp.attribution import attributing
-from pktexp.flows import FlowTable
-from pktexp.kernel.records import Records
+from pktexp.flows.attribution import attributing
+from pktexp.flows.table import FlowTable
+from pktexp.packet.records import Records
 from support.datapath import SLOT, Bench
 from support.packets import ETHER, V4
 

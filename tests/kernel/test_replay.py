@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from pktexp.captures import Packet
+from pktexp.bpf import libbpf
+from pktexp.commands.replay.captures import Packet
+from pktexp.commands.replay.report import report
+from pktexp.commands.replay.run import Replayer
 from pktexp.errors import PktexpError
-from pktexp.kernel import libbpf
-from pktexp.kernel.enums import LinkType
-from pktexp.replay import Replayer
-from pktexp.report import report
+from pktexp.packet.enums import LinkType
 from pktexp.settings import FlowMode, Format
 from support.packets import ETHER, V4, V6, all_cases, expected_flows, expected_traffic
 from support.replaying import RAW, WLAN, flows, traffic, write_pcap, write_pcapng

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from pktexp.captures import Packet
-from pktexp.kernel import libbpf
-from pktexp.kernel.enums import LinkType, Tunnel
-from pktexp.replay import Replayer
+from pktexp.bpf import libbpf
+from pktexp.commands.replay.captures import Packet
+from pktexp.commands.replay.run import Replayer
+from pktexp.packet.enums import LinkType, Tunnel
 from pktexp.settings import FlowMode
 from support.connections import (
     ACK,

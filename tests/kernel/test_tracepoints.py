@@ -41,12 +41,12 @@ def patched(folder: Path, code: str) -> list[str]:
 
 
 WITHOUT_REASON = """
-from pktexp.kernel import probes
+from pktexp.bpf import probes
 probes.tracepoint_arguments = lambda lib, name: 2 if name == "kfree_skb" else 0
 """
 WITHOUT_PERFMON = """
 import ctypes
-from pktexp.kernel import probes
+from pktexp.bpf import probes
 find = probes.tracepoint_arguments
 def lose_the_capability(lib, name):
     header = (ctypes.c_uint32 * 2)(0x20080522, 0)

@@ -11,15 +11,15 @@ from typing import Any, cast
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
-from pktexp.dropmetrics import DropCollector
-from pktexp.kernel import drops as kernel_drops
-from pktexp.kernel import probes
-from pktexp.kernel.counters import InterfaceTable
-from pktexp.kernel.datapath import Datapath
-from pktexp.kernel.datapathoptions import DatapathOptions
-from pktexp.kernel.enums import LinkType
-from pktexp.kernel.libbpf import Libbpf
-from pktexp.kernel.tracing import Tracing
+from pktexp.bpf import probes
+from pktexp.bpf import tracepoints as kernel_drops
+from pktexp.bpf.counters import InterfaceTable
+from pktexp.bpf.datapath import Datapath
+from pktexp.bpf.libbpf import Libbpf
+from pktexp.bpf.options import DatapathOptions
+from pktexp.bpf.tracing import Tracing
+from pktexp.metrics.drops import DropCollector
+from pktexp.packet.enums import LinkType
 from support.features import needs_drop_reasons
 from support.netns import Namespace, run
 from support.patience import wait_for

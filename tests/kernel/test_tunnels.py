@@ -13,8 +13,8 @@ from scapy.layers.l2 import GRE, Dot1Q
 from scapy.layers.vxlan import VXLAN
 from scapy.packet import Packet, Raw
 
-from pktexp.kernel.enums import LinkType, Tunnel
-from pktexp.labels import TUNNELS
+from pktexp.packet.enums import LinkType, Tunnel
+from pktexp.packet.labels import TUNNELS
 from support.closedtunnels import NOT_ENTERED, OUTER4, OUTER6
 from support.datapath import Bench
 from support.programs import VERDICTS, Seen, look, shortest

@@ -5,8 +5,8 @@ from __future__ import annotations
 import ctypes as c
 import socket
 
-from pktexp.kernel import libbpf
-from pktexp.kernel.probes import TCX_EGRESS, TCX_INGRESS, has_tcx
+from pktexp.bpf import libbpf
+from pktexp.bpf.probes import TCX_EGRESS, TCX_INGRESS, has_tcx
 from support.netns import Namespace
 
 TCX = {"tcx-ingress": TCX_INGRESS, "tcx-egress": TCX_EGRESS}

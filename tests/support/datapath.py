@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from pktexp import labels
-from pktexp.kernel.counters import Counters, InterfaceTable
-from pktexp.kernel.datapath import Datapath
-from pktexp.kernel.enums import Direction
-from pktexp.kernel.records import FLOW_RECORD, Records
+from pktexp.bpf.counters import Counters, InterfaceTable
+from pktexp.bpf.datapath import Datapath
+from pktexp.packet import labels
+from pktexp.packet.enums import Direction
+from pktexp.packet.records import FLOW_RECORD, Records
 
 LOOPBACK = 1  # the ifindex under which BPF_PROG_TEST_RUN runs XDP programs
 SLOT = 5

@@ -7,8 +7,8 @@ from pathlib import Path
 
 PROGRAM = """
 import errno
-from pktexp.cli import main
-from pktexp.kernel.libbpf import BpfError, Libbpf
+from pktexp.commands.main import main
+from pktexp.bpf.libbpf import BpfError, Libbpf
 
 call, calls = Libbpf.__call__, 0
 

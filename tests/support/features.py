@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from pktexp.kernel import libbpf, probes
-from pktexp.kernel.drops import DROPS
+from pktexp.bpf import libbpf, probes
+from pktexp.bpf.tracepoints import DROPS
 
 LIB = libbpf.find()
 TCX, MULTI_BUFFER_XDP = probes.has_tcx(LIB), probes.has_multi_buffer(LIB)

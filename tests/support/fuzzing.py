@@ -16,12 +16,12 @@ from pathlib import Path
 
 import numpy as np
 
-from pktexp.kernel import libbpf
-from pktexp.kernel.counters import Counters, InterfaceTable
-from pktexp.kernel.datapath import PROGRAMS, Datapath
-from pktexp.kernel.datapathoptions import DatapathOptions
-from pktexp.kernel.enums import Direction, LinkType, Tunnel
-from pktexp.kernel.records import INTERFACE_COUNTERS, Records
+from pktexp.bpf import libbpf
+from pktexp.bpf.counters import Counters, InterfaceTable
+from pktexp.bpf.datapath import PROGRAMS, Datapath
+from pktexp.bpf.options import DatapathOptions
+from pktexp.packet.enums import Direction, LinkType, Tunnel
+from pktexp.packet.records import INTERFACE_COUNTERS, Records
 from support.datapath import LOOPBACK, SLOT, Bench
 from support.fuzzsamples import OUTCOMES, REFUSED, Sample, samples, unlike
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from pktexp import labels
-from pktexp.kernel.enums import LinkType, Trait
-from pktexp.kernel.records import FLOW_RECORD, INTERFACE_COUNTERS, Records
+from pktexp.packet import labels
+from pktexp.packet.enums import LinkType, Trait
+from pktexp.packet.records import FLOW_RECORD, INTERFACE_COUNTERS, Records
 from support import dissect
 from support.dissect import Told
 

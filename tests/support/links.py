@@ -7,8 +7,8 @@ import os
 import socket
 from collections.abc import Iterator
 
-from pktexp.kernel import libbpf
-from pktexp.kernel.pins import linked
+from pktexp.bpf import libbpf
+from pktexp.bpf.pins import linked
 from support.netns import Namespace
 
 

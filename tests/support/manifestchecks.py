@@ -8,7 +8,7 @@ import kubernetes_validate
 from jsonschema import Draft202012Validator
 
 from pktexp import __version__
-from pktexp.cli import serve
+from pktexp.commands.main import serve
 from pktexp.privileges import NEEDED
 from support.manifests import PROBES, WORKLOADS, Document, containers, of_kind, templates
 from support.podmonitor import PODMONITOR

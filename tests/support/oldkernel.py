@@ -7,8 +7,8 @@ from pathlib import Path
 
 PROGRAM = """
 import pktexp.assembly as assembly
-import pktexp.kernel.datapath as datapath
-from pktexp.cli import main
+import pktexp.bpf.datapath as datapath
+from pktexp.commands.main import main
 assembly.has_tcx = datapath.has_tcx = lambda _: False
 main()
 """

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pktexp import labels
-from pktexp.kernel.enums import Direction
-from pktexp.kernel.records import Records
+from pktexp.packet import labels
+from pktexp.packet.enums import Direction
+from pktexp.packet.records import Records
 from support.datapath import SLOT, Bench
 
 XDP_PASS, NEXT = 2, -1

@@ -12,8 +12,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from scapy.packet import Raw
 from scapy.utils import RawPcapNgWriter, RawPcapWriter
 
-from pktexp.replay import Replayed
-from pktexp.report import report
+from pktexp.commands.replay.report import report
+from pktexp.commands.replay.run import Replayed
 from pktexp.settings import Format
 
 ETHERNET, RAW, IPV4, IPV6, WLAN = 1, 101, 228, 229, 105

@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from pktexp.flows import FlowSnapshot
-from pktexp.kernel.enums import Direction, PacketClass
-from pktexp.kernel.linkinfo import Link
-from pktexp.kernel.records import FLOW_KEY, SIZE_BUCKETS
-from pktexp.leases import Lease
+from pktexp.flows.others import Tally
+from pktexp.flows.table import FlowSnapshot
+from pktexp.interfaces.leases import Lease
 from pktexp.live.sample import Details, Events, Sample
-from pktexp.others import Tally
+from pktexp.netlink.linkinfo import Link
+from pktexp.packet.enums import Direction, PacketClass
+from pktexp.packet.records import FLOW_KEY, SIZE_BUCKETS
 
 TCP4, UDP4, TCP6 = 9, 10, 25
 SIZE = 100

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pktexp.kernel.hookchoice import IngressMode
+from pktexp.bpf.hookchoice import IngressMode
 from pktexp.settings import EventMode, FlowMode, Settings
 
 

@@ -207,7 +207,7 @@ def test_compose_runs_it_with_the_variables_of_packet_exporter(
         assert set(made["EffectiveCaps"]) == set(NEEDED)
         assert made["HostConfig"]["ReadonlyRootfs"]
         assert made["HostConfig"]["RestartPolicy"]["Name"] == "unless-stopped"
-        assert made["Config"]["Healthcheck"]["Test"][-1] == "pktexp.healthcheck"
+        assert made["Config"]["Healthcheck"]["Test"][-1] == "pktexp.commands.healthcheck"
     finally:
         down = podman.run(*compose, "down")
     assert down.returncode == 0, down.stderr

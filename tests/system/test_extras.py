@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import extras
-from pktexp.cli import cli, serve
+from pktexp.commands.main import cli, serve
 
 
 @pytest.fixture(scope="module")

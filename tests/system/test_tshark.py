@@ -16,11 +16,11 @@ from typing import Any
 
 import pytest
 
-from pktexp.captures import Packet, reading
+from pktexp.bpf import libbpf
+from pktexp.commands.replay.captures import Packet, reading
+from pktexp.commands.replay.run import Replayer
 from pktexp.errors import PktexpError
-from pktexp.kernel import libbpf
-from pktexp.kernel.enums import Tunnel
-from pktexp.replay import Replayer
+from pktexp.packet.enums import Tunnel
 from pktexp.settings import FlowMode
 from support import tshark
 from support.differences import EXCEPTIONS

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pktexp.accounting import Accounts
-from pktexp.flows import FlowTable
-from pktexp.kernel.enums import Direction, PacketClass
-from pktexp.kernel.records import FLOW_SLOT, INTERFACE_COUNTERS
-from pktexp.leases import Lease
-from pktexp.snapshot import Snapshot
+from pktexp.flows.accounting import Accounts
+from pktexp.flows.table import FlowTable
+from pktexp.interfaces.leases import Lease
+from pktexp.interfaces.totals import Snapshot
+from pktexp.packet.enums import Direction, PacketClass
+from pktexp.packet.records import FLOW_SLOT, INTERFACE_COUNTERS
 
 TCP = int(PacketClass.IPV4) + 1
 EGRESS = int(Direction.EGRESS)

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from pktexp.captures import Packet, reading
+from pktexp.commands.replay.captures import Packet, reading
 from pktexp.errors import PktexpError
-from pktexp.kernel.enums import LinkType
+from pktexp.packet.enums import LinkType
 from support.encapsulations import ETHER, V4, V6, over_ip
 from support.replaying import ETHERNET, IPV4, IPV6, RAW, WLAN, write_pcap, write_pcapng
 

@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 
-from pktexp import checkkernel, privileges
-from pktexp.check import check
-from pktexp.checkreport import table
-from pktexp.checkrows import Checked, Place, Row, State
-from pktexp.kernel import libbpf
-from pktexp.kernel.libbpf import BpfError, Libbpf
+from pktexp import privileges
+from pktexp.bpf import libbpf
+from pktexp.bpf.libbpf import BpfError, Libbpf
+from pktexp.commands.check import kernel
+from pktexp.commands.check.report import table
+from pktexp.commands.check.rows import Checked, Place, Row, State
+from pktexp.commands.check.run import check
 from support.settings import settings
 
 EVERYTHING = (1 << 64) - 1
@@ -105,7 +106,7 @@ def test_lockdown_is_told_where_the_kernel_tells_of_it(
 ) -> None:
     path = tmp_path / "lockdown"
     path.write_text(f"{text}\n")
-    monkeypatch.setattr(checkkernel, "LOCKDOWN", path)
+    monkeypatch.setattr(kernel, "LOCKDOWN", path)
     row = by_name(check(settings()))["kernel memory"]
     assert (row.state, row.needed) == (state, False)
     assert text in row.detail

@@ -14,11 +14,12 @@ from typing import Any
 
 import pytest
 
-from pktexp import __version__, cli
+from pktexp import __version__
+from pktexp.bpf.hookchoice import IngressMode
+from pktexp.bpf.libbpf import BpfError, VerifierError
+from pktexp.commands import main
 from pktexp.errors import PktexpError
-from pktexp.kernel.enums import Tunnel
-from pktexp.kernel.hookchoice import IngressMode
-from pktexp.kernel.libbpf import BpfError, VerifierError
+from pktexp.packet.enums import Tunnel
 from pktexp.settings import EventMode, FlowMode, Settings
 
 DEBUG = "--log-level debug "
@@ -27,7 +28,7 @@ DEBUG = "--log-level debug "
 def run_main(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
     monkeypatch.setattr(sys, "argv", ["pktexp", *arguments])
     with pytest.raises(SystemExit) as ended:
-        cli.main()
+        main.main()
     return int(ended.value.code or 0)
 
 
@@ -48,7 +49,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[Settings]:
     async def service(settings: Settings) -> None:
         seen.append(settings)
 
-    monkeypatch.setattr(cli, "run_service", service)
+    monkeypatch.setattr(main, "run_service", service)
     for name in list(os.environ):
         if name.startswith(("PKTEXP_", "PE_")):
             monkeypatch.delenv(name)
@@ -61,7 +62,7 @@ def failing(monkeypatch: pytest.MonkeyPatch) -> Any:
         async def service(_: Settings) -> None:
             raise error
 
-        monkeypatch.setattr(cli, "run_service", service)
+        monkeypatch.setattr(main, "run_service", service)
 
     return fail_with
 
@@ -173,7 +174,7 @@ def test_every_option_has_its_variable(
             node_name="node-7",
         )
     ]
-    options = {p.name.upper() for p in cli.serve.params if p.name}
+    options = {p.name.upper() for p in main.serve.params if p.name}
     assert options == values.keys()
 
 
@@ -238,7 +239,7 @@ def test_a_replay_without_flows_cannot_show_them(
 
 @pytest.mark.parametrize("module", ["pcapng", "lightkube"])
 def test_serving_does_not_import_what_few_need(module: str) -> None:
-    code = f"import sys, pktexp.cli; sys.exit('{module}' in sys.modules)"
+    code = f"import sys, pktexp.commands.main; sys.exit('{module}' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import configuration
-from pktexp.cli import serve
+from pktexp.commands.main import serve
 
 ROOT = Path(__file__).parents[2]
 NAME = re.compile(r"\b(?:pktexp|total)_[a-z_]+\b")

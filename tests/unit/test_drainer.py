@@ -11,13 +11,13 @@ from typing import cast
 import numpy as np
 import pytest
 
-from pktexp import drainer as drainer_module
-from pktexp.drainer import Drainer
-from pktexp.flows import FlowTable
-from pktexp.intake import Intake
-from pktexp.kernel.flowcache import FlowCache
-from pktexp.kernel.libbpf import BpfError
-from pktexp.kernel.records import FLOW_SLOT, Records
+from pktexp.bpf.flowcache import FlowCache
+from pktexp.bpf.libbpf import BpfError
+from pktexp.flows import drainer as drainer_module
+from pktexp.flows.drainer import Drainer
+from pktexp.flows.merger import Intake
+from pktexp.flows.table import FlowTable
+from pktexp.packet.records import FLOW_SLOT, Records
 from pktexp.tasks import background
 
 

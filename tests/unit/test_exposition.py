@@ -15,7 +15,7 @@ from prometheus_client.exposition import generate_latest
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 from prometheus_client.registry import Collector
 
-from pktexp.exposition import counter, gauge, histogram, label, write
+from pktexp.metrics.exposition import counter, gauge, histogram, label, write
 
 STRANGE = 'we"ird\\ \n name'
 BOUNDS = ("64.0", "128.0", "+Inf")

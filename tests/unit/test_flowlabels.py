@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pktexp.flowlabels import Names, Owners, Remembered
+from pktexp.flows.keylabels import Names, Owners, Remembered
 from pktexp.kubernetes.pods import NOBODY
 
 

@@ -15,15 +15,15 @@ from prometheus_client.openmetrics.exposition import generate_latest as generate
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
-from pktexp import flowpage
-from pktexp.flowpage import FAMILIES, FlowPage
-from pktexp.flows import FlowTable
-from pktexp.interfaces import Interfaces
-from pktexp.kernel.enums import Direction
-from pktexp.kernel.records import INTERFACE_COUNTERS, RING_RECORD, Records
+from pktexp.flows.table import FlowTable
+from pktexp.interfaces.leases import Lease
+from pktexp.interfaces.totals import Snapshot
+from pktexp.interfaces.tracker import Interfaces
 from pktexp.kubernetes.pods import Pod, PodTable
-from pktexp.leases import Lease
-from pktexp.snapshot import Snapshot
+from pktexp.metrics import flows
+from pktexp.metrics.flows import FAMILIES, FlowPage
+from pktexp.packet.enums import Direction
+from pktexp.packet.records import INTERFACE_COUNTERS, RING_RECORD, Records
 
 STRANGE = 'we"ird\\ \n name'
 
@@ -147,8 +147,8 @@ def test_flows_of_pods_tell_them_and_follow_them() -> None:
 def test_labels_are_written_again_only_when_a_pod_has_changed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    written = Mock(wraps=flowpage._key_text)  # noqa: SLF001  # that it is called is seen nowhere else
-    monkeypatch.setattr(flowpage, "_key_text", written)
+    written = Mock(wraps=flows._key_text)  # noqa: SLF001  # that it is called is seen nowhere else
+    monkeypatch.setattr(flows, "_key_text", written)
     pods, pod = PodTable(), Pod("shop", "web", (bytes(V4[1]),))
     page = page_of(table_of(V4, ARP), pods)
     for texts in (2, 2):  # the pod is put twice, and is new once

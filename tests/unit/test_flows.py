@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pktexp.flows import HALF_LIFE, FlowSnapshot, FlowTable
-from pktexp.kernel.records import RING_RECORD, Records
+from pktexp.flows.table import HALF_LIFE, FlowSnapshot, FlowTable
+from pktexp.packet.records import RING_RECORD, Records
 
 Record = tuple[int, int, int, int, int]  # interface, address, port, class, bytes
 
@@ -145,7 +145,7 @@ def test_a_flow_as_heavy_as_a_shown_one_does_not_oust_it() -> None:
 
 def test_a_flow_that_was_heavy_long_ago_gives_way(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
-    monkeypatch.setattr("pktexp.flows.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("pktexp.flows.table.time.monotonic", lambda: now[0])
     table = FlowTable(1)
     table.merge(batch([(7, 1, 0, 9, 1000)]))
     table.snapshot(IDS)

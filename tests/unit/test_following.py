@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pktexp.interfaces import Interfaces
-from pktexp.kernel.enums import Direction
-from pktexp.kernel.hookchoice import Hook, IngressMode
-from pktexp.kernel.linkinfo import Link
-from pktexp.kernel.records import INTERFACE_BUCKET, INTERFACE_COUNTERS, LEASE
-from pktexp.namefilter import NameFilter
+from pktexp.bpf.hookchoice import Hook, IngressMode
+from pktexp.interfaces.namefilter import NameFilter
+from pktexp.interfaces.tracker import Interfaces
+from pktexp.netlink.linkinfo import Link
+from pktexp.packet.enums import Direction
+from pktexp.packet.records import INTERFACE_BUCKET, INTERFACE_COUNTERS, LEASE
 
 HOOKS = {Direction.INGRESS: Hook.TCX_INGRESS, Direction.EGRESS: Hook.TCX_EGRESS}
 REFUSED = OSError(95, "Operation not supported")

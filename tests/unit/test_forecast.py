@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from pktexp.kernel import forecast
-from pktexp.kernel.hookchoice import Hook, IngressMode
-from pktexp.kernel.linkinfo import Link
+from pktexp.bpf.hookchoice import Hook, IngressMode
+from pktexp.commands.check import forecast
+from pktexp.netlink.linkinfo import Link
 
 ETHERNET = 1
 

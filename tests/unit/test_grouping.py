@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pktexp.grouping import Hasher, HashIndex, group
-from pktexp.kernel.records import FLOW_SLOT, RING_RECORD
+from pktexp.flows.columns import Hasher, HashIndex, group
+from pktexp.packet.records import FLOW_SLOT, RING_RECORD
 
 LAST = 2**64 - 1
 hashes = st.integers(0, LAST) | st.sampled_from([0, 1, 2, LAST - 1, LAST, 1 << 63])

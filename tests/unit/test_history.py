@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pktexp import labels
-from pktexp.history import CLASSES, SECONDS, Group, History, grouped
-from pktexp.kernel.enums import PacketClass
+from pktexp.live.history import CLASSES, SECONDS, Group, History, grouped
+from pktexp.packet import labels
+from pktexp.packet.enums import PacketClass
 
 LIMIT = 2
 NONE = math.nan

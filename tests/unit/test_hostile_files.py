@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, Gauge
 from prometheus_client.exposition import generate_latest
 
-from pktexp import networks
-from pktexp.captures import reading
+from pktexp.commands.replay.captures import reading
 from pktexp.errors import PktexpError
+from pktexp.flows import networks
 from pktexp.web import config
 from pktexp.web.security import Security
 from support.encapsulations import ETHER, V4, V6

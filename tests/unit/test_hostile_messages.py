@@ -9,12 +9,12 @@ import numpy as np
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from pktexp.flows import FlowTable
-from pktexp.kernel.flowcache import FlowCache
-from pktexp.kernel.linkinfo import INTERFACE_INFO, Attribute, parse_link
-from pktexp.kernel.records import EPOCH, FLOW_RECORD, FLOW_SET, FLOW_WAYS, RING_RECORD
-from pktexp.kernel.rtnetlink import HEADER, attribute, attributes, messages
-from pktexp.kubernetes.shapes import GoneError, RefusedError, parse
+from pktexp.bpf.flowcache import FlowCache
+from pktexp.flows.table import FlowTable
+from pktexp.kubernetes.answers import GoneError, RefusedError, parse
+from pktexp.netlink.linkinfo import INTERFACE_INFO, Attribute, parse_link
+from pktexp.netlink.rtnetlink import HEADER, attribute, attributes, messages
+from pktexp.packet.records import EPOCH, FLOW_RECORD, FLOW_SET, FLOW_WAYS, RING_RECORD
 
 BYTES = st.binary(max_size=200)
 ATTRIBUTES = st.lists(

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pktexp.kernel.counters import Counters, InterfaceTable
-from pktexp.kernel.enums import LinkType
-from pktexp.kernel.records import INTERFACE_BUCKET, INTERFACE_COUNTERS, Records
-from pktexp.leases import RETENTION, Leases
-from pktexp.namefilter import NameFilter
+from pktexp.bpf.counters import Counters, InterfaceTable
+from pktexp.interfaces.leases import RETENTION, Leases
+from pktexp.interfaces.namefilter import NameFilter
+from pktexp.packet.enums import LinkType
+from pktexp.packet.records import INTERFACE_BUCKET, INTERFACE_COUNTERS, Records
 
 
 @pytest.fixture

@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 
+from pktexp.bpf import datapath, libbpf
+from pktexp.bpf.datapath import Datapath
+from pktexp.bpf.libbpf import BpfError, Libbpf
+from pktexp.bpf.options import DatapathOptions
 from pktexp.errors import PktexpError
-from pktexp.kernel import datapath, libbpf
-from pktexp.kernel.datapath import Datapath
-from pktexp.kernel.datapathoptions import DatapathOptions
-from pktexp.kernel.libbpf import BpfError, Libbpf
 
 
 def test_the_wheels_library_is_found_first_and_the_package_is_not_imported() -> None:

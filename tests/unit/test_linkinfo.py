@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from pktexp.kernel.linkinfo import InterfaceClass, Link, parse_link
-from pktexp.kernel.links import LinkMonitor
+from pktexp.netlink.linkinfo import InterfaceClass, Link, parse_link
+from pktexp.netlink.links import LinkMonitor
 from support.netns import run
 
 ETHERNET, LOOPBACK, INFINIBAND, IPIP, IP6TNL, TUN = 1, 772, 32, 768, 769, 0xFFFE

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from pktexp.kernel.enums import LinkType
-from pktexp.kernel.linkinfo import Link
-from pktexp.kernel.links import LinkMonitor
+from pktexp.netlink.linkinfo import Link
+from pktexp.netlink.links import LinkMonitor
+from pktexp.packet.enums import LinkType
 
 NEWLINK, DELLINK, DONE = 16, 17, 3
 INTERRUPTED = 0x10
@@ -77,8 +77,8 @@ class FakeSocket:
 @pytest.fixture
 def fake(monkeypatch: pytest.MonkeyPatch) -> FakeSocket:
     made = FakeSocket()
-    monkeypatch.setattr("pktexp.kernel.links.socket.socket", lambda *_: made)
-    monkeypatch.setattr("pktexp.kernel.links.select.select", lambda *_: ([made], [], []))
+    monkeypatch.setattr("pktexp.netlink.links.socket.socket", lambda *_: made)
+    monkeypatch.setattr("pktexp.netlink.links.select.select", lambda *_: ([made], [], []))
     return made
 
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from pktexp.cli import serve
-from pktexp.kernel.records import FLOW_SLOT, INTERFACE_COUNTERS
+from pktexp.commands.main import serve
+from pktexp.packet.records import FLOW_SLOT, INTERFACE_COUNTERS
 from support.manifestchecks import problems
 from support.manifests import FOLDER, PROBES, build, environment, of_kind, pktexp, put, quantity
 

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
-from pktexp.kernel.enums import Direction
-from pktexp.kernel.records import INTERFACE_COUNTERS
-from pktexp.leases import Lease
-from pktexp.networkpage import NetworkPage
-from pktexp.networks import NamedNetworks
-from pktexp.networksums import CLASSES, NetworkSums
-from pktexp.snapshot import Snapshot
+from pktexp.flows.networks import NamedNetworks
+from pktexp.flows.networksums import CLASSES, NetworkSums
+from pktexp.interfaces.leases import Lease
+from pktexp.interfaces.totals import Snapshot
+from pktexp.metrics.networks import NetworkPage
+from pktexp.packet.enums import Direction
+from pktexp.packet.records import INTERFACE_COUNTERS
 from support.service import parse, total
 
 

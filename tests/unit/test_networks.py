@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pktexp.errors import PktexpError
-from pktexp.kernel.enums import IpClass, LinkClass, PacketClass
-from pktexp.kernel.records import RING_RECORD, Records
-from pktexp.networks import NamedNetworks, Network, Networks, read
-from pktexp.networksums import CLASSES, NetworkSums
+from pktexp.flows.networks import NamedNetworks, Network, Networks, read
+from pktexp.flows.networksums import CLASSES, NetworkSums
+from pktexp.packet.enums import IpClass, LinkClass, PacketClass
+from pktexp.packet.records import RING_RECORD, Records
 
 # Few bits, so that networks contain one another and addresses meet them.
 LENGTHS = {

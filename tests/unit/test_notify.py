@@ -10,10 +10,10 @@ from typing import cast
 
 import pytest
 
-from pktexp.attribution import Attribution
-from pktexp.interfaces import Interfaces
-from pktexp.notify import Notifier
-from pktexp.supervision import Supervision
+from pktexp.commands.serve.notify import Notifier
+from pktexp.commands.serve.systemd import Supervision
+from pktexp.flows.attribution import Attribution
+from pktexp.interfaces.tracker import Interfaces
 
 
 class Manager:

@@ -11,7 +11,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
-from pktexp.web.page import add_page
+from pktexp.web.livepage import add_page
 
 FOLDER = Path(str(files("pktexp.web"))) / "page"
 # Of dist/ in the release 1.6.32 of uPlot.

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from pktexp.check import check
-from pktexp.checkrows import State
+from pktexp.commands.check.rows import State
+from pktexp.commands.check.run import check
 from pktexp.errors import PktexpError
-from pktexp.kubernetes import api, start, watch
+from pktexp.kubernetes import api, naming, watch
 from pktexp.kubernetes.pods import PodTable
 from pktexp.kubernetes.watch import PodWatch
 from pktexp.tasks import background
@@ -155,7 +155,7 @@ def test_credentials_that_are_wrong_are_one_error_with_a_hint(
 
 def test_without_the_name_of_the_node_it_is_asked_for() -> None:
     with pytest.raises(PktexpError, match="name of this node") as caught:
-        start.require(settings(kubernetes=True))
+        naming.require(settings(kubernetes=True))
     assert "spec.nodeName" in caught.value.hint
 
 
@@ -177,5 +177,5 @@ def test_without_the_client_it_says_what_to_install(monkeypatch: pytest.MonkeyPa
     monkeypatch.delattr("pktexp.kubernetes.api")
     monkeypatch.setitem(sys.modules, "lightkube", None)
     with pytest.raises(PktexpError, match="needs the package 'lightkube'") as caught:
-        start.require(settings(kubernetes=True, node_name=NODE))
+        naming.require(settings(kubernetes=True, node_name=NODE))
     assert "pktexp[kubernetes]" in caught.value.hint

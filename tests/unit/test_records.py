@@ -8,12 +8,12 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from pktexp import labels
+from pktexp.bpf import libbpf
+from pktexp.bpf.btf import Btf
+from pktexp.bpf.datapath import OBJECT
 from pktexp.errors import PktexpError
-from pktexp.kernel import libbpf, records
-from pktexp.kernel.btf import Btf
-from pktexp.kernel.datapath import OBJECT
-from pktexp.kernel.enums import PacketClass
+from pktexp.packet import labels, records
+from pktexp.packet.enums import PacketClass
 
 
 @pytest.fixture

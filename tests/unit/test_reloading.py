@@ -7,9 +7,9 @@ import time
 import pytest
 from prometheus_client import CollectorRegistry
 
+from pktexp.commands.serve.reload import Reloader
 from pktexp.errors import PktexpError
-from pktexp.reloading import Reloader
-from pktexp.reloadmetrics import ReloadCollector
+from pktexp.metrics.reloadmetrics import ReloadCollector
 
 
 class Reads:

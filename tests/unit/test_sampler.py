@@ -11,18 +11,18 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from pktexp.history import Group, History
-from pktexp.infometrics import DeviceDrops, InterfaceCollector
-from pktexp.interfaces import Interfaces
-from pktexp.kernel.enums import Direction
-from pktexp.kernel.linkinfo import Link
-from pktexp.kernel.records import INTERFACE_COUNTERS
-from pktexp.leases import Lease
-from pktexp.live.live import Live
+from pktexp.interfaces.leases import Lease
+from pktexp.interfaces.totals import Snapshot
+from pktexp.interfaces.tracker import Interfaces
+from pktexp.live.documents import Live
+from pktexp.live.history import Group, History
 from pktexp.live.sample import Parts, boot_time
 from pktexp.live.sampler import Sampler
 from pktexp.live.status import Status
-from pktexp.snapshot import Snapshot
+from pktexp.metrics.interfaces import DeviceDrops, InterfaceCollector
+from pktexp.netlink.linkinfo import Link
+from pktexp.packet.enums import Direction
+from pktexp.packet.records import INTERFACE_COUNTERS
 from pktexp.tasks import background
 from support.samples import TCP4, link
 

@@ -17,8 +17,8 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 
 from pktexp.web.app import Source, make_app
 from pktexp.web.listen import listen, url
-from pktexp.web.scrape import Shared
 from pktexp.web.security import Security
+from pktexp.web.sharedpage import Shared
 
 Client = TestClient[web.Request, web.Application]
 

@@ -16,7 +16,7 @@ from lightkube.core import decoders
 from lightkube.core.generic_client import ALL_NS, BasicRequest, GenericAsyncClient
 
 from pktexp.errors import PktexpError
-from pktexp.kubernetes.shapes import Pod, refusal
+from pktexp.kubernetes.answers import Pod, refusal
 
 PATIENCE = 10.0  # seconds for an answer to begin, and beyond the end of a watch that was agreed on
 PAGE = 100  # pods of one answer

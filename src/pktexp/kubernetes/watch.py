@@ -12,10 +12,10 @@ import math
 import random
 import time
 
-from pktexp.kubernetes import api, shapes
+from pktexp.kubernetes import answers, api
+from pktexp.kubernetes.answers import GoneError, RefusedError
 from pktexp.kubernetes.api import Api
 from pktexp.kubernetes.pods import Pod, PodTable
-from pktexp.kubernetes.shapes import GoneError, RefusedError
 
 log = logging.getLogger(__name__)
 
@@ -95,7 +95,7 @@ class PodWatch:
     def _take(self, line: bytes) -> None:
         """One event; what is none is counted, and the next one taken."""
         try:
-            kind, pod = shapes.parse(line)
+            kind, pod = answers.parse(line)
         except ValueError as error:
             self._unreadable(error)
             return
@@ -107,7 +107,7 @@ class PodWatch:
         else:
             self.pods.remove(pod.metadata.uid)
 
-    def _named(self, pod: shapes.Pod) -> Pod | None:
+    def _named(self, pod: answers.Pod) -> Pod | None:
         try:
             return pod.named()
         except ValueError as error:

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pktexp import labels
-from pktexp.flowlabels import FlowLabels, Remembered, flow_labels, raw_keys
-from pktexp.flows import FlowSnapshot
-from pktexp.kernel.enums import Direction
+from pktexp.flows.keylabels import FlowLabels, Remembered, flow_labels, raw_keys
+from pktexp.flows.table import FlowSnapshot
 from pktexp.live.rates import DIGITS, F64, Rates, base_of, grown, rates
 from pktexp.live.sample import U64, Sample
+from pktexp.packet import labels
+from pktexp.packet.enums import Direction
 
 UNITS = ("packets", "bytes")
 

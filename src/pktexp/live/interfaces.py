@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from pktexp import labels
-from pktexp.kernel.enums import Direction
-from pktexp.kernel.linkinfo import InterfaceClass, Link
-from pktexp.kernel.records import SIZE_BOUNDS, SIZE_BUCKETS
+from pktexp.interfaces.totals import NO_HOOK
 from pktexp.kubernetes.pods import NOBODY
 from pktexp.live.rates import Rates, grown, rates
 from pktexp.live.sample import U64, Sample
-from pktexp.snapshot import NO_HOOK
+from pktexp.netlink.linkinfo import InterfaceClass, Link
+from pktexp.packet import labels
+from pktexp.packet.enums import Direction
+from pktexp.packet.records import SIZE_BOUNDS, SIZE_BUCKETS
 
 PROTOCOLS = tuple(dict.fromkeys(protocol for protocol, _ in labels.CLASSES.values()))
 CLASSES = [[c for c, (of, _) in labels.CLASSES.items() if of == p] for p in PROTOCOLS]

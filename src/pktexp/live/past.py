@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import orjson
 
-from pktexp import labels
-from pktexp.history import F32, UNITS, Group, History
-from pktexp.kernel.enums import Direction
-from pktexp.kernel.linkinfo import InterfaceClass, Link
-from pktexp.leases import Lease
+from pktexp.interfaces.leases import Lease
+from pktexp.live.history import F32, UNITS, Group, History
 from pktexp.live.sample import Sample, boot_time
+from pktexp.netlink.linkinfo import InterfaceClass, Link
+from pktexp.packet import labels
+from pktexp.packet.enums import Direction
 
 GROUPS = [group.name.lower() for group in Group]
 

@@ -13,17 +13,17 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from pktexp.attribution import Attribution
-from pktexp.dropmetrics import DropCollector
-from pktexp.flowlabels import Owners
-from pktexp.flows import FlowSnapshot, FlowTable
-from pktexp.infometrics import DeviceDrops, InterfaceCollector
-from pktexp.interfaces import Interfaces
-from pktexp.kernel.enums import Direction, SizeGroup
-from pktexp.kernel.linkinfo import Link
-from pktexp.kernel.records import SIZE_BUCKETS
+from pktexp.flows.attribution import Attribution
+from pktexp.flows.keylabels import Owners
+from pktexp.flows.table import FlowSnapshot, FlowTable
+from pktexp.interfaces.leases import Lease
+from pktexp.interfaces.tracker import Interfaces
 from pktexp.kubernetes.pods import Pod, PodTable
-from pktexp.leases import Lease
+from pktexp.metrics.drops import DropCollector
+from pktexp.metrics.interfaces import DeviceDrops, InterfaceCollector
+from pktexp.netlink.linkinfo import Link
+from pktexp.packet.enums import Direction, SizeGroup
+from pktexp.packet.records import SIZE_BUCKETS
 
 U64 = npt.NDArray[np.uint64]
 

@@ -12,9 +12,9 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable
 
-from pktexp.history import SECONDS, History, grouped
-from pktexp.kernel.linkinfo import Link
+from pktexp.live.history import SECONDS, History, grouped
 from pktexp.live.sample import Parts, Sample, boot_time, take
+from pktexp.netlink.linkinfo import Link
 from pktexp.tasks import to_its_end
 
 log = logging.getLogger(__name__)

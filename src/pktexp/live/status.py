@@ -9,15 +9,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pktexp import __version__, labels
-from pktexp.history import SECONDS
-from pktexp.kernel.datapath import Datapath
+from pktexp import __version__
+from pktexp.bpf.datapath import Datapath
+from pktexp.live.history import SECONDS
 from pktexp.live.interfaces import classes
 from pktexp.live.rates import grown, rate
 from pktexp.live.readers import Readers
 from pktexp.live.sample import Sample
 from pktexp.live.sampler import Sampler
-from pktexp.selfmetrics import run_times
+from pktexp.metrics.exporter import run_times
+from pktexp.packet import labels
 from pktexp.settings import Settings
 
 MEMORY = Path("/proc/self/statm")

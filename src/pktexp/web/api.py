@@ -13,8 +13,8 @@ from typing import Any
 import orjson
 from aiohttp import web
 
+from pktexp.live.documents import Document, Live, Samples
 from pktexp.live.flows import Query
-from pktexp.live.live import Document, Live, Samples
 from pktexp.web.parameters import DOCUMENT, declared, parse
 from pktexp.web.stream import LIVE, NO_FLOWS, NO_SAMPLE, stream
 

@@ -17,9 +17,9 @@ from prometheus_client import CollectorRegistry, Histogram
 from prometheus_client.exposition import choose_encoder
 
 from pktexp.web import access
-from pktexp.web.page import add_page
-from pktexp.web.scrape import Shared
+from pktexp.web.livepage import add_page
 from pktexp.web.security import Security
+from pktexp.web.sharedpage import Shared
 
 BODY = 1024  # bytes of a request's body: none is asked for
 OPENMETRICS = "application/openmetrics-text"

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from pktexp.errors import PktexpError
 from pktexp.web.config import WebConfig, read
-from pktexp.web.context import make_context
+from pktexp.web.tlscontext import make_context
 
 LOOK = 1.0  # seconds between looks at whether files have changed
 

@@ -13,8 +13,8 @@ import socket
 
 from aiohttp import web
 
+from pktexp.live.documents import Live
 from pktexp.live.flows import Query
-from pktexp.live.live import Live
 from pktexp.web.parameters import declared, parse
 
 log = logging.getLogger(__name__)

@@ -1,0 +1,139 @@
+"""Programs attached as filters of the clsact qdisc, where a kernel has no TCX; used by hooks.py.
+
+A filter is nobody's file descriptor: one that was killed leaves it behind. So each has its process
+in its name, and who comes next removes those whose process is gone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from pktexp.netlink.rtnetlink import RouteSocket, attribute, attributes
+from pktexp.packet.enums import Direction
+
+# include/uapi/linux/rtnetlink.h, pkt_sched.h, pkt_cls.h (5.15).
+RTM_NEWQDISC, RTM_DELQDISC = 36, 37
+RTM_NEWTFILTER, RTM_DELTFILTER, RTM_GETTFILTER = 44, 45, 46
+NLM_F_EXCL_CREATE = 0x200 | 0x400
+TCMSG = struct.Struct("=BxxxiIII")  # struct tcmsg: family, ifindex, handle, parent, info
+U32 = struct.Struct("=I")
+TCA_KIND, TCA_OPTIONS = 1, 2
+TCA_BPF_FD, TCA_BPF_NAME, TCA_BPF_FLAGS = 6, 7, 8
+DIRECT_ACTION = 1
+QDISC, QDISC_PARENT = 0xFFFF0000, 0xFFFFFFF1
+PARENTS = {Direction.INGRESS: 0xFFFFFFF2, Direction.EGRESS: 0xFFFFFFF3}
+# The first filter to see what comes in, and the last to see what goes out.
+PRIORITIES = {Direction.INGRESS: 1, Direction.EGRESS: 0xFFFF}
+ALL_PROTOCOLS = 0x0300  # ETH_P_ALL, in network byte order
+PREFIX = "pktexp-"
+
+
+class Filter(NamedTuple):
+    """A filter of an interface."""
+
+    parent: int
+    handle: int
+    info: int
+    name: str
+
+
+class Clsact:
+    """Filters of this process, by interface. OSError, with the kernel's errno, if it refuses."""
+
+    def __init__(self) -> None:
+        self._name = f"{PREFIX}{os.getpid()}"
+        self._interfaces: dict[int, bool] = {}  # ifindex: whether the qdisc is ours
+        self._attached: set[tuple[int, Direction]] = set()
+
+    def attach(self, ifindex: int, direction: Direction, program: int) -> None:
+        """Add a filter that runs `program`, a descriptor."""
+        with RouteSocket() as netlink:
+            ours = self._add_qdisc(netlink, ifindex)
+            self._interfaces[ifindex] = ours or self._interfaces.get(ifindex, False)
+            _remove_orphans(netlink, ifindex)
+            options = (
+                attribute(TCA_BPF_FD, U32.pack(program))
+                + attribute(TCA_BPF_NAME, self._name.encode() + b"\0")
+                + attribute(TCA_BPF_FLAGS, U32.pack(DIRECT_ACTION))
+            )
+            info = PRIORITIES[direction] << 16 | ALL_PROTOCOLS
+            head = TCMSG.pack(0, ifindex, 0, PARENTS[direction], info)
+            body = head + attribute(TCA_KIND, b"bpf\0") + attribute(TCA_OPTIONS, options)
+            netlink.change(RTM_NEWTFILTER, NLM_F_EXCL_CREATE, body)
+        self._attached.add((ifindex, direction))
+
+    def detach(self, ifindex: int) -> None:
+        """Take an interface's filters away, and the qdisc if it is ours and nobody uses it."""
+        if ifindex not in self._interfaces:
+            return
+        ours = self._interfaces.pop(ifindex)
+        self._attached -= {(ifindex, direction) for direction in Direction}
+        with RouteSocket() as netlink, contextlib.suppress(OSError):  # it may be gone by now
+            for found in list(_filters(netlink, ifindex)):
+                if found.name == self._name:
+                    _remove(netlink, ifindex, found)
+            if ours and not list(_filters(netlink, ifindex)):
+                netlink.change(RTM_DELQDISC, 0, _qdisc(ifindex))
+
+    def lost(self) -> Iterator[tuple[int, Direction]]:
+        """Where a filter of ours is no more, though the interface is."""
+        with RouteSocket() as netlink:
+            for ifindex, direction in list(self._attached):
+                try:
+                    found = {x.parent for x in _filters(netlink, ifindex) if x.name == self._name}
+                except OSError:  # the interface is gone
+                    continue
+                if PARENTS[direction] not in found:
+                    self._attached.remove((ifindex, direction))
+                    yield ifindex, direction
+
+    def close(self) -> None:
+        """Take all filters away."""
+        for ifindex in list(self._interfaces):
+            self.detach(ifindex)
+
+    def _add_qdisc(self, netlink: RouteSocket, ifindex: int) -> bool:
+        """Whether there was none."""
+        try:
+            netlink.change(RTM_NEWQDISC, NLM_F_EXCL_CREATE, _qdisc(ifindex))
+        except FileExistsError:
+            return False
+        return True
+
+
+def _qdisc(ifindex: int) -> bytes:
+    head = TCMSG.pack(0, ifindex, QDISC, QDISC_PARENT, 0)
+    return head + attribute(TCA_KIND, b"clsact\0")
+
+
+def _filters(netlink: RouteSocket, ifindex: int) -> Iterator[Filter]:
+    """Every BPF filter of an interface, in both directions."""
+    for parent in PARENTS.values():
+        for body in netlink.dump(RTM_GETTFILTER, TCMSG.pack(0, ifindex, 0, parent, 0)):
+            _, _, handle, _, info = TCMSG.unpack_from(body)
+            options = attributes(attributes(body, TCMSG.size).get(TCA_OPTIONS, b""), 0)
+            if handle:  # without: the head of a priority's list
+                name = options.get(TCA_BPF_NAME, b"").rstrip(b"\0").decode(errors="replace")
+                yield Filter(parent, handle, info, name)
+
+
+def _remove_orphans(netlink: RouteSocket, ifindex: int) -> None:
+    for found in list(_filters(netlink, ifindex)):
+        pid = found.name.removeprefix(PREFIX)
+        if pid != found.name and pid.isdigit() and not Path(f"/proc/{pid}").exists():
+            _remove(netlink, ifindex, found)
+
+
+def _remove(netlink: RouteSocket, ifindex: int, found: Filter) -> None:
+    head = TCMSG.pack(0, ifindex, found.handle, found.parent, found.info)
+    try:
+        netlink.change(RTM_DELTFILTER, 0, head + attribute(TCA_KIND, b"bpf\0"))
+    except OSError as error:
+        if error.errno != errno.ENOENT:
+            raise

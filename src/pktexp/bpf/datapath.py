@@ -1,0 +1,160 @@
+"""The datapath: the loaded programs, their maps and rings, and where they are attached.
+
+An object (object.py) laid out as records.py says; hands its maps out as numpy views (counters.py)
+and as rings (ring.py), and attaches its program (hooks.py).
+"""
+
+from __future__ import annotations
+
+import ctypes as c
+import logging
+import math
+from importlib.resources import files
+from pathlib import Path
+
+from pktexp.bpf.cpus import highest_online_cpu
+from pktexp.bpf.flowcache import HALVES, FlowCache
+from pktexp.bpf.hooks import Hooks
+from pktexp.bpf.libbpf import BpfError, Libbpf
+from pktexp.bpf.maps import Maps
+from pktexp.bpf.object import BpfObject
+from pktexp.bpf.options import DatapathOptions
+from pktexp.bpf.pins import Pins
+from pktexp.bpf.probes import has_multi_buffer, has_tcx, require_ring_buffer
+from pktexp.bpf.refusals import explained
+from pktexp.bpf.ring import Ring
+from pktexp.bpf.testrun import run_program
+from pktexp.packet import records
+from pktexp.packet.enums import Direction
+from pktexp.packet.records import Records
+
+log = logging.getLogger(__name__)
+
+OBJECT = Path(str(files("pktexp") / "packet.bpf.o"))
+XDP_PROGRAM = "count_xdp"
+SKB_PROGRAMS = {Direction.INGRESS: "count_ingress", Direction.EGRESS: "count_egress"}
+PROGRAMS = (XDP_PROGRAM, *SKB_PROGRAMS.values())
+XDP_HAS_FRAGS = 1 << 5  # BPF_F_XDP_HAS_FRAGS (include/uapi/linux/bpf.h, 5.18)
+
+
+class Datapath:
+    """The programs and maps of one pktexp. Close it to detach everything."""
+
+    def __init__(
+        self,
+        lib: Libbpf,
+        options: DatapathOptions,
+        path: Path = OBJECT,
+        pins: Pins | None = None,
+    ) -> None:
+        """Open, check and load the object at `path`; with `pins`, over the maps that are there.
+
+        Raises PktexpError if it is missing, broken, or of another build; VerifierError or BpfError
+        if the kernel refuses it.
+        """
+        require_ring_buffer(lib)
+        self._lib = lib
+        self.options = options
+        self.pins = pins
+        self.object = BpfObject(lib, path)
+        self._maps = Maps(lib, self.object, pins)
+        try:
+            records.check(self.object.btf)
+            rows = highest_online_cpu() + 2  # one more, for CPUs that come online later
+            self._configure(rows)
+            self.inherited = self._maps.share(options.layout(rows), options.rings)
+            self._load()
+            self._maps.keep()
+            skb_programs = {d: self.object.program_fd(name) for d, name in SKB_PROGRAMS.items()}
+            xdp_program = self.object.program_fd(XDP_PROGRAM)
+            self.hooks = Hooks(lib, skb_programs, xdp_program, has_tcx(lib), pins)
+            self.interfaces = self.object.view(
+                "interfaces", records.INTERFACE_BUCKET, options.slots
+            )
+            shape = (rows, options.slots, len(Direction))
+            cells = self.object.view("counters", records.INTERFACE_COUNTERS, math.prod(shape))
+            self.counters = cells.reshape(shape)
+            self.leases, self.since = self._maps.of_slots(options.slots)
+            self.rings = self._make_rings() if options.events else []
+            self.flow_cache = self._view_flow_cache(rows) if options.flow_sets else None
+        except BaseException:
+            self.object.close()
+            raise
+
+    def test_run(
+        self, frame: bytes, repeat: int = 1, program: str = XDP_PROGRAM, context: bytes = b""
+    ) -> int:
+        """Run one of PROGRAMS over a frame by BPF_PROG_TEST_RUN, as if `lo` had it.
+
+        Returns its verdict. Needs Linux 5.18 for frames larger than a page.
+        """
+        fd = self.object.program_fd(program)
+        return run_program(self._lib, fd, frame, repeat, context)
+
+    def program_info(self, program: str) -> dict[str, str]:
+        """What the kernel tells of one of PROGRAMS in its fdinfo (kernel/bpf/syscall.c, 5.1)."""
+        path = Path(f"/proc/self/fdinfo/{self.object.program_fd(program)}")
+        lines = path.read_text().splitlines()
+        return {key: value.strip() for key, _, value in (line.partition(":") for line in lines)}
+
+    @property
+    def counter_bytes(self) -> int:
+        """Kernel memory of the interface counters, in bytes."""
+        return self.counters.nbytes
+
+    @property
+    def ring_bytes(self) -> int:
+        """Kernel memory of the ring buffers, in bytes."""
+        return len(self.rings) * self.options.ring_size
+
+    def close(self) -> None:
+        """Detach from every interface and let go of the programs and maps."""
+        self.hooks.close()
+        self.rings = []
+        self.object.close()
+
+    def _configure(self, rows: int) -> None:
+        for name, entries in self.options.sizes(rows).items():
+            self.object.resize(name, entries)
+        self.object.set_constants(".rodata.config", self.options.constants(rows).tobytes())
+
+    def _load(self) -> None:
+        # Not by the section's name, xdp.frags: libbpf would ask for it of every kernel.
+        if has_multi_buffer(self._lib):
+            self.object.set_program_flags(XDP_PROGRAM, XDP_HAS_FRAGS)
+        else:
+            log.info("no multi-buffer XDP (Linux 5.18) here: some jumbo MTUs need generic XDP")
+        try:
+            self.object.load(PROGRAMS)
+        except BpfError as error:
+            if told := explained(error):
+                raise told from error
+            raise
+
+    def _make_rings(self) -> list[Ring]:
+        wakeups = self.object.view("wakeups", records.RING_WAKEUP, self.options.rings)
+        return [self._make_ring(index, wakeups[index : index + 1]) for index in range(len(wakeups))]
+
+    def _make_ring(self, index: int, wakeup: Records) -> Ring:
+        size = self.options.ring_size
+        ring = Ring(self._maps.ring(index, size), size, wakeup)
+        self._enter_ring(index, ring)
+        return ring
+
+    def _enter_ring(self, index: int, ring: Ring) -> None:
+        key, value = c.c_uint32(index), c.c_uint32(ring.fd)
+        arguments = (self.object.map_fd("rings"), c.byref(key), c.byref(value), 0)
+        self._lib("enter a ring buffer", "bpf_map_update_elem", *arguments)
+
+    def _view_flow_cache(self, rows: int) -> FlowCache:
+        shape = (rows - 1, HALVES, self.options.flow_sets)
+        sets = self.object.view("flows", records.FLOW_SET, math.prod(shape)).reshape(shape)
+        return FlowCache(self.object.view(".data.epoch", records.EPOCH, 1), sets, self._synchronize)
+
+    def _synchronize(self) -> None:
+        """Wait until every program that runs now has ended.
+
+        Entering a ring anew, in its own place, does it: the kernel lets no update of a map of maps
+        return before a grace period has passed (kernel commit 1ae80cf31938, 4.20).
+        """
+        self._enter_ring(0, self.rings[0])

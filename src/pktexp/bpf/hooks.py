@@ -1,0 +1,153 @@
+"""Where the programs are attached: one hook an interface and direction; part of datapath.py.
+
+At XDP and TCX by a link, which is a file descriptor: when the process ends, however it ends, the
+kernel detaches the program. Where there is no TCX (before 6.6), by filters of clsact (clsact.py).
+Which hook is wanted is hookchoice.py's.
+"""
+
+from __future__ import annotations
+
+import ctypes as c
+import errno
+import os
+import resource
+from collections.abc import Iterator, Mapping
+
+from pktexp.bpf.clsact import Clsact
+from pktexp.bpf.hookchoice import OTHER_XDP, Hook, IngressMode, egress_hooks, ingress_hooks, not_at
+from pktexp.bpf.libbpf import BpfError, Libbpf, LinkCreateOpts
+from pktexp.bpf.pinnedlinks import PinnedLinks
+from pktexp.bpf.pins import Pins, linked
+from pktexp.bpf.probes import TCX_EGRESS, TCX_INGRESS
+from pktexp.netlink.linkinfo import Link
+from pktexp.packet.enums import Direction
+
+# From include/uapi/linux/bpf.h and if_link.h (6.6).
+ATTACH_XDP = 37
+XDP_FLAGS_SKB_MODE = 1 << 1
+XDP_FLAGS_DRV_MODE = 1 << 2
+BPF_F_BEFORE = 1 << 3
+BPF_F_AFTER = 1 << 4
+
+
+# Attach type and flags of bpf_link_create. Before all others at ingress and after them at egress,
+# what is seen is what the wire sees.
+LINKS = {
+    Hook.XDP_NATIVE: (ATTACH_XDP, XDP_FLAGS_DRV_MODE),
+    Hook.XDP_GENERIC: (ATTACH_XDP, XDP_FLAGS_SKB_MODE),
+    Hook.TCX_INGRESS: (TCX_INGRESS, BPF_F_BEFORE),
+    Hook.TCX_EGRESS: (TCX_EGRESS, BPF_F_AFTER),
+}
+RESERVE = 256  # descriptors that links leave for connections and all else
+OCCUPIED = (errno.EBUSY, errno.EEXIST)
+
+
+class Hooks:
+    """The programs' attachments, by ifindex; `tcx`: whether all of them are links.
+
+    Close it to detach from every interface.
+    """
+
+    def __init__(
+        self,
+        lib: Libbpf,
+        programs: Mapping[Direction, int],
+        xdp: int,
+        tcx: bool,
+        pins: Pins | None = None,
+    ) -> None:
+        """`programs`: descriptors of those for socket buffers; `xdp`: of that for frames.
+
+        With `pins` links are pinned, and those that are there already get the new programs.
+        """
+        self._lib = lib
+        self._programs = programs
+        self._xdp = xdp
+        self.tcx = tcx
+        self._links: dict[tuple[int, Direction], int] = {}
+        most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self._room = most - min(RESERVE, most // 4)
+        self._clsact = Clsact()
+        self._pinned = PinnedLinks(lib, pins) if pins else None
+
+    def attach(self, link: Link, direction: Direction, mode: IngressMode) -> tuple[Hook, str]:
+        """Attach to an interface: (hook, why no better one; "" for the best).
+
+        BpfError or OSError, with the last hook's reason, if none can be had.
+        """
+        if direction is Direction.INGRESS:
+            hooks = ingress_hooks(mode, link, self.tcx)
+        else:
+            hooks = egress_hooks(self.tcx)
+        reasons: list[str] = []
+        for hook in hooks:
+            try:
+                self._attach(link.ifindex, direction, hook)
+                return hook, "; ".join(reasons)
+            except OSError as error:
+                if hook is hooks[-1] or error.errno == errno.ENODEV:
+                    raise
+                reasons.append(not_at(hook, _reason(error, hook)))
+        raise AssertionError("the last hook returns or raises")
+
+    def detach(self, ifindex: int) -> None:
+        """Detach from an interface; nothing happens if nothing is attached there."""
+        for direction in Direction:
+            if (link := self._links.pop((ifindex, direction), None)) is not None:
+                os.close(link)
+        if self._pinned:
+            self._pinned.drop(ifindex)
+        self._clsact.detach(ifindex)
+
+    def lost(self) -> Iterator[tuple[int, Direction]]:
+        """Interfaces and directions where somebody else has detached the program.
+
+        They are forgotten here: attach anew.
+        """
+        for key, fd in list(self._links.items()):
+            if not linked(self._lib, fd).ifindex:
+                os.close(self._links.pop(key))
+                yield key
+        yield from self._clsact.lost()
+
+    def drop_inherited(self) -> None:
+        """Let go of pinned links that nobody asked for since."""
+        if self._pinned:
+            self._pinned.drop_inherited()
+
+    def close(self) -> None:
+        """Detach from every interface; links that are pinned stay, and go on counting."""
+        for link in self._links.values():
+            os.close(link)
+        self._links.clear()
+        self._clsact.close()
+
+    def _attach(self, ifindex: int, direction: Direction, hook: Hook) -> None:
+        program = self._xdp if hook.xdp else self._programs[direction]
+        if hook in LINKS:
+            taken = self._pinned.take_over(ifindex, hook, program) if self._pinned else None
+            self._links[ifindex, direction] = taken or self._link(program, ifindex, hook)
+        else:
+            self._clsact.attach(ifindex, direction, program)
+
+    def _link(self, program: int, ifindex: int, hook: Hook) -> int:
+        attach_type, flags = LINKS[hook]
+        options = LinkCreateOpts(sz=c.sizeof(LinkCreateOpts), flags=flags)
+        arguments = (program, ifindex, attach_type, c.byref(options))
+        attempted = f"attach {hook}"
+        fd: int = self._lib(attempted, "bpf_link_create", *arguments)
+        try:
+            if fd >= self._room:  # the lowest that is free
+                raise BpfError(errno.EMFILE, attempted)
+            if self._pinned:
+                self._pinned.pin(ifindex, hook, fd)
+        except BaseException:
+            os.close(fd)
+            raise
+        return fd
+
+
+def _reason(error: OSError, hook: Hook) -> str:
+    if hook.xdp and error.errno in OCCUPIED:
+        return OTHER_XDP
+    return os.strerror(error.errno) if isinstance(error, BpfError) and error.errno else str(error)

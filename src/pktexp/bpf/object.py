@@ -1,0 +1,117 @@
+"""One BPF object file: open, size its maps, set its constants, load, and view its maps as numpy.
+
+The part of datapath.py that knows no packets; every call goes through libbpf.py.
+"""
+
+from __future__ import annotations
+
+import ctypes as c
+import mmap
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pktexp.bpf.btf import Btf
+from pktexp.bpf.libbpf import BpfError, Libbpf, VerifierError
+from pktexp.errors import PktexpError
+from pktexp.packet.records import Records
+
+# Bytes; a kernel before 6.4 refuses to load when its log does not fit, and one before 5.16 when
+# there is more room than this.
+LOG_SIZE = (16 << 20) - 1
+REBUILD = "build it with 'make -C bpf', or install the pktexp wheel again"
+
+
+class BpfObject:
+    """An opened object; close it to let go of its programs and maps."""
+
+    def __init__(self, lib: Libbpf, path: Path) -> None:
+        """Open the file at `path`; PktexpError if it is missing or broken."""
+        self._lib = lib
+        self._handle = 0
+        try:
+            arguments = (os.fsencode(path), None)
+            attempted = f"open the BPF object {path}"
+            self._handle = lib(attempted, "bpf_object__open_file", *arguments)
+        except BpfError as error:
+            raise PktexpError(str(error), REBUILD) from error
+
+    @property
+    def btf(self) -> Btf:
+        """Its types."""
+        return Btf(self._lib, self._lib("read the object's BTF", "bpf_object__btf", self._handle))
+
+    def resize(self, name: str, entries: int) -> None:
+        """Set how many entries a map has; before loading."""
+        self._lib(f"size map '{name}'", "bpf_map__set_max_entries", self._map(name), entries)
+
+    def share(self, name: str, fd: int) -> None:
+        """Use another object's map in place of one's own; before loading."""
+        self._lib(f"share map '{name}'", "bpf_map__reuse_fd", self._map(name), fd)
+
+    def set_constants(self, section: str, value: bytes) -> None:
+        """Fill a section of read-only data; before loading. PktexpError if it has another size."""
+        size = c.c_size_t()
+        arguments = (self._map(section), c.byref(size))
+        address = self._lib("set the programs' constants", "bpf_map__initial_value", *arguments)
+        if size.value != len(value):
+            message = f"the BPF object's constants take {size.value} bytes, not {len(value)}"
+            raise PktexpError(message, REBUILD)
+        c.memmove(address, value, len(value))
+
+    def set_program_flags(self, name: str, flags: int) -> None:
+        """Load a program with these flags, BPF_F_*; before loading."""
+        arguments = (self._program(name), flags)
+        self._lib("set the program's flags", "bpf_program__set_flags", *arguments)
+
+    def load(self, programs: Sequence[str]) -> None:
+        """Load everything; VerifierError with the log if one of these is refused, else BpfError."""
+        # Untouched, and so no memory, unless they are written.
+        logs = [mmap.mmap(-1, LOG_SIZE) for _ in programs]
+        for program, log in zip(programs, logs, strict=True):
+            arguments = (self._program(program), c.addressof(c.c_char.from_buffer(log)), LOG_SIZE)
+            self._lib("keep the verifier's log", "bpf_program__set_log_buf", *arguments)
+        attempted = "load the BPF programs into the kernel"
+        try:
+            self._lib(attempted, "bpf_object__load", self._handle)
+        except BpfError as error:
+            texts = [log[: log.find(b"\0")].decode(errors="replace") for log in logs]
+            if any(texts):
+                raise VerifierError(error.errno or 0, attempted, "\n".join(texts)) from error
+            raise
+
+    def program_fd(self, name: str) -> int:
+        """A loaded program's file descriptor; it lives as long as the object."""
+        return int(self._lib("get the program's fd", "bpf_program__fd", self._program(name)))
+
+    def map_fd(self, name: str) -> int:
+        """A map's file descriptor; it lives as long as the object."""
+        return int(self._lib(f"get the fd of map '{name}'", "bpf_map__fd", self._map(name)))
+
+    def view(self, name: str, dtype: np.dtype[Any], count: int) -> Records:
+        """A mapped array of `count` values; the mapping goes when the last view of it does."""
+        return mapped(self.map_fd(name), dtype, count)
+
+    def close(self) -> None:
+        """Let go; views that were handed out stay valid."""
+        if self._handle:
+            self._lib("close the object", "bpf_object__close", self._handle)
+            self._handle = 0
+
+    def _map(self, name: str) -> int:
+        arguments = (self._handle, name.encode())
+        return int(self._lib(f"find map '{name}'", "bpf_object__find_map_by_name", *arguments))
+
+    def _program(self, name: str) -> int:
+        arguments = (self._handle, name.encode())
+        find = "bpf_object__find_program_by_name"
+        return int(self._lib(f"find the program '{name}'", find, *arguments))
+
+
+def mapped(fd: int, dtype: np.dtype[Any], count: int) -> Records:
+    """The values of a mappable array map."""
+    pages = -(-count * dtype.itemsize // mmap.PAGESIZE)
+    return np.frombuffer(mmap.mmap(fd, pages * mmap.PAGESIZE), dtype, count)

@@ -1,0 +1,69 @@
+"""A BPF ring buffer mapped into this process, read as numpy batches without a copy.
+
+Made by datapath.py, read by reader.py. The kernel (kernel/bpf/ringbuf.c, 5.8) maps its data area
+twice in a row, and our records are all of one size, so what lies between the consumer's and the
+producer's position is one contiguous array.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+
+import numpy as np
+
+from pktexp.packet.records import RING_RECORD, Records
+
+BUSY = np.uint32(1 << 31)  # BPF_RINGBUF_BUSY_BIT: reserved, not yet written
+RECORD = RING_RECORD.itemsize
+BATCH = 1 << 16  # records; bounds how long one merge takes
+
+
+class Ring:
+    """One ring buffer and its wake-up word; `fd` becomes readable when the kernel wakes us."""
+
+    def __init__(self, fd: int, size: int, wakeup: Records) -> None:
+        """Map the ring of `size` data bytes behind `fd`, and own `fd` from now on."""
+        self.fd = fd
+        page = mmap.PAGESIZE
+        consumer = mmap.mmap(fd, page)
+        shared = mmap.mmap(fd, page + 2 * size, prot=mmap.PROT_READ, offset=page)
+        self._mask = size - 1
+        self._wakeup = wakeup
+        self._consumed = np.frombuffer(consumer, "u8", 1)
+        self._produced = np.frombuffer(shared, "u8", 1)
+        self._records = np.frombuffer(shared, RING_RECORD, 2 * size // RECORD, offset=page)
+
+    def __del__(self) -> None:
+        os.close(self.fd)
+
+    @property
+    def produced(self) -> int:
+        """Bytes ever reserved in this ring."""
+        return int(self._produced[0])
+
+    @property
+    def unread(self) -> int:
+        """Bytes that wait to be released."""
+        return self.produced - int(self._consumed[0])
+
+    def batch(self, until: int) -> Records:
+        """Records that are written and wait, up to position `until` and at most BATCH of them.
+
+        A view into the ring: it holds until `release`. Shorter where a record is still being
+        written; empty when there is nothing.
+        """
+        consumed = int(self._consumed[0])
+        first = (consumed & self._mask) // RECORD
+        count = min((until - consumed) // RECORD, BATCH)
+        batch = self._records[first : first + max(count, 0)]
+        busy = np.flatnonzero(batch["header"] & BUSY)
+        return batch[: busy[0]] if len(busy) else batch
+
+    def release(self, batch: Records) -> None:
+        """Give the batch's room back to the kernel; the view is not to be read any more."""
+        self._consumed[0] += np.uint64(batch.nbytes)
+
+    def arm(self) -> None:
+        """Ask to be woken once, when enough has gathered."""
+        self._wakeup["armed"] = 1

@@ -1,0 +1,182 @@
+"""A program at a tracepoint that counts packets by interface and reason; drops.py says which.
+
+Mirrors bpf/cells.h. The program uses the datapath's table of interfaces (datapath.py), so that a
+lease's id says here what it says there. Made by service.py, read by dropmetrics.py.
+"""
+
+from __future__ import annotations
+
+import ctypes as c
+import errno
+import logging
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pktexp.bpf import probes
+from pktexp.bpf.btf import Field
+from pktexp.bpf.datapath import Datapath
+from pktexp.bpf.libbpf import BpfError, Libbpf
+from pktexp.bpf.object import REBUILD, BpfObject
+from pktexp.bpf.pins import Pins
+from pktexp.errors import PktexpError
+from pktexp.packet.records import Records
+
+log = logging.getLogger(__name__)
+
+NAMESPACE = Path("/proc/thread-self/ns/net")
+NO_INTERFACE = 0
+CELLS_PER_SLOT = 8  # reasons for an interface, on average, when every slot is let
+LEAST_CELLS = 4096
+
+TRACE_CONFIG = np.dtype([("netns", "u4"), ("slots", "u4"), ("arguments", "u4")])
+CELL_KEY = np.dtype([("interface", "u4"), ("reason", "u4")])
+PACKETS = np.dtype("u8")
+CELL = np.dtype([("key", CELL_KEY), ("packets", PACKETS)])
+PINNED = ("cells", ".data.overflow")
+STRUCTS = {"trace_config": TRACE_CONFIG, "cell_key": CELL_KEY}
+
+
+@dataclass(frozen=True)
+class Tracepoint:
+    """What is counted where; `arguments` are those that `program` cannot do without."""
+
+    name: str
+    arguments: int
+    object: str
+    program: str
+    what: str
+    lacking: str
+    """what a kernel does not do that has fewer"""
+
+
+class Tracing:
+    """A program at its tracepoint, counting in the network namespace of the thread that made it.
+
+    Close it to take it away, unless it is pinned; it goes with the process, too, as its link is a
+    file descriptor.
+    """
+
+    def __init__(
+        self, lib: Libbpf, datapath: Datapath, tracepoint: Tracepoint, arguments: int, cells: int
+    ) -> None:
+        """Load and attach it. The tracepoint has `arguments`; `cells` can be told apart.
+
+        BpfError if the kernel refuses; PktexpError if the object is missing, broken, or of another
+        build.
+        """
+        self._lib = lib
+        self._cells = cells
+        self._link: int | None = None
+        self._object = BpfObject(lib, Path(str(files("pktexp") / tracepoint.object)))
+        try:
+            self._configure(datapath, arguments)
+            if datapath.pins:
+                for name in PINNED:
+                    datapath.pins.share(_pin(tracepoint, name), self._object, name)
+            self._object.load([tracepoint.program])
+            self._overflow = self._object.view(".data.overflow", PACKETS, 1)
+            self._program = self._object.program_fd(tracepoint.program)
+            self._attach(tracepoint, datapath.pins)
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def overflow(self) -> int:
+        """Packets that found no cell."""
+        return int(self._overflow[0])
+
+    @property
+    def misses(self) -> int:
+        """Packets that came while, on the same CPU, the program was at another.
+
+        Counted by the kernel, for tracepoints since 6.1; told in the program's fdinfo (kernel
+        commit 9ed9e9ba2337, 5.12).
+        """
+        lines = Path(f"/proc/self/fdinfo/{self._program}").read_text().splitlines()
+        return sum(int(line.split()[1]) for line in lines if line.startswith("recursion_misses:"))
+
+    def read(self) -> Records:
+        """Every cell now, an array of CELL in no order."""
+        keys, packets = np.zeros(self._cells, CELL_KEY), np.zeros(self._cells, PACKETS)
+        place, count = c.c_uint64(), c.c_uint32(self._cells)
+        buffers = (None, c.addressof(place), keys.ctypes.data, packets.ctypes.data)
+        arguments = (self._object.map_fd("cells"), *buffers, c.byref(count), None)
+        try:
+            self._lib("read the cells", "bpf_map_lookup_batch", *arguments)
+        except BpfError as error:
+            if error.errno != errno.ENOENT:  # the end of the map, with all that comes before it
+                raise
+        cells = np.zeros(count.value, CELL)
+        cells["key"], cells["packets"] = keys[: count.value], packets[: count.value]
+        return cells
+
+    def remove(self, keys: Records) -> None:
+        """Take cells out, an array of CELL_KEY, so that others find room."""
+        for key in keys:
+            arguments = (self._object.map_fd("cells"), key.tobytes())
+            try:
+                self._lib("remove a cell", "bpf_map_delete_elem", *arguments)
+            except BpfError as error:
+                if error.errno != errno.ENOENT:  # another scrape has done it
+                    raise
+
+    def close(self) -> None:
+        """Detach, and let go of the program and its map."""
+        if self._link is not None:
+            os.close(self._link)
+            self._link = None
+        self._object.close()
+
+    def _attach(self, tracepoint: Tracepoint, pins: Pins | None) -> None:
+        """In place of a pinned link: the kernel exchanges no tracepoint's program."""
+        if pins:
+            for name in PINNED:
+                pins.keep(_pin(tracepoint, name), self._object.map_fd(name))
+            pins.drop(_pin(tracepoint, "link"))
+        attempted = f"attach to the tracepoint {tracepoint.name}"
+        self._link = self._lib(attempted, "bpf_raw_tracepoint_open", None, self._program)
+        if pins:
+            pins.put(_pin(tracepoint, "link"), self._link)
+
+    def _configure(self, datapath: Datapath, arguments: int) -> None:
+        for name, dtype in STRUCTS.items():
+            if self._object.btf.struct(name) != _layout(dtype):
+                message = f"the BPF object does not fit this pktexp: struct {name} differs"
+                raise PktexpError(message, REBUILD)
+        self._object.resize("cells", self._cells)
+        self._object.share("interfaces", datapath.object.map_fd("interfaces"))
+        constants = (NAMESPACE.stat().st_ino, datapath.options.slots, arguments)
+        config = np.array(constants, TRACE_CONFIG)
+        self._object.set_constants(".rodata.config", config.tobytes())
+
+
+def start(lib: Libbpf, datapath: Datapath, tracepoint: Tracepoint) -> Tracing | None:
+    """Start counting; None, and one log line, where the kernel lacks something or refuses."""
+    arguments = probes.tracepoint_arguments(lib, tracepoint.name)
+    if arguments < tracepoint.arguments:
+        log.info("%s are not counted: this kernel %s", tracepoint.what, tracepoint.lacking)
+        return None
+    cells = max(CELLS_PER_SLOT * datapath.options.slots, LEAST_CELLS)
+    try:
+        with lib.quiet():
+            return Tracing(lib, datapath, tracepoint, arguments, cells)
+    except BpfError as error:
+        log.warning("%s are not counted: %s", tracepoint.what, error)
+        log.debug("the verifier's log:\n%s", getattr(error, "log", ""))
+        return None
+
+
+def _pin(tracepoint: Tracepoint, what: str) -> str:
+    return f"{tracepoint.program}-{what.replace('.', '')}"
+
+
+def _layout(dtype: np.dtype[Any]) -> tuple[int, list[Field]]:
+    fields: Mapping[str, Any] = dtype.fields or {}
+    return dtype.itemsize, [Field(name, at[1], at[0].itemsize) for name, at in fields.items()]

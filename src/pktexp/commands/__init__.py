@@ -1,0 +1,1 @@
+"""The command line, a module or package for each command; imports nothing, see healthcheck."""

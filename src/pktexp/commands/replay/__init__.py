@@ -1,0 +1,1 @@
+"""`pktexp replay`: runs a capture through the BPF programs and prints the metrics."""

@@ -1,0 +1,1 @@
+"""`pktexp serve`: runs the pipeline and serves it over HTTP until a signal stops it."""

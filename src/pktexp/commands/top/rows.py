@@ -1,0 +1,123 @@
+"""The two tables of `pktexp top`: what is in their columns, and how they are sorted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pktexp.commands.top.figures import bar, bits, line, packets, si
+
+Row = dict[str, Any]
+
+DIRECTIONS = ("ingress", "egress")
+FLOW_SORTS = ("bytes_per_second", "packets_per_second", "bytes", "packets")
+SHARE = 12  # characters of a bar
+LATEST = 20  # seconds, each a character of a line
+
+
+@dataclass(frozen=True)
+class Column:
+    """`room`: the width of a terminal from which on it is shown."""
+
+    title: str
+    text: Callable[[Row], str]
+    right: bool = False
+    room: int = 0
+
+
+def _rate(row: Row, direction: str, unit: str) -> float | None:
+    found: float | None = (row[direction] or {}).get(f"{unit}_per_second")
+    return found
+
+
+def dropped(row: Row) -> int:
+    """Packets that the kernel dropped there."""
+    total: int = sum(row["dropped"].values())
+    return total
+
+
+def both_ways(row: Row) -> float:
+    """Bytes a second."""
+    return sum(_rate(row, direction, "bytes") or 0 for direction in DIRECTIONS)
+
+
+INTERFACE_SORTS: Mapping[str, Callable[[Row], Any]] = {
+    "traffic": lambda row: -both_ways(row),
+    "name": lambda row: row["name"],
+    "dropped": lambda row: -dropped(row),
+}
+
+
+def interface_columns(latest: Mapping[str, Sequence[float]], plain: bool) -> list[Column]:
+    """`latest`: bytes a second, second by second, by name."""
+    return [
+        Column("interface", lambda row: row["name"]),
+        Column("received", lambda row: bits(_rate(row, "ingress", "bytes")), right=True),
+        Column("sent", lambda row: bits(_rate(row, "egress", "bytes")), right=True),
+        Column("last 20 s", lambda row: line(latest.get(row["name"], ()), LATEST, plain)),
+        Column("in", lambda row: packets(_rate(row, "ingress", "packets")), right=True, room=90),
+        Column("out", lambda row: packets(_rate(row, "egress", "packets")), right=True, room=90),
+        Column("dropped", lambda row: si(dropped(row)), right=True),
+        Column("counted", _state, room=120),
+        Column("class", lambda row: f"{row['class']} {row['kind']}", room=140),
+        Column("about", _about, room=160),
+    ]
+
+
+def _state(row: Row) -> str:
+    hooks = [hook for d in DIRECTIONS if (hook := row["hooks"][d]) and hook != "none"]
+    return ", ".join(hooks) if row["state"] == "counting" else str(row["state"])
+
+
+def _about(row: Row) -> str:
+    pod = f"{row['pod_namespace']}/{row['pod']}" if row["pod"] else ""
+    return ", ".join(text for text in (row["alias"], pod, row["peer_netns"]) if text)
+
+
+def flow_columns(sort: str, most: float, plain: bool) -> list[Column]:
+    """`most`: what a whole bar stands for. Addresses may take all the room: rates come first."""
+    return [
+        Column("rate", lambda row: bits(row["bytes_per_second"]), right=True),
+        Column("share", lambda row: bar((row[sort] or 0) / most, SHARE, plain)),
+        Column("source", lambda row: _end(row, "source")),
+        Column("destination", lambda row: _end(row, "dest")),
+        Column("packets", lambda row: packets(row["packets_per_second"]), right=True, room=90),
+        Column("bytes in all", lambda row: si(row["bytes"], "B"), right=True, room=110),
+        Column("packets in all", lambda row: si(row["packets"]), right=True, room=130),
+        Column("protocol", lambda row: row["protocol"], room=70),
+        Column("interface", lambda row: f"{row['interface']} {row['direction']}", room=100),
+    ]
+
+
+def _end(row: Row, end: str) -> str:
+    pod = row[f"{end}_pod"]
+    return f"{row[end]} {row[f'{end}_namespace']}/{pod}" if pod else str(row[end])
+
+
+def flow_key(row: Row) -> str:
+    """What is the same flow a second later."""
+    names = ("interface", "direction", "protocol", "source", "dest")
+    return "\n".join(row[name] for name in names)
+
+
+def shown(columns: Sequence[Column], width: int) -> list[Column]:
+    """Those that a terminal of so many characters has room for."""
+    return [column for column in columns if column.room <= width]
+
+
+def summary(event: Row) -> list[tuple[str, str, bool]]:
+    """(what, how much, whether it is bad), of the classes of interfaces, drops and losses."""
+    classes = event["status"]["classes"]
+    name = next((name for name in ("physical", "virtual", "loopback") if name in classes), "")
+    traffic = classes.get(name, {})
+    drops = sum(row["packets_per_second"] or 0 for row in event["drops"])
+    lost = event["status"]["events"]["lost_packets"]
+    rates = {d: (traffic.get(d) or {}) for d in ("ingress", "egress")}
+    return [
+        (f"{name} received", bits(rates["ingress"].get("bytes_per_second")), False),
+        ("sent", bits(rates["egress"].get("bytes_per_second")), False),
+        ("dropped", packets(round(drops, 1)), drops > 0),
+        ("missing in flows", si(lost), lost > 0),
+        ("CPU", f"{event['status']['cost']['cpu_percent'] or 0} %", False),
+    ]

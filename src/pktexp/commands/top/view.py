@@ -1,0 +1,98 @@
+"""What `pktexp top` shows of an event: chosen, sorted and filtered; screen.py draws it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from pktexp.commands.top.events import Event, Query
+from pktexp.commands.top.rows import (
+    FLOW_SORTS,
+    INTERFACE_SORTS,
+    LATEST,
+    Column,
+    Row,
+    both_ways,
+    flow_columns,
+    flow_key,
+    interface_columns,
+    shown,
+)
+
+TOP = "100"  # talkers
+DIRECTIONS = ("", "ingress", "egress")
+INTERFACES, TALKERS = "interfaces", "talkers"
+SORTS = {INTERFACES: tuple(INTERFACE_SORTS), TALKERS: FLOW_SORTS}
+
+Rows = list[tuple[str, Row]]
+"""by what is the same a second later"""
+
+
+@dataclass
+class View:
+    """`latest`: bytes a second by interface; `interface`: whose talkers are shown, "" for all."""
+
+    plain: bool
+    event: Event | None = None
+    interface: str = ""
+    direction: str = ""
+    sorts: dict[str, str] = field(default_factory=lambda: {k: v[0] for k, v in SORTS.items()})
+    finds: dict[str, str] = field(default_factory=lambda: dict.fromkeys(SORTS, ""))
+    latest: dict[str, list[float]] = field(default_factory=dict)
+
+    def query(self) -> Query:
+        """What to ask the source for."""
+        query = {"top": TOP, "sort": self.sorts[TALKERS], "search": self.finds[TALKERS]}
+        chosen = {"interface": self.interface, "direction": self.direction}
+        return query | {name: value for name, value in chosen.items() if value}
+
+    def take(self, event: Event) -> None:
+        """The latest; interfaces that it does not have are forgotten."""
+        self.event = event
+        self.latest = {
+            row["name"]: [*self.latest.get(row["name"], []), both_ways(row)][-LATEST:]
+            for row in event["interfaces"]
+        }
+
+    def next_sort(self, table: str) -> None:
+        """In turn."""
+        known = SORTS[table]
+        self.sorts[table] = known[(known.index(self.sorts[table]) + 1) % len(known)]
+
+    def next_direction(self) -> None:
+        """Likewise."""
+        self.direction = DIRECTIONS[(DIRECTIONS.index(self.direction) + 1) % len(DIRECTIONS)]
+
+    def title(self, table: str) -> str:
+        """What the table shows, and how."""
+        parts = [f"{table} by {self.sorts[table].replace('_', ' ')}"]
+        if self.finds[table]:
+            parts.append(f"with '{self.finds[table]}'")
+        if table == TALKERS:
+            parts += [f"at {self.interface}"] if self.interface else []
+            parts += [self.direction] if self.direction else []
+            if self.event and self.event["flows"] is None:
+                parts = ["talkers: none, as pktexp runs with --flows off"]
+        return ", ".join(parts)
+
+    def columns(self, table: str, width: int) -> Sequence[Column]:
+        """Those that there is room for."""
+        if table == INTERFACES:
+            return shown(interface_columns(self.latest, self.plain), width)
+        flows, sort = self._flows(), self.sorts[TALKERS]
+        most = max([1.0, *(row[sort] or 0 for row in flows)])
+        return shown(flow_columns(sort, most, self.plain), width)
+
+    def rows(self, table: str) -> Rows:
+        """In their order."""
+        if table == TALKERS:
+            return [(flow_key(row), row) for row in self._flows()]
+        found = self.event["interfaces"] if self.event else []
+        text = self.finds[INTERFACES].lower()
+        wanted = [row for row in found if text in f"{row['name']}\n{row['alias']}".lower()]
+        ordered = sorted(wanted, key=INTERFACE_SORTS[self.sorts[INTERFACES]])
+        return [(row["name"], row) for row in ordered]
+
+    def _flows(self) -> list[Row]:
+        flows = self.event["flows"] if self.event else None
+        return flows["flows"] if flows else []

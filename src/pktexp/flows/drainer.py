@@ -1,0 +1,62 @@
+"""Drains the flow cache (kernel/flowcache.py) into the flow table, on a timer and when asked to.
+
+Beside reader.py, which reads what left the cache earlier. Waiting for the kernel and merging are
+done in a thread; a drain that fails is counted, and the next one finds all that it left.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from concurrent.futures import Executor
+
+from pktexp.bpf.flowcache import FlowCache
+from pktexp.flows.merger import Intake
+
+log = logging.getLogger(__name__)
+
+INTERVAL = 5.0  # seconds between drains that nobody asks for
+
+
+class Drainer:
+    """The cache's only drainer. Its counters only grow."""
+
+    def __init__(self, cache: FlowCache, intake: Intake, executor: Executor) -> None:
+        self._cache = cache
+        self._executor = executor
+        self._lock = asyncio.Lock()
+        self._next: asyncio.Task[None] | None = None
+        self.intake = intake
+        self.drains = 0
+        self.failures = 0
+        self.seconds = 0.0
+
+    async def run(self) -> None:
+        """Drain until cancelled."""
+        while True:
+            await asyncio.sleep(INTERVAL)
+            await self.drain()
+
+    async def drain(self) -> None:
+        """Merge all that was counted before this call; callers who wait share a drain."""
+        if self._next is None:
+            self._next = asyncio.create_task(self._drain_next())
+        await asyncio.shield(self._next)
+
+    async def _drain_next(self) -> None:
+        async with self._lock:
+            self._next = None  # who comes from now on may have counted too late for this one
+            await asyncio.get_running_loop().run_in_executor(self._executor, self._drain)
+
+    def _drain(self) -> None:
+        started = time.perf_counter()
+        try:
+            for batch in self._cache.drain():
+                self.intake(batch)
+        except Exception as error:
+            self.failures += 1
+            debug = log.isEnabledFor(logging.DEBUG)
+            log.error("draining the flow cache failed: %s", error, exc_info=debug)
+        self.drains += 1
+        self.seconds += time.perf_counter() - started

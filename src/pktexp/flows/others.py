@@ -1,0 +1,54 @@
+"""What is not shown flow by flow, summed by interface and direction; kept by flows.py."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection
+
+import numpy as np
+
+from pktexp.flows.columns import U64
+
+Site = tuple[int, int]
+"""interface id, direction"""
+
+
+class Tally:
+    """Packets and bytes."""
+
+    __slots__ = ("bytes", "packets")
+
+    def __init__(self, packets: int = 0, bytes_: int = 0) -> None:
+        self.packets = packets
+        self.bytes = bytes_
+
+    def add(self, packets: int, bytes_: int) -> None:
+        """Add to both."""
+        self.packets += packets
+        self.bytes += bytes_
+
+
+class Others:
+    """A tally for each site."""
+
+    def __init__(self) -> None:
+        self._tallies: dict[Site, Tally] = defaultdict(Tally)
+
+    def add(self, sites: U64, packets: U64, bytes_: U64) -> None:
+        """Add to the tallies of `sites`, which are as grouping.sites_of gives them."""
+        found = np.unique(sites)
+        where = np.searchsorted(found, sites)
+        sums = np.zeros((2, len(found)), np.uint64)
+        np.add.at(sums[0], where, packets)
+        np.add.at(sums[1], where, bytes_)
+        for site, *amounts in zip(found.tolist(), *sums.tolist(), strict=True):
+            self._tallies[site >> 8, site & 0xFF].add(*amounts)
+
+    def forget_all_but(self, ids: Collection[int]) -> None:
+        """Drop the tallies of all other interfaces."""
+        for site in [site for site in self._tallies if site[0] not in ids]:
+            del self._tallies[site]
+
+    def copy(self) -> dict[Site, Tally]:
+        """As they are now."""
+        return {site: Tally(t.packets, t.bytes) for site, t in self._tallies.items()}

@@ -1,0 +1,196 @@
+"""The flow table: the heaviest flows kept one by one, everything else summed as `other`.
+
+Batches come through intake.py, in worker threads, and are grouped by grouping.py; flowpage.py takes
+snapshots. All work over records is numpy's; nothing here loops over packets or flows in Python.
+
+Every counter only grows, and the sum over the shown flows and `other` is the sum over all records:
+a flow that loses its place folds its total into `other`, one that gains a place starts from zero.
+Places go by bytes, halved every HALF_LIFE so that the page shows who is heavy now, and a newcomer
+must be FACTOR times heavier than the flow it ousts, so that series do not flap.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Collection
+from dataclasses import dataclass
+
+import numpy as np
+
+from pktexp.flows.columns import (
+    FLOW,
+    U64,
+    Columns,
+    Hasher,
+    HashIndex,
+    Indices,
+    group,
+    keys_of,
+    sites_of,
+)
+from pktexp.flows.others import Others, Site, Tally
+from pktexp.packet.records import Records
+
+HALF_LIFE = 600.0  # seconds
+FACTOR = 2.0
+NOMINATED = 8  # one in so many unknown flows' records at most
+
+
+@dataclass(frozen=True)
+class FlowSnapshot:
+    """`keys[i]` (FLOW_KEY) had `packets[i]` and `bytes[i]` since it is shown; `others`: the rest.
+
+    Both together are all records.
+    """
+
+    keys: Records
+    packets: U64
+    bytes: U64
+    others: dict[Site, Tally]
+
+
+class FlowTable:
+    """At most `limit` flows shown, a few times as many watched, whatever the traffic."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self._capacity = 4 * limit + 4096
+        self._hasher = Hasher()
+        self._nominees = np.zeros(0, FLOW)
+        self._random = np.random.default_rng()
+        self._flows = np.zeros(0, FLOW)
+        self._index = HashIndex(self._flows["hash"])
+        self._others = Others()
+        self._ranked = time.monotonic()
+        self._lock = threading.Lock()
+
+    @property
+    def watched(self) -> int:
+        """Flows that are known, shown or not."""
+        return len(self._flows)
+
+    def merge(self, batch: Records) -> None:
+        """Add a batch, an array of RING_RECORD or FLOW_SLOT. Safe to call from several threads."""
+        records = self._hasher(batch)
+        with self._lock:
+            records = self._update(records)
+            while len(records) and len(self._flows) < self._capacity:
+                some, records = records.split(self._capacity)
+                self._insert(group(some))
+                records = self._update(records)
+            if len(records):
+                self._nominate(records)
+                self._others.add(records.sites, records.packets, records.bytes)
+
+    def fold(self, batch: Records) -> None:
+        """Add a batch to `other` alone: for one that could not be merged."""
+        records = self._hasher(batch)
+        with self._lock:
+            self._others.add(records.sites, records.packets, records.bytes)
+
+    def snapshot(self, ids: Collection[int]) -> FlowSnapshot:
+        """Decide which flows are shown, and return them; flows of interfaces not in `ids` end."""
+        with self._lock:
+            self._admit()
+            self._forget_all_but(ids)
+            self._rank(time.monotonic())
+            shown = self._flows[self._flows["shown"]]
+            sums = shown["packets"], shown["bytes"]
+            return FlowSnapshot(keys_of(shown), *sums, self._others.copy())
+
+    def _update(self, records: Columns) -> Columns:
+        """Add to flows that are known; returns the records of the others."""
+        at, known = self._index.find(records.hashes)
+        sums = np.zeros((2, len(self._flows)), np.uint64)
+        np.add.at(sums[0], at[known], records.packets[known])
+        np.add.at(sums[1], at[known], records.bytes[known])
+        self._flows["weight"] += sums[1]
+        shown = self._flows["shown"]
+        self._flows["packets"] += sums[0] * shown
+        self._flows["bytes"] += sums[1] * shown
+        hidden = np.flatnonzero(~shown & (sums[0] > 0))
+        self._others.add(sites_of(self._flows["key"][hidden]), *sums[:, hidden])
+        return records.take(np.flatnonzero(~known))
+
+    def _nominate(self, records: Columns) -> None:
+        """Of unknown flows note some, to take the places of the lightest that are watched.
+
+        By threshold sampling (Duffield, Lund, Thorup: IEEE Trans. Inf. Theory 51, 2005): a record
+        as heavy as the lightest flow always, a lighter one by a chance in proportion. As in Space
+        Saving (Metwally, Agrawal, El Abbadi: ICDT 2005) a newcomer is credited with what the flow
+        had whose place it takes, so that in a flood the lightest settle.
+        """
+        claims = self._flows["weight"] + self._flows["credit"]
+        least = claims[~self._flows["shown"]].min()
+        priority = records.bytes / (1.0 - self._random.random(len(records)))
+        chosen = np.flatnonzero(priority > least)
+        if len(chosen) > (most := min(len(records) // NOMINATED + 1, self._capacity)):
+            chosen = np.argpartition(priority, -most)[-most:]
+        if len(chosen):
+            nominees = group(records.take(chosen))
+            nominees["credit"] = least
+            nominees["packets"] = nominees["bytes"] = 0  # they count as other until they are shown
+            self._nominees = np.concatenate((self._nominees, nominees))
+        if len(self._nominees) >= self._capacity // 2:
+            self._admit()
+
+    def _admit(self) -> None:
+        """Watch the nominees: many at a time, as each change of the table takes it whole."""
+        if len(self._nominees):
+            _, first = np.unique(self._nominees["hash"], return_index=True)
+            self._insert(self._nominees[first])
+            self._nominees = self._nominees[:0]
+
+    def _insert(self, new: Records) -> None:
+        room = self.limit - int(np.count_nonzero(self._flows["shown"]))
+        heaviest = np.argsort(-new["weight"])[: self._capacity]
+        new["shown"][heaviest[:room]] = True
+        hidden = ~new["shown"]
+        self._others.add(sites_of(new["key"][hidden]), new["packets"][hidden], new["bytes"][hidden])
+        new["packets"][hidden] = new["bytes"][hidden] = 0
+        self._flows = np.concatenate((self._flows, new[heaviest]))
+        self._shrink()
+        self._replace(self._flows[np.argsort(self._flows["hash"])])
+
+    def _replace(self, flows: Records) -> None:
+        """Watch these, which are sorted by hash."""
+        self._flows = flows
+        self._index = HashIndex(flows["hash"])
+
+    def _shrink(self) -> None:
+        """Stop watching the lightest of the flows that are not shown, down to the capacity."""
+        if len(self._flows) > self._capacity:
+            claims = self._flows["weight"] + self._flows["credit"]
+            rank = np.where(self._flows["shown"], np.inf, claims)
+            keep = np.argpartition(rank, -self._capacity)[-self._capacity :]
+            self._flows = self._flows[keep]
+
+    def _rank(self, now: float) -> None:
+        """Let time pass over the weights, and let heavier flows take the places of lighter ones."""
+        for field in ("weight", "credit"):
+            self._flows[field] *= 0.5 ** ((now - self._ranked) / HALF_LIFE)
+        self._ranked = now
+        weight = self._flows["weight"]
+        shown = np.flatnonzero(self._flows["shown"])
+        hidden = np.flatnonzero(~self._flows["shown"])
+        hidden = hidden[np.argsort(-weight[hidden])]
+        room = self.limit - len(shown)
+        self._flows["shown"][hidden[:room]] = True
+        hidden = hidden[room:]
+        lightest = shown[np.argsort(weight[shown])][: len(hidden)]
+        swaps = int(np.count_nonzero(weight[hidden[: len(lightest)]] > FACTOR * weight[lightest]))
+        self._flows["shown"][hidden[:swaps]] = True
+        self._hide(lightest[:swaps])
+
+    def _hide(self, at: Indices) -> None:
+        rows = self._flows[at]
+        self._others.add(sites_of(rows["key"]), rows["packets"], rows["bytes"])
+        for field, nothing in (("shown", False), ("packets", 0), ("bytes", 0)):
+            self._flows[field][at] = nothing
+
+    def _forget_all_but(self, ids: Collection[int]) -> None:
+        keep = np.isin(keys_of(self._flows)["interface"], np.fromiter(ids, np.uint32, len(ids)))
+        if not keep.all():
+            self._replace(self._flows[keep])
+        self._others.forget_all_but(ids)

@@ -1,0 +1,1 @@
+"""Follows the interfaces, attaches the programs, and reads totals and drops by interface."""

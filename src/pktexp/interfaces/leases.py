@@ -1,0 +1,82 @@
+"""Slots of counters (kernel/counters.py), let to interfaces' names; kept by interfaces.py.
+
+A lease outlasts the interface by an hour: its last values stay readable, and an interface that
+comes back under the name goes on from them.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from dataclasses import dataclass
+
+import numpy as np
+
+from pktexp.bpf.counters import Counters
+from pktexp.packet.records import LEASE, Records
+
+RETENTION = 3600.0  # seconds
+
+
+@dataclass
+class Lease:
+    """A slot of counters let to a name; since when (monotonic seconds) nobody has had the name."""
+
+    name: str
+    id: int
+    slot: int
+    gone_since: float | None = None
+
+
+class Leases:
+    """Slots let to names: at most as many as there are slots, the longest gone making room."""
+
+    def __init__(self, counters: Counters, table: Records | None = None) -> None:
+        """`table`: (slots) of LEASE; those of an earlier process go on (Datapath.leases)."""
+        self._counters = counters
+        self._table = np.zeros(counters.slots, LEASE) if table is None else table
+        self.by_name: dict[str, Lease] = {}
+        self._free: deque[int] = deque()
+        for slot, (name, id_, _) in enumerate(self._table.tolist()):
+            if name:
+                text = os.fsdecode(name)
+                self.by_name[text] = Lease(text, id_, slot)
+            else:
+                self._free.append(slot)
+
+    def take(self, name: str) -> Lease | None:
+        """The name's lease, a new one if it has none; None if every slot is in use."""
+        if name in self.by_name:
+            return self.by_name[name]
+        if not self._free and not self._end_oldest():
+            return None
+        slot = self._free.popleft()
+        self._counters.restart(slot)
+        # As in packet.h: the low bits are the slot; the rest tells this lease from earlier ones.
+        before = int(self._table["id"][slot]) or slot
+        lease = Lease(name, (before + self._counters.slots) & 0xFFFFFFFF, slot)
+        self._table["id"][slot] = lease.id
+        self._table["name"][slot] = os.fsencode(name)
+        self.by_name[name] = lease
+        return lease
+
+    def mark(self, used: set[str], now: float) -> None:
+        """Note which names are in use, and end the leases that have outlasted their interface."""
+        for lease in list(self.by_name.values()):
+            if lease.name in used:
+                lease.gone_since = None
+            elif lease.gone_since is None:
+                lease.gone_since = now
+            elif now - lease.gone_since > RETENTION:
+                self._end(lease)
+
+    def _end_oldest(self) -> bool:
+        gone = [lease for lease in self.by_name.values() if lease.gone_since is not None]
+        if gone:
+            self._end(min(gone, key=lambda lease: lease.gone_since or 0.0))
+        return bool(gone)
+
+    def _end(self, lease: Lease) -> None:
+        del self.by_name[lease.name]
+        self._table["name"][lease.slot] = b""
+        self._free.append(lease.slot)

@@ -1,0 +1,222 @@
+"""Keeps the programs on the interfaces that are wanted, and each name's counters with the name.
+
+Brings together what netlink tells (kernel/links.py), the programs (kernel/datapath.py) and the
+counters (kernel/counters.py), whose slots are let to names (leases.py); metrics.py reads snapshots.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from pktexp.bpf.counters import Counters, InterfaceTable
+from pktexp.bpf.datapath import Datapath
+from pktexp.bpf.hookchoice import IngressMode
+from pktexp.interfaces.attacher import Attached, Attacher
+from pktexp.interfaces.leases import Lease, Leases
+from pktexp.interfaces.namefilter import NameFilter
+from pktexp.interfaces.totals import NO_HOOK, Snapshot
+from pktexp.netlink.linkinfo import InterfaceClass, Link
+from pktexp.netlink.links import LinkMonitor
+from pktexp.packet.enums import Direction
+from pktexp.tasks import to_its_end
+from pktexp.wakeup import Wakeup
+
+log = logging.getLogger(__name__)
+
+WATCH = 10.0  # seconds between looks at leases that have run out, and links that are lost
+
+
+@dataclass
+class Attachment:
+    """An interface that should be counted; `hooks` lacks the directions where that failed."""
+
+    link: Link
+    hooks: dict[Direction, str]
+    lease: Lease | None
+
+
+class Interfaces:
+    """Attached to what is wanted, live; what counts failures or repairs only grows.
+
+    `classes`: which InterfaceClass, by its number, the slot's latest interface is of.
+    `inherited`: ids of leases that an earlier process made, whose counters go on.
+    """
+
+    def __init__(
+        self,
+        datapath: Datapath,
+        monitor: LinkMonitor,
+        wanted: NameFilter,
+        ingress: IngressMode = IngressMode.AUTO,
+        directions: Sequence[Direction] = tuple(Direction),
+    ) -> None:
+        self._hooks = datapath.hooks
+        self._monitor = monitor
+        self._wanted = wanted
+        self._directions = directions
+        self._attacher = Attacher(datapath.hooks, ingress, directions)
+        self._table = InterfaceTable(datapath.interfaces)
+        self._counters = Counters(datapath.counters, datapath.since)
+        self._leases = Leases(self._counters, datapath.leases)
+        self.inherited = {lease.id for lease in self._leases.by_name.values()}
+        self.classes = np.zeros(datapath.options.slots, np.uint8)
+        self._attached: dict[int, Attachment] = {}
+        self._lock = threading.Lock()
+        self.attach_failures = 0
+        self.follow_failures = 0
+        self.reattachments = 0
+
+    @property
+    def overruns(self) -> int:
+        """How often netlink had more to tell than its queue could hold."""
+        return self._monitor.overruns
+
+    @property
+    def attached(self) -> bool:
+        """Whether any interface that is wanted is attached to, or none is wanted."""
+        counted, wanted = self.counted
+        return counted > 0 or not wanted
+
+    @property
+    def counted(self) -> tuple[int, int]:
+        """How many interfaces are attached to, and how many should be."""
+        with self._lock:
+            return sum(a.lease is not None for a in self._attached.values()), len(self._attached)
+
+    def warn_of_idle_globs(self) -> None:
+        """One warning for each glob that matches no interface: it may be a slip, or one to come."""
+        for glob in self._wanted.idle([link.name for link in self._monitor.links.values()]):
+            log.warning("no interface matches '%s' now; it counts when one comes", glob)
+
+    async def follow(self) -> None:
+        """Attach and detach as interfaces come and go, until cancelled."""
+        wakeup = Wakeup(self._monitor.fileno())
+        try:
+            while True:
+                await wakeup.wait(WATCH)
+                await to_its_end(asyncio.to_thread(self.look))
+        finally:
+            wakeup.close()
+
+    def look(self) -> None:
+        """Take in what netlink tells, and act on it; failures are counted, never raised."""
+        try:
+            self._monitor.receive()
+            self.reconcile()
+            self._attach_again()
+        except Exception as error:
+            self.follow_failures += 1
+            log.error("following the interfaces failed: %s", error, exc_info=_traceback())
+
+    def take_over(self) -> None:
+        """Reconcile for the first time: what an earlier process left and nobody wants is let go."""
+        self.reconcile()
+        self._hooks.drop_inherited()
+        self._table.keep_only(self._attached.keys())
+
+    def reconcile(self) -> None:
+        """Make what is attached agree with what netlink has told."""
+        links = {i: link for i, link in self._monitor.links.items() if self._wanted(link.name)}
+        gone = self._monitor.take_gone() | (self._attached.keys() - links.keys())
+        for ifindex in gone & self._attached.keys():
+            self._drop(ifindex)
+        for link in links.values():
+            self._follow_link(link)
+        with self._lock:
+            used = {a.lease.name for a in self._attached.values() if a.lease}
+            self._leases.mark(used, time.monotonic())
+
+    def _follow_link(self, link: Link) -> None:
+        known = self._attached.get(link.ifindex)
+        if known is None:
+            self._attach(link, {})
+        elif known.link != link:
+            if known.lease is None or len(known.hooks) < len(self._directions):
+                self._attach(link, known.hooks)  # it failed before; what has changed may be why
+            elif known.link.name != link.name:
+                self._rename(link, known)
+            known.link = link
+
+    def _attach(self, link: Link, hooks: dict[Direction, str], again: bool = False) -> None:
+        """Attach in those directions where there is no hook yet; refusals are told once."""
+        first = again or link.ifindex not in self._attached
+        found = self._attacher.attach(link, hooks)
+        if found.hooks and not self._enter(link, found.hooks):
+            self._hooks.detach(link.ifindex)
+            hint = f"more than {self._counters.slots} interfaces: raise --max-interfaces"
+            found = Attached({}, [f"not counted: no room ({hint})"])
+        if not found.hooks:
+            with self._lock:
+                self._attached[link.ifindex] = Attachment(link, {}, None)
+        if first:
+            self.attach_failures += len(found.refusals)
+            for refusal in found.refusals:
+                log.warning("%s: %s", link.name, refusal)
+        if found.hooks != hooks:
+            log.info("%s: counting at %s", link.name, found.text)
+
+    def _attach_again(self) -> None:
+        """Where somebody else has detached a program of ours."""
+        for ifindex, direction in self._hooks.lost():
+            known = self._attached.get(ifindex)
+            if known and direction in known.hooks:
+                log.warning("%s: somebody detached %s", known.link.name, known.hooks[direction])
+                self.reattachments += 1
+                hooks = {d: hook for d, hook in known.hooks.items() if d != direction}
+                self._attach(known.link, hooks, again=True)
+
+    def _enter(self, link: Link, hooks: dict[Direction, str]) -> bool:
+        with self._lock:
+            lease = self._leases.take(link.name)
+            if lease is None or not self._table.set(link.ifindex, lease.id, link.link_type):
+                return False
+            lease.gone_since = None
+            self.classes[lease.slot] = tuple(InterfaceClass).index(link.interface_class)
+            self._attached[link.ifindex] = Attachment(link, hooks, lease)
+            return True
+
+    def _rename(self, link: Link, known: Attachment) -> None:
+        if self._enter(link, known.hooks):
+            log.info("%s: now named %s", known.link.name, link.name)
+        else:
+            log.warning("%s: no room for its new name %s", known.link.name, link.name)
+
+    def _drop(self, ifindex: int) -> None:
+        self._hooks.detach(ifindex)
+        self._table.remove(ifindex)
+        with self._lock:
+            known = self._attached.pop(ifindex)
+        log.info("%s: gone", known.link.name)
+
+    def lease_names(self) -> dict[int, str]:
+        """The ids under which records and drops may come, and whose they are."""
+        with self._lock:
+            return {lease.id: lease.name for lease in self._leases.by_name.values()}
+
+    def links(self) -> list[Link]:
+        """Every interface that should be counted, also where that failed; one of each name."""
+        with self._lock:
+            return list({a.link.name: a.link for a in self._attached.values()}.values())
+
+    def snapshot(self) -> Snapshot:
+        """Totals of every name that has a lease, and the hooks of every wanted interface."""
+        with self._lock:
+            leases = list(self._leases.by_name.values())
+            totals = self._counters.read(np.array([lease.slot for lease in leases], np.intp))
+            hooks = {
+                (a.link.name, direction): a.hooks.get(direction, NO_HOOK)
+                for a in self._attached.values()
+                for direction in self._directions
+            }
+            return Snapshot(leases, totals, self._directions, hooks)
+
+
+def _traceback() -> bool:
+    return log.isEnabledFor(logging.DEBUG)

@@ -1,0 +1,87 @@
+"""The flow families as text (exposition.py), beside metrics.py; flowlabels.py reads the keys."""
+
+from __future__ import annotations
+
+import itertools
+
+from pktexp.flows.keylabels import FlowLabels, Names, Owners, Remembered, flow_labels, raw_keys
+from pktexp.flows.others import Tally
+from pktexp.interfaces.sources import Flows, Totals
+from pktexp.interfaces.totals import Snapshot
+from pktexp.kubernetes.pods import PodTable
+from pktexp.metrics.exposition import counter, label, write
+from pktexp.packet import labels
+from pktexp.packet.records import Records
+
+FAMILIES = {
+    "packets": "Packets of the heaviest flows; the rest as other.",
+    "bytes": "Bytes of the heaviest flows; the rest as other.",
+}
+
+POD_LABELS = FlowLabels._fields[5:]
+Rows = dict[str, tuple[int, int]]
+"""labels as text -> packets, bytes"""
+
+
+class FlowPage:
+    """The heaviest flows one by one, and for each interface all else, lost events included.
+
+    With `pods`, whose address it is, too.
+    """
+
+    def __init__(self, interfaces: Totals, flows: Flows, pods: PodTable | None = None) -> None:
+        self._interfaces = interfaces
+        self._flows = flows
+        self._pods = pods
+        self._written = Remembered(_key_text)
+
+    def __call__(self, openmetrics: bool) -> str:
+        """Both families in either of Prometheus's formats."""
+        rows = self._rows()
+        families = [
+            counter(
+                f"pktexp_flow_{field}", text, ((flow, sums[unit]) for flow, sums in rows.items())
+            )
+            for unit, (field, text) in enumerate(FAMILIES.items())
+        ]
+        return write(families, openmetrics)
+
+    def _rows(self) -> Rows:
+        """Flows are taken before the totals, and so are never ahead of them."""
+        owners = self._pods.by_address if self._pods else None
+        flows = self._flows.snapshot(self._interfaces.lease_names())
+        snapshot = self._interfaces.snapshot()
+        sums = zip(flows.packets.tolist(), flows.bytes.tolist(), strict=True)
+        rows = dict(zip(self._texts(flows.keys, snapshot, owners), sums, strict=True))
+        rows.pop("", None)
+        sites = itertools.product(enumerate(snapshot.leases), snapshot.directions)
+        for (row, lease), direction in sites:
+            rest = flows.others.get((lease.id, direction), Tally())
+            lost = snapshot.totals["lost"][row, direction]
+            text = _text(lease.name, labels.DIRECTIONS[direction], *[labels.OTHER] * 3)
+            text += _pods_text(owners, *[""] * 4)
+            rows[text] = rest.packets + int(lost["packets"]), rest.bytes + int(lost["bytes"])
+        return rows
+
+    def _texts(self, keys: Records, snapshot: Snapshot, owners: Owners) -> list[str]:
+        """Each key's labels; "" where its interface is no more."""
+        names = {lease.id: lease.name for lease in snapshot.leases}
+        return list(self._written(raw_keys(keys), names, owners).values())
+
+
+def _key_text(raw: bytes, names: Names, owners: Owners) -> str:
+    if (flow := flow_labels(raw, names, owners)) is None:
+        return ""
+    return _text(*flow[:5]) + _pods_text(owners, *flow[5:])
+
+
+def _text(interface: str, direction: str, protocol: str, source: str, dest: str) -> str:
+    name = label("interface", interface)  # the others have nothing to escape
+    return f'dest="{dest}",direction="{direction}",{name},protocol="{protocol}",source="{source}"'
+
+
+def _pods_text(owners: Owners, *values: str) -> str:
+    """Whose addresses they are, to be appended; empty labels where they are no pod's."""
+    if owners is None:
+        return ""
+    return "".join(f",{label(*pair)}" for pair in zip(POD_LABELS, values, strict=True))

@@ -1,0 +1,51 @@
+"""What devices say of their traffic: rtnl_link_stats64 of every interface, in one dump.
+
+infometrics.py asks at each scrape. Unlike a listing of links, RTM_GETSTATS (commit 10c9ead9f3c6,
+4.7) sends nothing but the numbers, always at the same place, so that numpy reads all messages at
+once.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+import struct
+
+import numpy as np
+from pyroute2.netlink.rtnl import RTM_GETSTATS
+
+from pktexp.netlink.rtnetlink import RouteSocket
+from pktexp.packet.records import Records
+
+STATS_MESSAGE = struct.Struct("=BxHII")  # struct if_stats_msg: family, ifindex, filter
+LINK_64 = 1  # IFLA_STATS_LINK_64
+FILTER = 1 << (LINK_64 - 1)  # IFLA_STATS_FILTER_BIT
+
+# struct rtnl_link_stats64, include/uapi/linux/if_link.h (4.6); later kernels append to it.
+FIELDS = (
+    *("rx_packets", "tx_packets", "rx_bytes", "tx_bytes"),
+    *("rx_errors", "tx_errors", "rx_dropped", "tx_dropped", "multicast", "collisions"),
+    *("rx_length_errors", "rx_over_errors", "rx_crc_errors", "rx_frame_errors"),
+    *("rx_fifo_errors", "rx_missed_errors"),
+    *("tx_aborted_errors", "tx_carrier_errors", "tx_fifo_errors", "tx_heartbeat_errors"),
+    *("tx_window_errors", "rx_compressed", "tx_compressed", "rx_nohandler"),
+)
+# No padding comes before the numbers: behind both headers they are at a multiple of eight bytes.
+LINK_STATISTICS = np.dtype(
+    [("family", "u4"), ("ifindex", "u4"), ("filter", "u4"), ("length", "u2"), ("type", "u2")]
+    + [(field, "u8") for field in FIELDS]
+)
+
+
+def read() -> Records:
+    """LINK_STATISTICS, one for each interface here; OSError if netlink does not tell."""
+    with RouteSocket() as route:
+        bodies = route.dump(RTM_GETSTATS, STATS_MESSAGE.pack(socket.AF_UNSPEC, 0, 0, FILTER))
+    size = LINK_STATISTICS.itemsize
+    told = b"".join([body[:size].ljust(size, b"\0") for body in bodies])
+    rows = np.frombuffer(told, LINK_STATISTICS)
+    if (rows["type"] != LINK_64).any():
+        raise OSError(errno.EPROTO, "statistics are told in an unknown form")
+    # While interfaces come and go, a listing of several datagrams may have one twice.
+    _, first = np.unique(rows["ifindex"], return_index=True)
+    return rows[first]

@@ -1,0 +1,1 @@
+"""The data that crosses from the BPF programs: enumerations, records and their labels."""

@@ -1,0 +1,83 @@
+"""How records (kernel/records.py) read as label values; used by metrics.py."""
+
+from __future__ import annotations
+
+import socket
+from typing import Any
+
+import numpy as np
+
+from pktexp.packet.enums import (
+    Direction,
+    IcmpType,
+    IpClass,
+    LinkClass,
+    PacketClass,
+    SizeGroup,
+    Tunnel,
+    Unparsed,
+)
+from pktexp.packet.records import TCP_COMBINATIONS, TCP_FLAGS
+
+OTHER = "other"
+
+
+def _classes() -> dict[int, tuple[str, str]]:
+    link = {PacketClass.LINK + c: (c.name.lower(), "") for c in LinkClass}
+    ipv4 = {PacketClass.IPV4 + c: (c.name.lower(), "4") for c in IpClass}
+    ipv6 = {PacketClass.IPV6 + c: (c.name.lower(), "6") for c in IpClass}
+    return link | ipv4 | ipv6
+
+
+CLASSES = _classes()
+"""packet class -> (protocol, IP version; "" for what is not IP)"""
+
+DIRECTIONS = {direction.value: direction.name.lower() for direction in Direction}
+FLAG_BITS = np.array(
+    [[bits >> bit & 1 for bit in range(len(TCP_FLAGS))] for bits in TCP_COMBINATIONS], np.uint64
+)
+"""(combination, flag): whether packets that are counted by the combination carry the flag"""
+
+ICMP_TYPES = {
+    t.value: ("icmpv6" if t.name.startswith("V6_") else "icmp", t.name.removeprefix("V6_").lower())
+    for t in IcmpType
+}
+"""ICMP type -> (protocol, its name)"""
+
+TUNNELS = {t: t.name.lower().replace("_", "-").replace("sixin4", "6in4") for t in Tunnel}
+UNPARSED = {r.value: r.name.lower() for r in Unparsed if r is not Unparsed.NOTHING}
+SIZE_GROUPS = {group.value: group.name.lower() for group in SizeGroup}
+
+
+def size_group(packet_class: int) -> SizeGroup:
+    """The size group of a packet class, as in packet.bpf.c."""
+    protocol, version = CLASSES[packet_class]
+    return SizeGroup.__members__.get(protocol.upper() if version else "", SizeGroup.OTHER)
+
+
+def addresses(key: Any) -> tuple[bytes, bytes]:
+    """Source and destination of a flow key (FLOW_KEY), of four or 16 bytes; empty without any."""
+    packet_class = int(key["packet_class"])
+    size = 16 if packet_class >= PacketClass.IPV6 else 4
+    if packet_class < PacketClass.IPV4 and packet_class != LinkClass.ARP:
+        size = 0
+    return bytes(key["saddr"])[:size], bytes(key["daddr"])[:size]
+
+
+def endpoints(key: Any) -> tuple[str, str]:
+    """Source and destination of a flow key (FLOW_KEY); "" where the packet has no addresses.
+
+    `address` where the key has no port for it, else `address:port`, and `[address]:port` for IPv6.
+    """
+    source, dest = addresses(key)
+    return _endpoint(source, int(key["ports"][0])), _endpoint(dest, int(key["ports"][1]))
+
+
+def _endpoint(address: bytes, port: int) -> str:
+    if not address:
+        return ""
+    ipv6 = len(address) > 4
+    text = socket.inet_ntop(socket.AF_INET6 if ipv6 else socket.AF_INET, address)
+    if not port:
+        return text
+    return f"[{text}]:{port}" if ipv6 else f"{text}:{port}"
