@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import itertools
 import json
 import os
 import socket
 import subprocess
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
-
-import pyroute2.netns
 
 from support.patience import wait_for
 
 SO_RCVBUFFORCE = 33
+CLONE_NEWNET = 0x40000000  # include/uapi/linux/sched.h
+
+_libc = ctypes.CDLL(None, use_errno=True)  # os.setns needs Python 3.12
 
 _numbers = itertools.count()
+
+
+def _enter(namespace: int) -> None:
+    if _libc.setns(namespace, CLONE_NEWNET):
+        error = ctypes.get_errno()
+        raise OSError(error, os.strerror(error))
 
 
 def run(*command: str) -> str:
@@ -48,13 +57,13 @@ class Namespace:
     @contextlib.contextmanager
     def entered(self) -> Iterator[None]:
         """Run the body with this thread inside the namespace."""
-        home = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
-        try:
-            pyroute2.netns.setns(self.name)
-            yield
-        finally:
-            pyroute2.netns.setns(home)
-            os.close(home)
+        here, there = Path("/proc/thread-self/ns/net"), Path("/run/netns", self.name)
+        with here.open() as home, there.open() as inside:
+            _enter(inside.fileno())
+            try:
+                yield
+            finally:
+                _enter(home.fileno())
 
     def packet_socket(self, interface: str) -> socket.socket:
         """A raw socket that sends and receives whole frames on an interface."""

@@ -11,15 +11,21 @@ import logging
 import select
 import socket
 
-from pyroute2.netlink import NLM_F_DUMP, NLM_F_DUMP_INTR, NLMSG_DONE
-from pyroute2.netlink.rtnl import RTM_DELLINK, RTM_GETLINK, RTM_NEWLINK, RTMGRP_LINK
-
 from pktexp.errors import PktexpError
 from pktexp.netlink.linkinfo import INTERFACE_INFO, Link, parse_link
-from pktexp.netlink.rtnetlink import BUFFER, messages, request
+from pktexp.netlink.rtnetlink import (
+    BUFFER,
+    NLM_F_DUMP,
+    NLM_F_DUMP_INTR,
+    NLMSG_DONE,
+    messages,
+    request,
+)
 
 log = logging.getLogger(__name__)
 
+# include/uapi/linux/rtnetlink.h (6.1).
+RTM_NEWLINK, RTM_DELLINK, RTM_GETLINK, RTMGRP_LINK = 16, 17, 18, 1
 QUEUE = 8 << 20  # bytes asked for the socket's queue, so that overruns are rare
 TIMEOUT = 10  # seconds to wait for the kernel's first list
 

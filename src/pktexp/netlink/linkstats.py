@@ -12,11 +12,11 @@ import socket
 import struct
 
 import numpy as np
-from pyroute2.netlink.rtnl import RTM_GETSTATS
 
 from pktexp.netlink.rtnetlink import RouteSocket
 from pktexp.packet.records import Records
 
+RTM_GETSTATS = 94  # include/uapi/linux/rtnetlink.h (6.1)
 STATS_MESSAGE = struct.Struct("=BxHII")  # struct if_stats_msg: family, ifindex, filter
 LINK_64 = 1  # IFLA_STATS_LINK_64
 FILTER = 1 << (LINK_64 - 1)  # IFLA_STATS_FILTER_BIT

@@ -12,10 +12,9 @@ import struct
 import time
 from collections.abc import Mapping
 
-from pyroute2.netlink.rtnl import RTM_GETADDR
-
 from pktexp.netlink.rtnetlink import RouteSocket, attribute, attributes
 
+RTM_GETADDR = 22  # include/uapi/linux/rtnetlink.h (6.1)
 MESSAGE = struct.Struct("=BBBBI")  # struct ifaddrmsg: family, prefix, flags, scope, ifindex
 ADDRESS, LOCAL, TARGET_NETNSID = 1, 2, 10  # IFA_…, include/uapi/linux/if_addr.h (4.20)
 LASTS = 10.0  # seconds

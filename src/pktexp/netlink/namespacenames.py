@@ -14,10 +14,9 @@ import time
 from collections.abc import Set
 from pathlib import Path
 
-from pyroute2.netlink.rtnl import RTM_GETNSID
-
 from pktexp.netlink.rtnetlink import RouteSocket, attributes
 
+RTM_GETNSID = 90  # include/uapi/linux/rtnetlink.h (6.1)
 FOLDER = Path("/run/netns")
 FAMILY_SIZE = 4  # of struct rtgenmsg, padded
 QUESTION = struct.Struct("=BxxxHHi")  # struct rtgenmsg, and an attribute that says which file
