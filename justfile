@@ -15,13 +15,13 @@ check: build
     ruff check
     ruff format --check
     mypy
-    clang-format --dry-run -Werror bpf/*.[ch] bench/*.[ch] tests/support/*.[ch]
+    clang-format --dry-run -Werror bpf/*.[ch] bench/*.[ch] tests/support/*/*.[ch]
 
 # mend what the tools can mend
 format:
     ruff check --fix
     ruff format
-    clang-format -i bpf/*.[ch] bench/*.[ch] tests/support/*.[ch]
+    clang-format -i bpf/*.[ch] bench/*.[ch] tests/support/*/*.[ch]
 
 # what is made from code: the tables of docs/configuration.md, the dashboard
 docs:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 from pktexp.bpf import libbpf
 from pktexp.bpf.libbpf import LinkCreateOpts
-from support.netns import Namespace
+from support.netns.namespace import Namespace
 
 # Hook: (attach type, flags), from include/uapi/linux/bpf.h and if_link.h.
 HOOKS = {"xdp-native": (37, 1 << 2), "xdp-generic": (37, 1 << 1), "tcx-ingress": (46, 0)}

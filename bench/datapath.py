@@ -33,8 +33,8 @@ from pktexp.bpf.testrun import run_program
 from pktexp.packet.enums import LinkType
 from pktexp.packet.records import Records
 from readers import perf_reader, ring_reader
-from support.datapath import LOOPBACK, SLOT, build
-from support.packets import ETHER
+from support.kernel.datapath import LOOPBACK, SLOT, build
+from support.packets.cases import ETHER
 
 SOURCE = Path(__file__).with_suffix(".bpf.c")
 HASH_ENTRIES = flows.SEQUENCE  # room for all flows

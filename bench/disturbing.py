@@ -17,10 +17,10 @@ from collections.abc import Callable, Sequence
 from urllib.parse import urlsplit
 
 from scrape import frames
-from support.api import Reader
-from support.netns import Namespace
+from support.netns.namespace import Namespace
 from support.patience import PATIENCE
-from support.service import Service
+from support.service.api import Reader
+from support.service.process import Service
 
 PAUSE = 0.01  # seconds between two lots of steady frames
 LOT = 50

@@ -29,10 +29,10 @@ import report
 from attaching import attached
 from pktexp.bpf import libbpf
 from pktexp.bpf.object import BpfObject
-from support.datapath import build
-from support.netns import Namespace, connect
+from support.kernel.datapath import build
+from support.netns.namespace import Namespace, connect
 from support.patience import PATIENCE
-from support.service import serving
+from support.service.process import serving
 
 SOURCE = Path(__file__).with_suffix(".bpf.c")
 MTU = 1500

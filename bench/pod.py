@@ -21,7 +21,7 @@ from pathlib import Path
 import report
 from scrape import Case, frames, join, received, removed_by
 from support.patience import wait_for
-from support.service import Service, serving
+from support.service.process import Service, serving
 
 SECONDS, QUICK_SECONDS = 120, 2
 SCRAPE_EVERY = 15  # seconds

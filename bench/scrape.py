@@ -30,10 +30,10 @@ from scapy.packet import Raw
 
 import report
 import writing
-from support.netns import Namespace
-from support.packets import ETHER
+from support.netns.namespace import Namespace
+from support.packets.cases import ETHER
 from support.patience import PATIENCE, wait_for
-from support.service import Service, serving
+from support.service.process import Service, serving
 
 FLOWS = (100, 1_000, 10_000)  # on one interface
 INTERFACES = (10, 250, 1_000)  # with so many flows on the first of them:

@@ -21,9 +21,9 @@ import disturbing
 import report
 import soaked
 from scrape import frames, join, removed_by, running
-from support.netns import Namespace
+from support.netns.namespace import Namespace
 from support.patience import wait_for
-from support.service import Service, serving
+from support.service.process import Service, serving
 
 PAGE = Path(__file__).parent.parent / "docs" / "reliability.md"
 PLOT = PAGE.parent / "images" / "soak.svg"

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 import report
 from pod import bpf_objects
 from support.patience import wait_for
-from support.service import Page, Service, total
+from support.service.process import Page, Service, total
 
 ROOM = 8.0  # MB that memory may be more in the last quarter than in the second
 WARM = 300.0  # seconds until everything has happened once, and has its memory

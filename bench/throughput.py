@@ -30,10 +30,10 @@ from attaching import attached
 from pktexp.bpf import libbpf
 from pktexp.bpf.libbpf import TestRunOpts
 from pktexp.bpf.object import BpfObject
-from support.datapath import build
-from support.netns import Namespace, connect
-from support.packets import ETHER
-from support.service import Service, serving, total
+from support.kernel.datapath import build
+from support.netns.namespace import Namespace, connect
+from support.packets.cases import ETHER
+from support.service.process import Service, serving, total
 
 SOURCE = Path(__file__).with_suffix(".bpf.c")
 LIVE_FRAMES = 1 << 1  # BPF_F_TEST_XDP_LIVE_FRAMES, Linux 5.18

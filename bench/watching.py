@@ -17,9 +17,9 @@ from dataclasses import dataclass
 import report
 import scrape
 from scrape import Case
-from support.api import Reader
 from support.patience import wait_for
-from support.service import Service, parse, serving, total
+from support.service.api import Reader
+from support.service.process import Service, parse, serving, total
 
 STREAMS = 50
 ROOM = 1 << 18  # bytes of a reader's socket buffer

@@ -19,11 +19,11 @@ from pathlib import Path
 
 from pktexp.commands.replay.captures import reading
 from pktexp.errors import PktexpError
-from support import fuzzing
-from support.corpus import frames as corpus
-from support.corpus import made, write
-from support.fuzzing import SETTINGS, Fuzzer, Setting
-from support.fuzzsamples import OUTCOMES, REFUSED
+from support.fuzzing import campaign
+from support.fuzzing.campaign import SETTINGS, Fuzzer, Setting
+from support.fuzzing.corpus import frames as corpus
+from support.fuzzing.corpus import made, write
+from support.fuzzing.samples import OUTCOMES, REFUSED
 
 ROOT = Path(__file__).parents[1]
 CAPTURES = Path(os.environ.get("PKTEXP_CAPTURES", ROOT.parent / "shared" / "captures"))
@@ -54,18 +54,18 @@ class Run:
 
     def chunk(self, number: int, frames: int, fuzzer: Fuzzer, setting: Setting) -> None:
         """Of a number, the frames are always the same."""
-        seeds = fuzzing.write_seeds(self._folder / "seeds", self._seeds, setting.link_type)
+        seeds = campaign.write_seeds(self._folder / "seeds", self._seeds, setting.link_type)
         cut = number < len(SETTINGS)
         outcome = fuzzer.run(seeds, self._seed * 1_000_003 + number, frames, EVERY, cut=cut)
         self.frames += outcome.frames
-        self.lines += fuzzing.checked(outcome, setting)
+        self.lines += campaign.checked(outcome, setting)
         self.compared += len(outcome.samples) * (not setting.cached)
         good = (OUTCOMES[0], OUTCOMES[REFUSED])
         self.wrong += [s.frame for s in outcome.samples if s.outcome not in good]
 
     def until(self, seconds: float, frames: int) -> None:
         """Whichever comes first."""
-        driver = fuzzing.build(self._folder)
+        driver = campaign.build(self._folder)
         fuzzers = [Fuzzer(driver, setting) for setting in SETTINGS]
         end = time.monotonic() + seconds
         for number, (fuzzer, setting) in enumerate(

@@ -20,9 +20,9 @@ from playwright.sync_api import Browser
 
 from pktexp.commands.top.remote import Credentials, Remote
 from pktexp.commands.top.screen import Top
-from support.browser import chromium, opened
-from support.netns import Namespace, connect
-from support.service import serving
+from support.netns.namespace import Namespace, connect
+from support.screens.browser import chromium, opened
+from support.service.process import serving
 
 IMAGES = Path(__file__).parent.parent / "docs" / "images"
 SECONDS = 150

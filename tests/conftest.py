@@ -13,7 +13,7 @@ import pytest
 import uvloop
 
 from pktexp import privileges
-from support.netns import Namespace, connect, making
+from support.netns.namespace import Namespace, connect, making
 
 HERE = Path(__file__).parent
 # For `just fuzz-inputs`, a hundred times as many examples as usual.

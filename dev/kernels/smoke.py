@@ -12,8 +12,8 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from support.netns import Namespace, connect, making
-from support.service import Service, select, serving, traffic
+from support.netns.namespace import Namespace, connect, making
+from support.service.process import Service, select, serving, traffic
 
 FRAMES = [bytes(12) + b"\x88\xb5" + bytes(86)] * 10  # of an experimental type (IEEE 802)
 MTUS = {"usual": 1500, "jumbo": 9000}

@@ -14,7 +14,7 @@ from pktexp.bpf.datapath import OBJECT, Datapath
 from pktexp.bpf.libbpf import Libbpf
 from pktexp.bpf.options import DatapathOptions
 from pktexp.packet.enums import LinkType
-from support.datapath import LOOPBACK, SLOT, Bench
+from support.kernel.datapath import LOOPBACK, SLOT, Bench
 
 
 @pytest.fixture(scope="session", params=list(libbpf.candidates()))

@@ -19,12 +19,12 @@ from pktexp.commands.check.report import document as as_document
 from pktexp.commands.check.report import table
 from pktexp.commands.check.run import check
 from pktexp.netlink.rtnetlink import RouteSocket
-from support.attached import attached
-from support.datapath import ROOT, build
-from support.netns import Namespace, connect
-from support.service import select, serving
-from support.settings import settings
-from support.tun import tun
+from support.kernel.attached import attached
+from support.kernel.datapath import ROOT, build
+from support.netns.namespace import Namespace, connect
+from support.netns.tun import tun
+from support.service.process import select, serving
+from support.service.settings import settings
 
 PORT = ("--port", "0")
 NO_CAPABILITIES = ("setpriv", "--bounding-set=-all", "--inh-caps=-all")

@@ -18,12 +18,12 @@ from pktexp.bpf.hookchoice import IngressMode
 from pktexp.bpf.options import DatapathOptions
 from pktexp.netlink.linkinfo import Link
 from pktexp.packet.enums import Direction, LinkType
-from support.attached import attached
-from support.netns import Namespace
-from support.oldkernel import without_tcx
-from support.packets import ETHER, V4
+from support.kernel.attached import attached
+from support.netns.namespace import Namespace
+from support.packets.cases import ETHER, V4
 from support.patience import wait_for
-from support.service import select, serving, traffic
+from support.service.oldkernel import without_tcx
+from support.service.process import select, serving, traffic
 
 Pair = tuple[Namespace, Namespace]
 FRAME = bytes(ETHER / V4)

@@ -13,9 +13,9 @@ import pytest
 from pktexp.bpf import datapath as datapath_module
 from pktexp.packet.enums import LinkType
 from pktexp.packet.records import SIZE_BUCKETS
-from support.datapath import LOOPBACK, Bench
-from support.features import LARGEST_RUN, needs_multi_buffer_xdp
-from support.packets import ETHER, V4, sizes
+from support.kernel.datapath import LOOPBACK, Bench
+from support.kernel.features import LARGEST_RUN, needs_multi_buffer_xdp
+from support.packets.cases import ETHER, V4, sizes
 
 FRAME = bytes(ETHER / V4)
 

@@ -13,10 +13,10 @@ import pytest
 from pktexp.metrics.interfaces import InterfaceCollector
 from pktexp.netlink import linkstats
 from pktexp.netlink.links import LinkMonitor
-from support.netns import Namespace
-from support.packets import ETHER, V4
-from support.service import Page, select, serving
-from support.tun import tun
+from support.netns.namespace import Namespace
+from support.netns.tun import tun
+from support.packets.cases import ETHER, V4
+from support.service.process import Page, select, serving
 
 Pair = tuple[Namespace, Namespace]
 Make = Callable[[], Namespace]

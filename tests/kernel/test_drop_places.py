@@ -10,10 +10,8 @@ import pytest
 from scapy.layers.inet import TCP
 from scapy.layers.l2 import Ether
 
-from support.netns import Namespace, connect
-from support.patience import wait_for
-from support.service import serving
-from support.traffic import (
+from support.netns.namespace import Namespace, connect
+from support.netns.traffic import (
     A,
     B,
     Side,
@@ -24,6 +22,8 @@ from support.traffic import (
     fill,
     knock,
 )
+from support.patience import wait_for
+from support.service.process import serving
 
 pytestmark = pytest.mark.alone
 

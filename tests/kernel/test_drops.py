@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from support.features import needs_drop_reasons
-from support.netns import Namespace, connect
+from support.kernel.features import needs_drop_reasons
+from support.netns.namespace import Namespace, connect
+from support.netns.traffic import A, B, Side, addressed, connection, drops, drops_when, fill, knock
 from support.patience import wait_for
-from support.service import serving, total
-from support.traffic import A, B, Side, addressed, connection, drops, drops_when, fill, knock
+from support.service.process import serving, total
 
 pytestmark = [pytest.mark.alone, needs_drop_reasons]
 

@@ -18,15 +18,15 @@ from pktexp.bpf.cpus import highest_online_cpu
 from pktexp.bpf.libbpf import BpfError
 from pktexp.errors import PktexpError
 from pktexp.packet.records import FLOW_WAYS, Records
-from support.datapath import ROOT, SLOT, Bench, build
-from support.packets import ETHER
+from support.kernel.datapath import ROOT, SLOT, Bench, build
+from support.packets.cases import ETHER
 
 Key = tuple[bytes, bytes, int, int, int]
 """addresses, ports, class"""
 Sums = dict[Key, tuple[int, int, int]]
 """packets, bytes, TCP flags"""
 
-SLOW = ROOT / "tests" / "support" / "slow.bpf.c"
+SLOW = ROOT / "tests" / "support" / "kernel" / "slow.bpf.c"
 TCP4, UDP4, UDP6 = 8 + 1, 8 + 2, 24 + 2
 Packet = tuple[bytes, Key, int]
 """frame, key, TCP flags"""

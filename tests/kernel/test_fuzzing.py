@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from support import corpus, fuzzing
-from support.fuzzing import SETTINGS, Fuzzer, Outcome, Setting
-from support.fuzzsamples import OUTCOMES, REFUSED
+from support.fuzzing import campaign, corpus
+from support.fuzzing.campaign import SETTINGS, Fuzzer, Outcome, Setting
+from support.fuzzing.samples import OUTCOMES, REFUSED
 
 MUTATED = 30_000
 SEED = 1
@@ -19,7 +19,7 @@ CUT_TO = 320  # bytes; longer frames are not cut behind these (mutate.h)
 
 @pytest.fixture(scope="module")
 def driver(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return fuzzing.build(tmp_path_factory.mktemp("driver"))
+    return campaign.build(tmp_path_factory.mktemp("driver"))
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +30,7 @@ def frames() -> list[bytes]:
 def fuzz(driver: Path, seeds: Iterable[bytes], setting: Setting, **run: Any) -> Outcome:
     fuzzer = Fuzzer(driver, setting)
     try:
-        path = fuzzing.write_seeds(driver.with_suffix(".seeds"), seeds, setting.link_type)
+        path = campaign.write_seeds(driver.with_suffix(".seeds"), seeds, setting.link_type)
         return fuzzer.run(path, SEED, **run)
     finally:
         fuzzer.close()
@@ -40,7 +40,7 @@ def nothing_is_wrong(outcome: Outcome, setting: Setting) -> bool:
     wrong = outcome.frames.total() - outcome.frames[OUTCOMES[0]] - outcome.frames[OUTCOMES[REFUSED]]
     shown = [(s.outcome, s.frame.hex()) for s in outcome.samples if 0 < s.seen["wrong"] < REFUSED]
     assert not wrong, shown[:5]
-    assert not (lines := fuzzing.checked(outcome, setting)), lines[:5]
+    assert not (lines := campaign.checked(outcome, setting)), lines[:5]
     return True
 
 

@@ -14,16 +14,16 @@ from scapy.packet import Raw
 from pktexp.commands.replay.captures import reading
 from pktexp.errors import PktexpError
 from pktexp.packet.enums import LinkType
-from support.attached import attached
-from support.encapsulations import all_frames
-from support.features import ingress_hook, needs_multi_buffer_xdp
-from support.netns import Namespace, connect
-from support.packets import ETHER, V4, all_cases
+from support.kernel.attached import attached
+from support.kernel.features import ingress_hook, needs_multi_buffer_xdp
+from support.netns.namespace import Namespace, connect
+from support.netns.tun import tun
+from support.packets.captures import write_pcap
+from support.packets.cases import ETHER, V4, all_cases
+from support.packets.encapsulations import all_frames
 from support.patience import wait_for
-from support.replaying import write_pcap
-from support.seen import Seen, seen
-from support.service import Service, select, serving, total
-from support.tun import tun
+from support.service.process import Service, select, serving, total
+from support.service.seen import Seen, seen
 
 Pair = tuple[Namespace, Namespace]
 Make = Callable[[], Namespace]

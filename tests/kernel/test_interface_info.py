@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from support.netns import Namespace, connect, run
+from support.netns.namespace import Namespace, connect, run
+from support.netns.tun import tun
 from support.patience import wait_for
-from support.service import Page, select, serving
-from support.tun import tun
+from support.service.process import Page, select, serving
 
 Pair = tuple[Namespace, Namespace]
 Make = Callable[[], Namespace]

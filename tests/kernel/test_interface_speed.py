@@ -12,10 +12,10 @@ import pytest
 
 from pktexp.netlink import genetlink
 from pktexp.netlink.linkspeed import LinkSpeeds
-from support.netns import Namespace
-from support.onbus import on_bus
-from support.service import select, serving
-from support.tun import tun
+from support.netns.namespace import Namespace
+from support.netns.tun import tun
+from support.service.onbus import on_bus
+from support.service.process import select, serving
 
 Pair = tuple[Namespace, Namespace]
 SPEED = "pktexp_interface_speed_bytes"

@@ -7,11 +7,11 @@ import signal
 from collections.abc import Callable
 from pathlib import Path
 
-from support.netns import Namespace, connect
-from support.packets import ETHER, V4, V6
+from support.netns.namespace import Namespace, connect
+from support.netns.tun import tun
+from support.packets.cases import ETHER, V4, V6
 from support.patience import wait_for
-from support.service import Page, Service, select, serving, total, traffic
-from support.tun import tun
+from support.service.process import Page, Service, select, serving, total, traffic
 
 Pair = tuple[Namespace, Namespace]
 Make = Callable[[], Namespace]

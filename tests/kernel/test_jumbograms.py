@@ -7,9 +7,9 @@ from collections.abc import Callable
 import pytest
 from scapy.layers.inet6 import IPv6ExtHdrHopByHop
 
-from support.datapath import Bench
-from support.encapsulations import ETHER, V6
-from support.programs import EGRESS, INGRESS, large, look
+from support.kernel.datapath import Bench
+from support.kernel.programs import EGRESS, INGRESS, large, look
+from support.packets.encapsulations import ETHER, V6
 
 
 @pytest.mark.parametrize("program", [INGRESS, EGRESS])

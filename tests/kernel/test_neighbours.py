@@ -17,16 +17,16 @@ from pktexp.bpf.hookchoice import Hook
 from pktexp.bpf.hooks import LINKS
 from pktexp.bpf.libbpf import LinkCreateOpts
 from pktexp.bpf.object import BpfObject
-from support.attached import attached, programs
-from support.datapath import build
-from support.netns import Namespace
+from support.kernel.attached import attached, programs
+from support.kernel.datapath import build
+from support.netns.namespace import Namespace
+from support.netns.traffic import A, Side, addressed, knock
 from support.patience import PATIENCE
-from support.service import Service, serving, total
-from support.traffic import A, Side, addressed, knock
+from support.service.process import Service, serving, total
 
 Pair = tuple[Namespace, Namespace]
 Sides = tuple[Side, Side]
-SOURCE = Path(__file__).parent.parent / "support" / "neighbour.bpf.c"
+SOURCE = Path(__file__).parent.parent / "support" / "kernel" / "neighbour.bpf.c"
 DROPPED = 5555
 FILTER = f"""
 set -e

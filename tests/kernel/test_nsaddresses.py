@@ -11,7 +11,7 @@ from pktexp.kubernetes.podlinks import PodsBehind
 from pktexp.kubernetes.pods import Pod, PodTable
 from pktexp.netlink.links import LinkMonitor
 from pktexp.netlink.namespaceaddresses import NamespaceAddresses
-from support.netns import Namespace, connect
+from support.netns.namespace import Namespace, connect
 from support.patience import wait_for
 
 Make = Callable[[], Namespace]

@@ -10,7 +10,7 @@ import pytest
 
 from pktexp.netlink.links import LinkMonitor
 from pktexp.netlink.namespacenames import NamespaceNames
-from support.netns import Namespace
+from support.netns.namespace import Namespace
 
 LONG_AGO = 1_000_000_000.0
 

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from pktexp.bpf.cpus import highest_online_cpu
-from support.attached import attached
-from support.features import ingress_hook, needs_multi_buffer_xdp, needs_tcx
-from support.netns import Namespace, run
-from support.packets import (
+from support.kernel.attached import attached
+from support.kernel.features import ingress_hook, needs_multi_buffer_xdp, needs_tcx
+from support.netns.namespace import Namespace, run
+from support.packets.cases import (
     ETHER,
     V4,
     Case,
@@ -25,11 +25,11 @@ from support.packets import (
     expected_unparsed,
 )
 from support.patience import wait_for
-from support.service import Page, Service, select, serving, total, traffic
+from support.service.process import Page, Service, select, serving, total, traffic
 
 Pair = tuple[Namespace, Namespace]
 CASES = all_cases()
-FLOOD = Path(__file__).parent.parent / "support" / "flood.c"
+FLOOD = Path(__file__).parent.parent / "support" / "netns" / "flood.c"
 COUNT = 200_000
 INGRESS = {"interface": "vb", "direction": "ingress"}
 

@@ -23,8 +23,8 @@ from pktexp.metrics.exposition import write
 from pktexp.metrics.traffic import families
 from pktexp.packet import labels
 from pktexp.packet.enums import Direction, LinkType
-from support.datapath import LOOPBACK, SLOT, Bench
-from support.service import parse
+from support.kernel.datapath import LOOPBACK, SLOT, Bench
+from support.service.process import parse
 
 FLAGS = "FSRPAUEC"  # scapy's letters, from the lowest bit on
 NAMES = ("fin", "syn", "rst", "psh", "ack", "urg", "ece", "cwr")

@@ -9,8 +9,8 @@ from scapy.layers.inet import TCP
 
 from pktexp.packet import labels
 from pktexp.packet.enums import LinkType
-from support.datapath import Bench
-from support.packets import ETHER, V4, Case, all_cases
+from support.kernel.datapath import Bench
+from support.packets.cases import ETHER, V4, Case, all_cases
 
 XDP_PASS = 2
 CASES = all_cases()

@@ -11,8 +11,8 @@ import pytest
 from pktexp.flows.attribution import attributing
 from pktexp.flows.table import FlowTable
 from pktexp.packet.records import Records
-from support.datapath import SLOT, Bench
-from support.packets import ETHER, V4
+from support.kernel.datapath import SLOT, Bench
+from support.packets.cases import ETHER, V4
 
 FRAME = bytes(ETHER / V4)
 

@@ -19,8 +19,8 @@ from pktexp.commands.replay.run import Replayer
 from pktexp.errors import PktexpError
 from pktexp.packet.enums import LinkType
 from pktexp.settings import FlowMode, Format
-from support.packets import ETHER, V4, V6, all_cases, expected_flows, expected_traffic
-from support.replaying import RAW, WLAN, flows, traffic, write_pcap, write_pcapng
+from support.packets.captures import RAW, WLAN, flows, traffic, write_pcap, write_pcapng
+from support.packets.cases import ETHER, V4, V6, all_cases, expected_flows, expected_traffic
 
 CASES = [case for case in all_cases() if len(case.frame) >= 14]
 FRAMES = [case.frame for case in CASES]

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from support.netns import Namespace, connect
+from support.netns.namespace import Namespace, connect
+from support.netns.traffic import Side, addressed, connection
 from support.patience import wait_for
-from support.service import Page, Service, select, serving
-from support.traffic import Side, addressed, connection
+from support.service.process import Page, Service, select, serving
 
 pytestmark = pytest.mark.alone
 

@@ -11,11 +11,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from support.netns import Namespace
+from support.netns.namespace import Namespace
+from support.netns.wire import watching
 from support.patience import PATIENCE, wait_for
-from support.seen import Seen, seen
-from support.service import Service, serving
-from support.wire import watching
+from support.service.process import Service, serving
+from support.service.seen import Seen, seen
 
 Pair = tuple[Namespace, Namespace]
 A, B = "10.99.0.1", "10.99.0.2"

@@ -14,7 +14,11 @@ from pktexp.commands.replay.captures import Packet
 from pktexp.commands.replay.run import Replayer
 from pktexp.packet.enums import LinkType, Tunnel
 from pktexp.settings import FlowMode
-from support.connections import (
+from support.kernel.datapath import Bench
+from support.kernel.programs import INGRESS, VERDICTS, flow, look
+from support.netns.namespace import Namespace
+from support.packets.captures import flows
+from support.packets.connections import (
     ACK,
     HIGH,
     LOW,
@@ -28,11 +32,7 @@ from support.connections import (
     life,
     text,
 )
-from support.datapath import Bench
-from support.netns import Namespace
-from support.programs import INGRESS, VERDICTS, flow, look
-from support.replaying import flows
-from support.service import select, serving
+from support.service.process import select, serving
 
 HOSTS = {"4": ("192.0.2.1", "192.0.2.2"), "6": ("2001:db8::1", "2001:db8::2")}
 PROTOCOLS = ("tcp", "udp", "sctp")

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from support.netns import Namespace
+from support.netns.namespace import Namespace
+from support.netns.traffic import addressed, knock
 from support.patience import wait_for
-from support.service import select, serving, total
-from support.traffic import addressed, knock
+from support.service.process import select, serving, total
 
 Pair = tuple[Namespace, Namespace]
 

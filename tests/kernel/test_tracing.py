@@ -20,11 +20,11 @@ from pktexp.bpf.options import DatapathOptions
 from pktexp.bpf.tracing import Tracing
 from pktexp.metrics.drops import DropCollector
 from pktexp.packet.enums import LinkType
-from support.features import needs_drop_reasons
-from support.netns import Namespace, run
+from support.kernel.features import needs_drop_reasons
+from support.netns.namespace import Namespace, run
+from support.netns.traffic import Drops, Side, addressed, drops, fill, knock
 from support.patience import wait_for
-from support.service import parse
-from support.traffic import Drops, Side, addressed, drops, fill, knock
+from support.service.process import parse
 
 Pair = tuple[Namespace, Namespace]
 FIRST, SECOND = 1024 + 5, 2048 + 5  # two leases of one slot

@@ -15,10 +15,10 @@ from scapy.packet import Packet, Raw
 
 from pktexp.packet.enums import LinkType, Tunnel
 from pktexp.packet.labels import TUNNELS
-from support.closedtunnels import NOT_ENTERED, OUTER4, OUTER6
-from support.datapath import Bench
-from support.programs import VERDICTS, Seen, look, shortest
-from support.tunnels import (
+from support.kernel.datapath import Bench
+from support.kernel.programs import VERDICTS, Seen, look, shortest
+from support.packets.closedtunnels import NOT_ENTERED, OUTER4, OUTER6
+from support.packets.tunnels import (
     ETHER,
     INNER4,
     TCP4,

@@ -1,1 +1,1 @@
-"""What tests share: namespaces, packets, a running service, and a reading of its page."""
+"""Helpers that tests share, a folder a subject; patience.py bounds their waits."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from support.prometheus import promtool
+from support.monitoring.prometheus import promtool
 
 ROOT = Path(__file__).parents[2]
 ALERTS = ROOT / "deploy" / "prometheus" / "alerts.yml"

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from support.api import ask, frames, grown, interface, received
-from support.netns import Namespace, connect
+from support.netns.namespace import Namespace, connect
 from support.patience import wait_for
-from support.service import Page, Service, select, serving, total
+from support.service.api import ask, frames, grown, interface, received
+from support.service.process import Page, Service, select, serving, total
 
 SOURCES, TIMES, LENGTH = 50, 20, 100
 SENT = SOURCES * TIMES

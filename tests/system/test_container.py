@@ -17,9 +17,7 @@ import pytest
 
 import pktexp
 from pktexp.privileges import NEEDED
-from support.attached import attached
-from support.bpffs import mounted
-from support.container import (
+from support.environments.container import (
     AS_BY_DOCKER,
     COMMAND,
     CONFINED,
@@ -29,11 +27,13 @@ from support.container import (
     capabilities,
     counting,
 )
-from support.netns import Namespace
-from support.packets import ETHER, V4, ip_options_and_extensions
+from support.environments.podman import Podman
+from support.kernel.attached import attached
+from support.kernel.bpffs import mounted
+from support.netns.namespace import Namespace
+from support.packets.cases import ETHER, V4, ip_options_and_extensions
 from support.patience import wait_for
-from support.podman import Podman
-from support.service import total, traffic
+from support.service.process import total, traffic
 
 ROOT = Path(__file__).parents[2]
 BASE = "docker.io/library/debian:trixie-slim"

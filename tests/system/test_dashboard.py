@@ -9,10 +9,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from support.grafana import RANGE, Query, Series, View, panels, points, queries
+from support.monitoring.grafana import RANGE, Query, Series, View, panels, points, queries
+from support.monitoring.scraped import FLOWS, ROOM, WHOLE, Seen, scraped
 from support.patience import wait_for
-from support.scraped import FLOWS, ROOM, WHOLE, Seen, scraped
-from support.service import select, total
+from support.service.process import select, total
 
 SPEED = 1_250_000_000  # bytes a second, as the driver of a veth tells
 INGRESS = 'interface="wire",direction="ingress"'

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from support.grafana import filled, queries
-from support.prometheus import promtool
+from support.monitoring.grafana import filled, queries
+from support.monitoring.prometheus import promtool
 
 CHOSEN = {"job": ["pktexp"], "instance": ["a:8080", "b:8080"], "interface": ["eth0"]}
 HERE = 'job="pktexp",instance="a:8080"'

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from support.api import ask, frames, grown, interface
-from support.netns import Namespace
+from support.netns.namespace import Namespace
 from support.patience import wait_for
-from support.service import Service, serving, total
+from support.service.api import ask, frames, grown, interface
+from support.service.process import Service, serving, total
 
 FRAMES = frames(20)
 (LIBRARY,) = Path("/usr/lib").glob("*/faketime/libfaketime.so.1")

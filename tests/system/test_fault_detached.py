@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from support.api import frames
-from support.attached import attached
-from support.bpffs import mounted, pinned
-from support.links import detach
-from support.netns import Namespace
-from support.oldkernel import without_tcx
-from support.service import Service, serving, total
+from support.kernel.attached import attached
+from support.kernel.bpffs import mounted, pinned
+from support.kernel.links import detach
+from support.netns.namespace import Namespace
+from support.service.api import frames
+from support.service.oldkernel import without_tcx
+from support.service.process import Service, serving, total
 
 FRAMES = frames(30)
 IFINDEX = 400_000 + os.getpid()  # which no other interface of the machine has

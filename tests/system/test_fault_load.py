@@ -11,11 +11,11 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from support.api import frames
-from support.attached import attached
-from support.netns import Namespace
+from support.kernel.attached import attached
+from support.netns.namespace import Namespace
 from support.patience import wait_for
-from support.service import Page, Service, serving, total
+from support.service.api import frames
+from support.service.process import Page, Service, serving, total
 
 Pair = tuple[Namespace, Namespace]
 MANY = frames(30_000)  # more than cache and ring of these services hold

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from support.attached import attached
-from support.bpffs import mounted, pinned
-from support.faulty import failing_at
-from support.memorylimit import limited
-from support.netns import Namespace
+from support.environments.memorylimit import limited
+from support.kernel.attached import attached
+from support.kernel.bpffs import mounted, pinned
+from support.netns.namespace import Namespace
 from support.patience import PATIENCE, wait_for
-from support.service import Service, serving, total
+from support.service.faulty import failing_at
+from support.service.process import Service, serving, total
 
 Pair = tuple[Namespace, Namespace]
 # Without these there is nothing to serve.

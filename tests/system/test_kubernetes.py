@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from support.api import ask as api
-from support.apiserver import ApiServer
-from support.browser import chromium, opened
-from support.netns import Namespace
-from support.node import API, DB, WEB, api_server, in_pod, make_node
+from support.kubernetes.apiserver import ApiServer
+from support.kubernetes.node import API, DB, WEB, api_server, in_pod, make_node
+from support.kubernetes.podshapes import NODE, pod
+from support.monitoring.prometheus import lint
+from support.netns.namespace import Namespace
 from support.patience import wait_for
-from support.podshapes import NODE, pod
-from support.prometheus import lint
-from support.service import Page, Service, select, serving
+from support.screens.browser import chromium, opened
+from support.service.api import ask as api
+from support.service.process import Page, Service, select, serving
 
 ENDS = ("source_namespace", "source_pod", "dest_namespace", "dest_pod")
 PODS = [

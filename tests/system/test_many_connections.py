@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from support.api import Reader
-from support.certificates import Authority, trusting
-from support.netns import Namespace
+from support.netns.namespace import Namespace
 from support.patience import wait_for
-from support.secured import ask
-from support.service import Service, parse, select, serving, total
+from support.service.api import Reader
+from support.service.certificates import Authority, trusting
+from support.service.process import Service, parse, select, serving, total
+from support.service.secured import ask
 
 LIMIT = 512  # the default of --web.max-connections
 CROWD = 1000

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from support.netns import Namespace
+from support.netns.namespace import Namespace
 from support.patience import wait_for
-from support.service import Page, select, serving, total
+from support.service.process import Page, select, serving, total
 
 Pair = tuple[Namespace, Namespace]
 FILE = """\

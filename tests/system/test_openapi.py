@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from pktexp.web.parameters import DOCUMENT
-from support.api import frames
-from support.netns import Namespace
-from support.service import Service, serving
+from support.netns.namespace import Namespace
+from support.service.api import frames
+from support.service.process import Service, serving
 
 SCHEMATHESIS = Path(sys.executable).parent / "schemathesis"
 EXAMPLES = "25"  # of each path

@@ -8,11 +8,11 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser
 
-from support.api import ask, frames
-from support.browser import Opened, chromium, opened
-from support.netns import Namespace, connect
+from support.netns.namespace import Namespace, connect
 from support.patience import wait_for
-from support.service import Service, select, serving, total
+from support.screens.browser import Opened, chromium, opened
+from support.service.api import ask, frames
+from support.service.process import Service, select, serving, total
 
 SOURCES, TIMES = 30, 7
 ALIAS = "<img src=x onerror=\"document.title='had'\">"

@@ -11,11 +11,11 @@ import pytest
 from playwright.sync_api import Browser, Route
 
 from pktexp.live.readers import MOST
-from support.api import Reader, ask, frames
-from support.browser import Opened, chromium, opened
-from support.netns import Namespace, connect
+from support.netns.namespace import Namespace, connect
 from support.patience import wait_for
-from support.service import Service, serving
+from support.screens.browser import Opened, chromium, opened
+from support.service.api import Reader, ask, frames
+from support.service.process import Service, serving
 
 BURST = 900  # packets
 DEVICES = 105

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import bcrypt
 
-from support.browser import Opened, chromium, opened
-from support.certificates import Authority
-from support.netns import Namespace
-from support.secured import NAME, PASSWORD
-from support.service import serving
+from support.netns.namespace import Namespace
+from support.screens.browser import Opened, chromium, opened
+from support.service.certificates import Authority
+from support.service.process import serving
+from support.service.secured import NAME, PASSWORD
 
 
 def test_without_flows_it_says_how_to_have_them(pair: tuple[Namespace, Namespace]) -> None:

@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from support.api import frames
-from support.attached import attached, programs
-from support.bpffs import mounted, pinned
-from support.netns import Namespace, connect
-from support.oldkernel import without_tcx
+from support.kernel.attached import attached, programs
+from support.kernel.bpffs import mounted, pinned
+from support.netns.namespace import Namespace, connect
 from support.patience import wait_for
-from support.service import Page, Service, select, serving, total
+from support.service.api import frames
+from support.service.oldkernel import without_tcx
+from support.service.process import Page, Service, select, serving, total
 
 RESTARTS = (signal.SIGTERM, signal.SIGKILL, signal.SIGTERM, signal.SIGKILL, signal.SIGTERM)
 ROUND = frames(40)

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 from scapy.layers.inet import UDP
 
-from support.manifests import FOLDER, PROBES, build, pktexp
-from support.netns import Namespace
-from support.packets import ETHER, V4
+from support.kubernetes.manifests import FOLDER, PROBES, build, pktexp
+from support.kubernetes.pod import running
+from support.netns.namespace import Namespace
+from support.packets.cases import ETHER, V4
 from support.patience import wait_for
-from support.pod import running
-from support.service import parse, select, total
+from support.service.process import parse, select, total
 
 SENT = 100
 ADDRESS = "192.0.2.2"

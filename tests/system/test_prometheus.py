@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from support.netns import Namespace
-from support.packets import all_cases
+from support.monitoring.prometheus import lint, prometheus
+from support.netns.namespace import Namespace
+from support.packets.cases import all_cases
 from support.patience import wait_for
-from support.prometheus import lint, prometheus
-from support.service import serving
+from support.service.process import serving
 
 CASES = all_cases()
 Pair = tuple[Namespace, Namespace]

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from support.hosts import host_with_pod
-from support.netns import Namespace
-from support.onbus import on_bus
+from support.monitoring.prometheus import Prometheus, prometheus, promtool
+from support.netns.hosts import host_with_pod
+from support.netns.namespace import Namespace
 from support.patience import wait_for
-from support.prometheus import Prometheus, prometheus, promtool
-from support.service import Page, select, serving, total
+from support.service.onbus import on_bus
+from support.service.process import Page, select, serving, total
 
 ROOT = Path(__file__).parents[2]
 RULES = ROOT / "deploy" / "prometheus" / "rules.yml"

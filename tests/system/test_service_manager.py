@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from support.attached import attached
-from support.netns import Namespace
+from support.kernel.attached import attached
+from support.netns.namespace import Namespace
 from support.patience import PATIENCE
-from support.service import serving
+from support.service.process import serving
 
 Message = dict[str, str]
 

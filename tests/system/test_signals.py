@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import signal
 
-from support.netns import Namespace
-from support.service import serving
+from support.netns.namespace import Namespace
+from support.service.process import serving
 
 Pair = tuple[Namespace, Namespace]
 

@@ -13,10 +13,10 @@ from jsonschema import Draft202012Validator
 
 from pktexp.live.readers import MOST
 from pktexp.web.parameters import DOCUMENT
-from support.api import Reader, ask, frames
-from support.netns import Namespace, connect
+from support.netns.namespace import Namespace, connect
 from support.patience import PATIENCE, wait_for
-from support.service import Service, serving, total
+from support.service.api import Reader, ask, frames
+from support.service.process import Service, serving, total
 
 FLOWS = 1000
 

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from support.attached import attached
-from support.booted import Machine, booted
-from support.netns import Namespace, connect
+from support.environments.booted import Machine, booted
+from support.environments.privileged import SETS
+from support.kernel.attached import attached
+from support.netns.namespace import Namespace, connect
+from support.netns.traffic import addressed, drops, knock
 from support.patience import PATIENCE, wait_for
-from support.privileged import SETS
-from support.service import Page, parse, select, total
-from support.traffic import addressed, drops, knock
+from support.service.process import Page, parse, select, total
 
 UNIT = Path(__file__).parents[2] / "deploy" / "systemd" / "pktexp.service"
 # Upon SIGUSR1 the thread of the event loop does nothing any more.

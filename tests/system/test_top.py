@@ -10,12 +10,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from support.api import frames
-from support.attached import attached
-from support.netns import Namespace, connect
+from support.kernel.attached import attached
+from support.netns.namespace import Namespace, connect
 from support.patience import wait_for
-from support.service import Service, select, serving
-from support.terminal import Terminal, terminal
+from support.screens.terminal import Terminal, terminal
+from support.service.api import frames
+from support.service.process import Service, select, serving
 
 TOP = (sys.executable, "-m", "pktexp", "top")
 TALKER = "198.18.0.7"

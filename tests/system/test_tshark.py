@@ -22,12 +22,8 @@ from pktexp.commands.replay.run import Replayer
 from pktexp.errors import PktexpError
 from pktexp.packet.enums import Tunnel
 from pktexp.settings import FlowMode
-from support import tshark
-from support.differences import EXCEPTIONS
-from support.encapsulations import V4, V6, all_frames, over_ip
-from support.icmp import ICMP_NAMES, ICMPV6_NAMES
-from support.packets import all_cases
-from support.replaying import (
+from support.packets import tshark
+from support.packets.captures import (
     IPV4,
     IPV6,
     RAW,
@@ -39,8 +35,12 @@ from support.replaying import (
     tunnels,
     write_pcap,
 )
-from support.tshark import Dissected
-from support.tunnels import all_cases as tunnelled
+from support.packets.cases import all_cases
+from support.packets.differences import EXCEPTIONS
+from support.packets.encapsulations import V4, V6, all_frames, over_ip
+from support.packets.icmp import ICMP_NAMES, ICMPV6_NAMES
+from support.packets.tshark import Dissected
+from support.packets.tunnels import all_cases as tunnelled
 
 BESIDE = Path(__file__).parents[3] / "shared" / "captures"
 CAPTURES = Path(os.environ.get("PKTEXP_CAPTURES", BESIDE))

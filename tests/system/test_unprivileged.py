@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
-from support.netns import Namespace, connect
-from support.oldkernel import without_tcx
-from support.packets import ETHER, V4
-from support.privileged import NOBODY, SETS, as_nobody, held, mask, threads
-from support.service import Service, select, serving, total
-from support.traffic import Side, addressed, connection, drops_when, knock
+from support.environments.privileged import NOBODY, SETS, as_nobody, held, mask, threads
+from support.netns.namespace import Namespace, connect
+from support.netns.traffic import Side, addressed, connection, drops_when, knock
+from support.packets.cases import ETHER, V4
+from support.service.oldkernel import without_tcx
+from support.service.process import Service, select, serving, total
 
 Pair = tuple[Namespace, Namespace]
 NEEDED = ("bpf", "net_admin", "perfmon")

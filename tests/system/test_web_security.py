@@ -17,12 +17,12 @@ from pathlib import Path
 import bcrypt
 import pytest
 
-from support.certificates import Authority, trusting
-from support.netns import Namespace
+from support.monitoring.prometheus import prometheus
+from support.netns.namespace import Namespace
 from support.patience import wait_for
-from support.prometheus import prometheus
-from support.secured import NAME, PASSWORD, ask
-from support.service import Service, serving
+from support.service.certificates import Authority, trusting
+from support.service.process import Service, serving
+from support.service.secured import NAME, PASSWORD, ask
 
 CONFIG = """
 tls_server_config:

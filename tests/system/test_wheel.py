@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from support.netns import Namespace
-from support.packets import ETHER, V4
+from support.netns.namespace import Namespace
+from support.packets.cases import ETHER, V4
 from support.patience import wait_for
-from support.service import serving, total
+from support.service.process import serving, total
 
 ROOT = Path(__file__).parent.parent.parent
 

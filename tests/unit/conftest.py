@@ -12,9 +12,9 @@ from pktexp.kubernetes import watch
 from pktexp.kubernetes.pods import PodTable
 from pktexp.kubernetes.watch import PodWatch
 from pktexp.tasks import background
-from support.apiserver import TOKEN, ApiServer, answering
-from support.podshapes import NODE
-from support.podwatching import WEB, listening, until, write_kubeconfig
+from support.kubernetes.apiserver import TOKEN, ApiServer, answering
+from support.kubernetes.podshapes import NODE
+from support.kubernetes.podwatch import WEB, listening, until, write_kubeconfig
 
 
 @pytest.fixture

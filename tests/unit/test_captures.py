@@ -11,8 +11,8 @@ import pytest
 from pktexp.commands.replay.captures import Packet, reading
 from pktexp.errors import PktexpError
 from pktexp.packet.enums import LinkType
-from support.encapsulations import ETHER, V4, V6, over_ip
-from support.replaying import ETHERNET, IPV4, IPV6, RAW, WLAN, write_pcap, write_pcapng
+from support.packets.captures import ETHERNET, IPV4, IPV6, RAW, WLAN, write_pcap, write_pcapng
+from support.packets.encapsulations import ETHER, V4, V6, over_ip
 
 FRAMES = [bytes(ETHER / packet) for packet in over_ip(V4)]
 WHOLE = [Packet(frame, len(frame), LinkType.ETHERNET) for frame in FRAMES]

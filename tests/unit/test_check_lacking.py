@@ -15,7 +15,7 @@ from pktexp.commands.check import kernel
 from pktexp.commands.check.report import table
 from pktexp.commands.check.rows import Checked, Place, Row, State
 from pktexp.commands.check.run import check
-from support.settings import settings
+from support.service.settings import settings
 
 EVERYTHING = (1 << 64) - 1
 REFUSED = ("bpf_map_create", "bpf_prog_query")

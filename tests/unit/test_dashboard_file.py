@@ -8,7 +8,7 @@ from typing import Any
 from grafana_foundation_sdk.models import units
 
 from dashboard.__main__ import FILE, text
-from support.grafana import board, panels
+from support.monitoring.grafana import board, panels
 
 KINDS = {"timeseries", "stat", "table", "bargauge", "heatmap"}
 UNITS = {value for name, value in vars(units).items() if name[0].isupper()}

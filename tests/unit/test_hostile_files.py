@@ -20,8 +20,8 @@ from pktexp.errors import PktexpError
 from pktexp.flows import networks
 from pktexp.web import config
 from pktexp.web.security import Security
-from support.encapsulations import ETHER, V4, V6
-from support.replaying import ETHERNET, RAW, write_pcap, write_pcapng
+from support.packets.captures import ETHERNET, RAW, write_pcap, write_pcapng
+from support.packets.encapsulations import ETHER, V4, V6
 
 WORDS = (
     *config.SECTIONS,

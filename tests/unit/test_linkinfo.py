@@ -11,7 +11,7 @@ import pytest
 
 from pktexp.netlink.linkinfo import InterfaceClass, Link, parse_link
 from pktexp.netlink.links import LinkMonitor
-from support.netns import run
+from support.netns.namespace import run
 
 ETHERNET, LOOPBACK, INFINIBAND, IPIP, IP6TNL, TUN = 1, 772, 32, 768, 769, 0xFFFE
 ADDRESS, MTU, LINKINFO, ALIAS, NETNSID, BUS = 1, 4, 18, 20, 37, 57

@@ -10,7 +10,7 @@ from pktexp.live.drops import drops
 from pktexp.live.flows import Flows, Query
 from pktexp.live.interfaces import classes, interfaces
 from pktexp.live.sample import Sample
-from support.samples import SIZE, TCP4, TCP6, UDP4, link, sample
+from support.service.samples import SIZE, TCP4, TCP6, UDP4, link, sample
 
 EVERY = Query(top=20, sort="bytes_per_second", interface="*", direction="", protocol="", search="")
 

@@ -11,8 +11,17 @@ import pytest
 
 from pktexp.commands.main import serve
 from pktexp.packet.records import FLOW_SLOT, INTERFACE_COUNTERS
-from support.manifestchecks import problems
-from support.manifests import FOLDER, PROBES, build, environment, of_kind, pktexp, put, quantity
+from support.kubernetes.manifestchecks import problems
+from support.kubernetes.manifests import (
+    FOLDER,
+    PROBES,
+    build,
+    environment,
+    of_kind,
+    pktexp,
+    put,
+    quantity,
+)
 
 FOLDERS = sorted(path.parent.name for path in FOLDER.glob("*/kustomization.yaml"))
 PAGE = FOLDER.parents[1] / "docs" / "kubernetes.md"

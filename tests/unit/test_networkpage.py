@@ -13,7 +13,7 @@ from pktexp.interfaces.totals import Snapshot
 from pktexp.metrics.networks import NetworkPage
 from pktexp.packet.enums import Direction
 from pktexp.packet.records import INTERFACE_COUNTERS
-from support.service import parse, total
+from support.service.process import parse, total
 
 
 class Lost:

@@ -17,11 +17,11 @@ from pktexp.kubernetes import api, naming, watch
 from pktexp.kubernetes.pods import PodTable
 from pktexp.kubernetes.watch import PodWatch
 from pktexp.tasks import background
-from support import podshapes
-from support.apiserver import ApiServer, answering
-from support.podshapes import NODE
-from support.podwatching import DB, DB_NAMED, WEB, WEB_NAMED, listening, names, until
-from support.settings import settings
+from support.kubernetes import podshapes
+from support.kubernetes.apiserver import ApiServer, answering
+from support.kubernetes.podshapes import NODE
+from support.kubernetes.podwatch import DB, DB_NAMED, WEB, WEB_NAMED, listening, names, until
+from support.service.settings import settings
 
 
 @pytest.mark.parametrize("as_event", [False, True])

@@ -9,10 +9,10 @@ import pytest
 
 from pktexp.kubernetes import api
 from pktexp.kubernetes.watch import PodWatch
-from support import podshapes
-from support.apiserver import ApiServer
-from support.podshapes import NODE_ADDRESS, pod
-from support.podwatching import DB, DB_NAMED, WEB, WEB_NAMED, names, until
+from support.kubernetes import podshapes
+from support.kubernetes.apiserver import ApiServer
+from support.kubernetes.podshapes import NODE_ADDRESS, pod
+from support.kubernetes.podwatch import DB, DB_NAMED, WEB, WEB_NAMED, names, until
 
 NO_ADDRESS = pod("odd-1", "10.244.1")
 NO_ADDRESS["metadata"]["resourceVersion"] = "1001"

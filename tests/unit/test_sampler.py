@@ -24,7 +24,7 @@ from pktexp.netlink.linkinfo import Link
 from pktexp.packet.enums import Direction
 from pktexp.packet.records import INTERFACE_COUNTERS
 from pktexp.tasks import background
-from support.samples import TCP4, link
+from support.service.samples import TCP4, link
 
 PATIENCE = 20.0
 

@@ -11,7 +11,7 @@ import pytest
 from pktexp.errors import PktexpError
 from pktexp.web.config import read
 from pktexp.web.security import Security
-from support.certificates import Authority
+from support.service.certificates import Authority
 
 HASH = bcrypt.hashpw(b"secret", bcrypt.gensalt(4)).decode()
 TLS = "tls_server_config:\n  cert_file: a.crt\n  key_file: a.key\n"

@@ -1,0 +1,1 @@
+"""Surroundings that a service runs in: systemd, a container, a cgroup, few capabilities."""

@@ -1,0 +1,1 @@
+"""Mutated frames, a driver that runs them, and a dissector to compare with."""

@@ -1,0 +1,156 @@
+"""Mutated frames through the programs: fuzz.c runs them, samples.py checks a sample.
+
+Used by dev/fuzz.py and tests/kernel/test_fuzzing.py. The driver is a process of its own on one CPU:
+it gets the programs and maps as file descriptors, and clears the counters before each run.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import subprocess
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from pktexp.bpf import libbpf
+from pktexp.bpf.counters import Counters, InterfaceTable
+from pktexp.bpf.datapath import PROGRAMS, Datapath
+from pktexp.bpf.options import DatapathOptions
+from pktexp.packet.enums import Direction, LinkType, Tunnel
+from pktexp.packet.records import INTERFACE_COUNTERS, Records
+from support.fuzzing.samples import OUTCOMES, REFUSED, Sample, samples, unlike
+from support.kernel.datapath import LOOPBACK, SLOT, Bench
+
+SOURCE = Path(__file__).with_name("fuzz.c")
+
+
+@dataclass(frozen=True)
+class Setting:
+    """How frames are parsed and where flows go."""
+
+    link_type: LinkType = LinkType.ETHERNET
+    decap: tuple[Tunnel, ...] = ()
+    cached: bool = False
+    """flows go through a cache and a ring far too small: only sums can be looked at"""
+
+    def __str__(self) -> str:
+        inside = ", looked into tunnels" * bool(self.decap)
+        return f"{self.link_type.name}{inside}{', cached' * self.cached}"
+
+
+SETTINGS = (
+    Setting(),
+    Setting(decap=tuple(Tunnel)),
+    Setting(LinkType.IP),
+    Setting(LinkType.IP, decap=tuple(Tunnel)),
+    Setting(decap=tuple(Tunnel), cached=True),
+)
+
+
+@dataclass
+class Outcome:
+    """What came of some frames; `frames` by OUTCOMES."""
+
+    frames: Counter[str]
+    samples: list[Sample]
+    wrong_sums: str = ""
+
+
+def build(folder: Path) -> Path:
+    """The driver."""
+    driver = folder / "fuzz"
+    subprocess.run(["clang", "-O2", "-Wall", "-Wextra", "-o", driver, SOURCE], check=True)
+    return driver
+
+
+class Fuzzer:
+    """One datapath, and a driver for it. Close it at the end."""
+
+    def __init__(self, driver: Path, setting: Setting) -> None:
+        options = DatapathOptions(
+            slots=16,
+            ring_size=1 << 16 if setting.cached else 8 << 20,
+            decap=setting.decap,
+            services=setting.cached,
+            flow_cache=64 * setting.cached,
+        )
+        self._driver, self._setting = driver, setting
+        self._datapath = Datapath(libbpf.find(), options)
+        table = InterfaceTable(self._datapath.interfaces)
+        table.set(LOOPBACK, SLOT, setting.link_type)
+        self._bench = Bench(self._datapath, table, Counters(self._datapath.counters))
+
+    def run(self, seeds: Path, number: int, frames: int, every: int, *, cut: bool) -> Outcome:
+        """So many frames, drawn by `number`; one of `every` is a sample.
+
+        `cut`: begin with each seed cut at every byte.
+        """
+        out = seeds.with_suffix(".out")
+        self._bench.counters.restart(SLOT)
+        arguments = [seeds, out, frames, number, int(cut), every, *self._descriptors()]
+        done = subprocess.run(
+            [self._driver, *map(str, arguments)],
+            pass_fds=self._passed(),
+            preexec_fn=lambda: os.sched_setaffinity(0, {0}),
+            stdout=subprocess.PIPE,
+            check=True,
+        )
+        counts = Counter(dict(zip(OUTCOMES, map(int, done.stdout.split()), strict=True)))
+        sums = self._compare_sums(counts) if self._setting.cached else ""
+        return Outcome(counts, list(samples(out.read_bytes())), sums)
+
+    def close(self) -> None:
+        self._datapath.close()
+
+    def _passed(self) -> list[int]:
+        maps = self._datapath.object.map_fd("counters")
+        programs = [self._datapath.object.program_fd(name) for name in PROGRAMS]
+        return [*programs, maps, *(ring.fd for ring in self._datapath.rings)]
+
+    def _descriptors(self) -> list[int]:
+        *programs, maps, ring = self._passed()
+        offset = SLOT * len(Direction) * INTERFACE_COUNTERS.itemsize  # CPU 0's row is the first
+        ring = -1 if self._setting.cached else ring
+        return [*programs, maps, offset, ring, self._datapath.options.ring_size]
+
+    def _compare_sums(self, counts: Counter[str]) -> str:
+        """Records, with what was lost, must sum to the totals."""
+        told = np.concatenate([*self._events(), self._bench.cached()])
+        for direction in Direction:
+            totals, mine = self._bench.totals(direction)[0], told[told["direction"] == direction]
+            for unit in ("packets", "bytes"):
+                parts = int(mine[unit].sum(dtype=np.uint64)) + int(totals["lost"][unit])
+                if parts != (whole := int(totals["classes"][unit].sum())):
+                    return f"{direction.name}: {parts} {unit} told, of {whole}"
+        sent = int(self._bench.totals(Direction.EGRESS)[0]["classes"]["packets"].sum())
+        expected = counts[OUTCOMES[0]]
+        return "" if sent == expected else f"EGRESS: {sent} packets, of {expected}"
+
+    def _events(self) -> Iterator[Records]:
+        """In batches, as a ring hands out no more at once."""
+        while len(events := self._bench.events()):
+            yield events
+
+
+def write_seeds(path: Path, frames: Iterable[bytes], link_type: LinkType) -> Path:
+    """As fuzz.c reads them; of IP the link layer is left away."""
+    start = 14 if link_type is LinkType.IP else 0
+    whole = [frame[start:][:9000] for frame in frames if len(frame) >= start + 14]
+    path.write_bytes(b"".join(struct.pack("<H", len(frame)) + frame for frame in whole))
+    return path
+
+
+def checked(outcome: Outcome, setting: Setting) -> Sequence[str]:
+    """All that is wrong in a sample."""
+    if setting.cached:
+        return [outcome.wrong_sums] if outcome.wrong_sums else []
+    good = (s for s in outcome.samples if s.outcome in (OUTCOMES[0], OUTCOMES[REFUSED]))
+    return [
+        line
+        for sample in good
+        if (line := unlike(sample, setting.link_type, decap=bool(setting.decap)))
+    ]

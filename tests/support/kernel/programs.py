@@ -1,0 +1,86 @@
+"""The three programs, run by BPF_PROG_TEST_RUN over one frame, and what that was counted as."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+
+import numpy as np
+
+from pktexp.packet import labels
+from pktexp.packet.enums import Direction
+from pktexp.packet.records import Records
+from support.kernel.datapath import SLOT, Bench
+
+XDP_PASS, NEXT = 2, -1
+XDP, INGRESS, EGRESS = "count_xdp", "count_ingress", "count_egress"
+VERDICTS = {XDP: XDP_PASS, INGRESS: NEXT, EGRESS: NEXT}
+DIRECTIONS = {
+    XDP: Direction.INGRESS,
+    INGRESS: Direction.INGRESS,
+    EGRESS: Direction.EGRESS,
+}
+ETHERNET = 14
+WITH_IP = {b"\x08\x00": ETHERNET + 20, b"\x86\xdd": ETHERNET + 40}
+SK_BUFF_BYTES = 192  # struct __sk_buff (include/uapi/linux/bpf.h, 5.18)
+GSO_SEGS, GSO_SIZE = 164, 176
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a program said of a frame."""
+
+    packets: int
+    bytes: int
+    protocols: tuple[tuple[str, str], ...]
+    """(protocol, IP version)"""
+    unparsed: dict[str, int]
+    tunnels: dict[str, int]
+    flows: list[tuple[str, str, str, int, int]]
+    """protocol, source, dest, packets, bytes"""
+
+
+def look(bench: Bench, frame: bytes, program: str, context: bytes = b"") -> Seen:
+    """Run a program that has no flow cache; what was there before is forgotten."""
+    bench.counters.restart(SLOT)
+    direction = DIRECTIONS[program]
+    assert bench.datapath.test_run(frame, program=program, context=context) == VERDICTS[program]
+    traffic = bench.traffic(direction)
+    events = bench.events()
+    assert all(event["direction"] == direction for event in events)
+    return Seen(
+        sum(packets for packets, _ in traffic.values()),
+        sum(bytes_ for _, bytes_ in traffic.values()),
+        tuple(traffic),
+        bench.unparsed(direction),
+        tunnels(bench.totals(direction)),
+        [flow(event) for event in events],
+    )
+
+
+def shortest(program: str, frame: bytes) -> int:
+    """Bytes that a test run needs; of a socket buffer the kernel (6.18) reads the IP header."""
+    return ETHERNET if program == XDP else WITH_IP.get(frame[12:14], ETHERNET)
+
+
+def tunnels(totals: Records) -> dict[str, int]:
+    """Packets by kind of tunnel."""
+    counts = totals[0]["tunnels"]
+    return {labels.TUNNELS[t]: int(counts[t]) for t in labels.TUNNELS if counts[t]}
+
+
+def flow(record: np.void) -> tuple[str, str, str, int, int]:
+    """Its labels and sums; and that nothing else tells it from flows with the same labels."""
+    protocol, version = labels.CLASSES[int(record["packet_class"])]
+    used = {"6": 16, "4": 4, "": 4 if protocol == "arp" else 0}[version]
+    assert not record["saddr"][used:].any()
+    assert not record["daddr"][used:].any()
+    return protocol, *labels.endpoints(record), int(record["packets"]), int(record["bytes"])
+
+
+def large(segments: int, size: int) -> bytes:
+    """Context of a socket buffer that stands for so many packets with so much payload each."""
+    context = bytearray(SK_BUFF_BYTES)
+    struct.pack_into("=I", context, GSO_SEGS, segments)
+    struct.pack_into("=I", context, GSO_SIZE, size)
+    return bytes(context)

@@ -1,0 +1,117 @@
+"""pktexp as a pod's container runs it: user, capabilities, environment, and nothing to write to."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import sys
+import sysconfig
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+from support.kubernetes.manifests import Document, environment
+from support.kubernetes.node import api_server
+from support.kubernetes.podshapes import NODE
+from support.netns.namespace import Namespace
+from support.patience import PATIENCE, wait_for
+
+SOURCE = Path(__file__).parents[3] / "src"
+PACKAGES = sysconfig.get_path("purelib")
+PYTHON = Path("/srv/python/bin") / Path(sys.executable).resolve().name
+ACCOUNT = "/run/secrets/kubernetes.io/serviceaccount"
+# A Python that was built to lie elsewhere has its library there too.
+PATHS = ("PYTHONPATH=/srv/source:/srv/packages", "LD_LIBRARY_PATH=/srv/python/lib")
+# The user has to reach all of Python, wherever it and this checkout are, as in an image. Mounts are
+# seen by this process alone: `ip netns exec` gives it a mount namespace.
+IMAGE = f"""
+set -e
+mount -t tmpfs none /srv
+mkdir /srv/python /srv/packages /srv/source /srv/netns
+mount --rbind /run/netns /srv/netns
+mount -t tmpfs none /run
+mkdir -p /run/netns {ACCOUNT}
+mount --rbind /srv/netns /run/netns
+mount --bind "$1" {ACCOUNT}
+shift
+mount --bind {sys.base_prefix} /srv/python
+mount --bind {PACKAGES} /srv/packages
+mount --bind {SOURCE} /srv/source
+mount -o remount,bind,ro /srv
+[ "$1" = False ] || mount -o remount,bind,ro /
+shift
+exec "$@"
+"""
+
+
+def as_user(context: Document) -> list[str]:
+    """Before a command: what a security context makes of a process that began as root.
+
+    What the image's file gives a user, ambient capabilities give here; no_new_privs cancels it.
+    """
+    names = ",".join(["-all", *(f"+{name.lower()}" for name in context["capabilities"]["add"])])
+    ids = [f"--reuid={context['runAsUser']}", f"--regid={context['runAsGroup']}", "--clear-groups"]
+    if context["allowPrivilegeEscalation"]:
+        kept = [f"--inh-caps={names}", f"--ambient-caps={names}"]
+    else:
+        kept = ["--no-new-privs"]
+    return ["setpriv", *ids, f"--bounding-set={names}", *kept]
+
+
+class Pod:
+    """One container in a network namespace, asked as the kubelet asks."""
+
+    def __init__(
+        self, namespace: Namespace, container: Document, address: str, account: Path, port: int
+    ) -> None:
+        self.namespace, self.container, self.address = namespace, container, address
+        fields = environment(container, hostIP=address, nodeName=NODE)
+        fields |= {"KUBERNETES_SERVICE_HOST": "127.0.0.1", "KUBERNETES_SERVICE_PORT": str(port)}
+        context = container["securityContext"]
+        self.process = subprocess.Popen(
+            namespace.command(
+                *("sh", "-c", IMAGE, "sh", str(account), str(context["readOnlyRootFilesystem"])),
+                *as_user(context),
+                *("env", "-i", *PATHS),
+                *(f"{name}={value}" for name, value in fields.items()),
+                *(str(PYTHON), "-m", "pktexp", *container["args"]),
+            ),
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def probe(self, name: str) -> bool:
+        asked = self.container[name]["httpGet"]
+        (port,) = (p for p in self.container["ports"] if p["name"] == asked["port"])
+        with contextlib.suppress(OSError):
+            return bool(self.get(port["containerPort"], asked["path"]))
+        return False
+
+    def get(self, port: int, path: str) -> str:
+        with self.namespace.entered():
+            url = f"http://{self.address}:{port}{path}"
+            text: str = urllib.request.urlopen(url, timeout=PATIENCE).read().decode()
+        return text
+
+    def wait_for_probe(self, name: str) -> None:
+        def passed() -> bool:
+            assert self.process.poll() is None, self.process.communicate()[1]
+            return self.probe(name)
+
+        wait_for(passed)
+
+
+@contextlib.contextmanager
+def running(namespace: Namespace, container: Document, address: str, folder: Path) -> Iterator[Pod]:
+    """Beside an API server; told to stop as the kubelet tells it, and must end with status 0."""
+    with api_server(namespace, folder / "account") as api:
+        yield from _running(Pod(namespace, container, address, folder / "account", api.port))
+
+
+def _running(pod: Pod) -> Iterator[Pod]:
+    try:
+        yield pod
+    finally:
+        pod.process.terminate()
+        errors = pod.process.communicate(timeout=PATIENCE)[1]
+    assert pod.process.returncode == 0, errors

@@ -1,0 +1,49 @@
+"""A watch of pods and the server that it asks; its fixtures are in tests/unit/conftest.py."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import json
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+from pktexp.kubernetes.watch import PodWatch
+from support.kubernetes.podshapes import pod
+
+PATIENCE = 30.0
+
+WEB = pod("web-1", "10.244.1.5", "fd00:10:244:1::5")
+DB = pod("db-0", "10.244.1.6", namespace="store")
+WEB_NAMED = {"10.244.1.5": "default/web-1", "fd00:10:244:1::5": "default/web-1"}
+DB_NAMED = {"10.244.1.6": "store/db-0"}
+
+
+def listening(port: int = 0) -> socket.socket:
+    return socket.create_server(("127.0.0.1", port))
+
+
+def write_kubeconfig(path: Path, port: int, token: Path) -> None:
+    named = {"name": "test"}
+    text = {
+        "current-context": "test",
+        "clusters": [named | {"cluster": {"server": f"http://127.0.0.1:{port}"}}],
+        "users": [named | {"user": {"tokenFile": str(token)}}],
+        "contexts": [named | {"context": {"cluster": "test", "user": "test"}}],
+    }
+    path.write_text(json.dumps(text))  # which is YAML
+
+
+async def until(condition: Callable[[], object]) -> None:
+    async with asyncio.timeout(PATIENCE):
+        while not condition():  # noqa: ASYNC110  # there is no event for what others see
+            await asyncio.sleep(0.01)
+
+
+def names(watching: PodWatch) -> dict[str, str]:
+    """Address -> namespace/name."""
+    return {
+        str(ipaddress.ip_address(address)): f"{owner.namespace}/{owner.name}"
+        for address, owner in watching.pods.by_address.items()
+    }

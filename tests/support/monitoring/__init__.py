@@ -1,0 +1,1 @@
+"""A real Prometheus, and the shipped dashboard over it."""

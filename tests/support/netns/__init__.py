@@ -1,0 +1,1 @@
+"""Network namespaces, the hosts made of them, and traffic between them."""

@@ -1,0 +1,31 @@
+"""A tun device: what is written to it is what its interface receives."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+
+from support.netns.namespace import Namespace
+
+DEVICE = Path("/dev/net/tun")
+IFF_TUN, IFF_NO_PI, TUNSETIFF = 0x0001, 0x1000, 0x400454CA
+
+
+@contextlib.contextmanager
+def tun(namespace: Namespace, name: str) -> Iterator[int]:
+    """Its file descriptor; the interface is up, and its frames are without packet information."""
+    if not DEVICE.exists():
+        DEVICE.parent.mkdir(exist_ok=True)
+        os.mknod(DEVICE, 0o20666, os.makedev(10, 200))
+    with namespace.entered():
+        fd = os.open(DEVICE, os.O_RDWR)
+    try:
+        fcntl.ioctl(fd, TUNSETIFF, struct.pack("16sH22x", name.encode(), IFF_TUN | IFF_NO_PI))
+        namespace.ip("link", "set", name, "up")
+        yield fd
+    finally:
+        os.close(fd)

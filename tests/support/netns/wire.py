@@ -1,0 +1,71 @@
+"""tshark on an interface while a test runs: what was really there."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import threading
+from collections.abc import Iterator
+
+from support.netns.namespace import Namespace
+from support.patience import PATIENCE, wait_for
+
+# Frames of an experimental type (IEEE 802), by which it is seen that tshark runs, and is done.
+MARKER = bytes.fromhex("020000000002 020000000001 88b5") + bytes(50)
+MARKER_TYPE = "0x88b5"
+FIELDS = ("eth.type", "ip.src", "frame.len")
+
+
+class Wire:
+    """Frames seen so far."""
+
+    def __init__(self, tshark: subprocess.Popen[str], sender: Namespace, interface: str) -> None:
+        self._sender, self._interface = sender, interface
+        self._lines: list[list[str]] = []
+        self._tshark = tshark
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        for line in self._tshark.stdout or ():
+            self._lines.append(line.rstrip("\n").split("\t"))
+
+    def _markers(self) -> int:
+        return sum(kind == MARKER_TYPE for kind, *_ in list(self._lines))
+
+    def mark(self) -> None:
+        """Returns when tshark has seen all that was sent before."""
+        before = self._markers()
+
+        def seen() -> bool:
+            self._sender.send(self._interface, [MARKER])
+            return self._markers() > before
+
+        wait_for(seen)
+
+    def frames(self) -> list[tuple[str, int]]:
+        """(IPv4 source, bytes) of every frame but markers; none was dropped by the capture."""
+        self.mark()
+        self._tshark.terminate()
+        self._tshark.wait(PATIENCE)
+        self._reader.join(PATIENCE)
+        said = self._tshark.stderr.read() if self._tshark.stderr else ""
+        assert "dropped" not in said, said
+        return [(source, int(size)) for kind, source, size in self._lines if kind != MARKER_TYPE]
+
+
+@contextlib.contextmanager
+def watching(namespace: Namespace, interface: str, peer: Namespace, peers: str) -> Iterator[Wire]:
+    """Tshark on an interface, which sees what goes either way; `peers`: the other end's name."""
+    options = ("-n", "-l", "-s", "96", "-B", "256", "-T", "fields")
+    fields = [word for field in FIELDS for word in ("-e", field)]
+    command = namespace.command("tshark", "-i", interface, *options, *fields)
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True) as tshark:
+        try:
+            wire = Wire(tshark, peer, peers)
+            wire.mark()
+            yield wire
+        finally:
+            if tshark.poll() is None:
+                tshark.kill()

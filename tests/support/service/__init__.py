@@ -1,0 +1,1 @@
+"""A pktexp process in a namespace, its settings, page and API, and requests to it."""

@@ -1,0 +1,16 @@
+"""Makes a veth seem to be hardware, to a service alone; onbus.c does it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from support.netns.namespace import run
+
+SOURCE = Path(__file__).with_suffix(".c")
+
+
+def on_bus(folder: Path, interface: str) -> list[str]:
+    """Words before a command that make this interface look like hardware to it."""
+    library = folder / "onbus.so"
+    run("clang", "-O2", "-Wall", "-Werror", "-shared", "-fPIC", "-o", str(library), str(SOURCE))
+    return ["env", f"LD_PRELOAD={library}", f"ON_BUS={interface}"]
