@@ -4,20 +4,29 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from pktexp.packet.records import FLOW_KEY, Records
+from pktexp.flows.others import encode_sites
+from pktexp.packet.records import FLOW_KEY, U64, WORD, Records
 
-U64 = npt.NDArray[np.uint64]
 Indices = npt.NDArray[np.intp]
 
-KEY_WORDS = FLOW_KEY.itemsize // 8
-# Ones in those bits of a record's words that tell flows apart; others are padding and sums.
-KEY_MASK = np.array([2**64 - 1] * (KEY_WORDS - 1) + [0xFFFF], np.uint64)
-# The word with the interface in its lower half; the next has class and direction, a byte each.
-SITE_WORD = FLOW_KEY.fields["interface"][1] // 8  # type: ignore[index]  # it has fields
+
+def key_mask(key: np.dtype[Any]) -> U64:
+    """Return the words of a key with ones in every bit of its fields and zeros in its padding."""
+    ones = np.zeros(key.itemsize, np.uint8)
+    for name, (dtype, offset, *_) in (key.fields or {}).items():
+        if not name.startswith("_"):
+            ones[offset : offset + dtype.itemsize] = 0xFF
+    return ones.view(np.uint64)
+
+
+KEY_WORDS = FLOW_KEY.itemsize // WORD
+# A record's words reach beyond the key's fields, into padding and sums; the mask takes these out.
+KEY_MASK = key_mask(FLOW_KEY)
 HALF_WORD = np.uint64(32)
 
 # What is known of a flow; kept sorted by hash. `packets` and `bytes` count since it was shown;
@@ -57,8 +66,8 @@ class Columns:
 
     @property
     def sites(self) -> U64:
-        """As `sites_of`."""
-        return sites_of(self.words)[self.rows]
+        """Sites as numbers (`encode_sites`)."""
+        return encode_sites(keys_of(self.words))[self.rows]
 
     def take(self, at: Indices) -> Columns:
         """Those at these places among them."""
@@ -81,8 +90,8 @@ class Hasher:
 
     def __call__(self, batch: Records) -> Columns:
         """`batch`: RING_RECORD or FLOW_SLOT."""
-        words = batch.view(np.uint64).reshape(len(batch), batch.itemsize // 8)
-        start = batch.dtype.fields["flow"][1] // 8  # type: ignore[index]  # has such a field
+        words = batch.view(np.uint64).reshape(len(batch), batch.itemsize // WORD)
+        start = batch.dtype.fields["flow"][1] // WORD  # type: ignore[index]  # has such a field
         words = words[:, start : start + KEY_WORDS]
         flows = batch["flow"]
         sums = flows["packets"].astype(np.uint64), flows["bytes"].astype(np.uint64)
@@ -141,13 +150,7 @@ class HashIndex:
         return at, (self._hashes[at] == wanted) & (at < len(self._hashes) - 1)
 
 
-def sites_of(keys: U64) -> U64:
-    """Interface id and direction of keys by words, as `id << 8 | direction`."""
-    interfaces = keys[:, SITE_WORD] & np.uint64(0xFFFFFFFF)
-    return interfaces << np.uint64(8) | keys[:, SITE_WORD + 1] >> np.uint64(8) & np.uint64(0xFF)
-
-
-def keys_of(flows: Records) -> Records:
-    """The keys of an array of FLOW, as an array of FLOW_KEY."""
-    keys: Records = np.ascontiguousarray(flows["key"]).view(FLOW_KEY)[:, 0]
+def keys_of(words: U64) -> Records:
+    """Return a view of keys by words, (n, KEY_WORDS), as an array of FLOW_KEY."""
+    keys: Records = words.view(FLOW_KEY)[:, 0]
     return keys

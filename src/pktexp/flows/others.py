@@ -7,10 +7,24 @@ from collections.abc import Collection
 
 import numpy as np
 
-from pktexp.flows.columns import U64
+from pktexp.packet.records import FLOW_KEY, U64, Records
 
 Site = tuple[int, int]
-"""interface id, direction"""
+"""(lease id, direction)"""
+
+DIRECTION_BITS = 8 * FLOW_KEY["direction"].itemsize
+
+
+def encode_sites(keys: Records) -> U64:
+    """Return the site of each key, an array of FLOW_KEY, as a number (`decode_site`)."""
+    interfaces: U64 = keys["interface"].astype(np.uint64)
+    numbers: U64 = interfaces << np.uint64(DIRECTION_BITS) | keys["direction"]
+    return numbers
+
+
+def decode_site(number: int) -> Site:
+    """Return the site that `encode_sites` made this number of."""
+    return number >> DIRECTION_BITS, number & (1 << DIRECTION_BITS) - 1
 
 
 class Tally:
@@ -35,14 +49,14 @@ class Others:
         self._tallies: dict[Site, Tally] = defaultdict(Tally)
 
     def add(self, sites: U64, packets: U64, bytes_: U64) -> None:
-        """Add to the tallies of `sites`, which are as grouping.sites_of gives them."""
+        """Add to the tallies of `sites`, numbers of `encode_sites`."""
         found = np.unique(sites)
         where = np.searchsorted(found, sites)
         sums = np.zeros((2, len(found)), np.uint64)
         np.add.at(sums[0], where, packets)
         np.add.at(sums[1], where, bytes_)
-        for site, *amounts in zip(found.tolist(), *sums.tolist(), strict=True):
-            self._tallies[site >> 8, site & 0xFF].add(*amounts)
+        for number, *amounts in zip(found.tolist(), *sums.tolist(), strict=True):
+            self._tallies[decode_site(number)].add(*amounts)
 
     def forget_all_but(self, ids: Collection[int]) -> None:
         """Drop the tallies of all other interfaces."""

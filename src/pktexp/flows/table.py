@@ -20,17 +20,15 @@ import numpy as np
 
 from pktexp.flows.columns import (
     FLOW,
-    U64,
     Columns,
     Hasher,
     HashIndex,
     Indices,
     group,
     keys_of,
-    sites_of,
 )
-from pktexp.flows.others import Others, Site, Tally
-from pktexp.packet.records import Records
+from pktexp.flows.others import Others, Site, Tally, encode_sites
+from pktexp.packet.records import U64, Records
 
 HALF_LIFE = 600.0  # seconds
 FACTOR = 2.0
@@ -97,7 +95,8 @@ class FlowTable:
             self._rank(time.monotonic())
             shown = self._flows[self._flows["shown"]]
             sums = shown["packets"], shown["bytes"]
-            return FlowSnapshot(keys_of(shown), *sums, self._others.copy())
+            keys = keys_of(np.ascontiguousarray(shown["key"]))
+            return FlowSnapshot(keys, *sums, self._others.copy())
 
     def _update(self, records: Columns) -> Columns:
         """Add to flows that are known; returns the records of the others."""
@@ -110,7 +109,7 @@ class FlowTable:
         self._flows["packets"] += sums[0] * shown
         self._flows["bytes"] += sums[1] * shown
         hidden = np.flatnonzero(~shown & (sums[0] > 0))
-        self._others.add(sites_of(self._flows["key"][hidden]), *sums[:, hidden])
+        self._add_to_others(self._flows["key"][hidden], *sums[:, hidden])
         return records.take(np.flatnonzero(~known))
 
     def _nominate(self, records: Columns) -> None:
@@ -147,11 +146,14 @@ class FlowTable:
         heaviest = np.argsort(-new["weight"])[: self._capacity]
         new["shown"][heaviest[:room]] = True
         hidden = ~new["shown"]
-        self._others.add(sites_of(new["key"][hidden]), new["packets"][hidden], new["bytes"][hidden])
+        self._add_to_others(*(new[field][hidden] for field in ("key", "packets", "bytes")))
         new["packets"][hidden] = new["bytes"][hidden] = 0
         self._flows = np.concatenate((self._flows, new[heaviest]))
         self._shrink()
         self._replace(self._flows[np.argsort(self._flows["hash"])])
+
+    def _add_to_others(self, keys: U64, packets: U64, bytes_: U64) -> None:
+        self._others.add(encode_sites(keys_of(keys)), packets, bytes_)
 
     def _replace(self, flows: Records) -> None:
         """Watch these, which are sorted by hash."""
@@ -185,12 +187,13 @@ class FlowTable:
 
     def _hide(self, at: Indices) -> None:
         rows = self._flows[at]
-        self._others.add(sites_of(rows["key"]), rows["packets"], rows["bytes"])
+        self._add_to_others(rows["key"], rows["packets"], rows["bytes"])
         for field, nothing in (("shown", False), ("packets", 0), ("bytes", 0)):
             self._flows[field][at] = nothing
 
     def _forget_all_but(self, ids: Collection[int]) -> None:
-        keep = np.isin(keys_of(self._flows)["interface"], np.fromiter(ids, np.uint32, len(ids)))
+        interfaces = keys_of(self._flows["key"])["interface"]
+        keep = np.isin(interfaces, np.fromiter(ids, np.uint32, len(ids)))
         if not keep.all():
             self._replace(self._flows[keep])
         self._others.forget_all_but(ids)

@@ -5,7 +5,7 @@ A field that is added to packet.h and forgotten here is an error at start that n
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import IntEnum
 from typing import Any
 
@@ -28,7 +28,9 @@ from pktexp.packet.enums import (
 )
 
 Records = npt.NDArray[np.void]
+U64 = npt.NDArray[np.uint64]
 
+WORD = 8  # bytes of a word, by which keys are hashed and copied
 
 # Upper bounds of the size buckets in bytes; one more bucket takes what is larger (enum size_bound).
 SIZE_BOUNDS = (64, 128, 256, 512, 1024, 1518, 4096, 9216, 16384, 65535)
@@ -77,7 +79,8 @@ INTERFACE_COUNTERS = np.dtype(
 )
 # To whom a slot is let (leases.py); not the programs' concern, and kept where they are pinned.
 LEASE = np.dtype([("name", "S16"), ("id", "u4"), ("_pad", "u4")])
-# What tells flows apart; the first 42 bytes of flow_record.
+# Fields that distinguish flows, at the beginning of flow_record. This list alone describes the key:
+# hashes, masks and places follow from it. Explicit padding has a name with an underscore in front.
 KEY_FIELDS: list[tuple[Any, ...]] = [
     ("saddr", "u1", 16),
     ("daddr", "u1", 16),
@@ -90,7 +93,14 @@ SUM_FIELDS = [("tcp_flags", "u1"), ("_pad", "u1"), ("packets", "u4"), ("bytes", 
 FLOW_RECORD = np.dtype([*KEY_FIELDS, *SUM_FIELDS])
 FLOW_SLOT = np.dtype([("flow", FLOW_RECORD), ("_pad", "u8")])
 FLOW_SET = np.dtype([("ways", FLOW_SLOT, FLOW_WAYS)])
-FLOW_KEY = np.dtype([*KEY_FIELDS, ("_rest", "u1", 6)])  # to a whole number of words
+
+
+def flow_key(fields: Sequence[tuple[Any, ...]]) -> np.dtype[Any]:
+    """Return the type of a key of these fields, padded to whole words."""
+    return np.dtype([*fields, ("_rest", "u1", -np.dtype([*fields]).itemsize % WORD)])
+
+
+FLOW_KEY = flow_key(KEY_FIELDS)
 RING_WAKEUP = np.dtype([("armed", "u4"), ("_pad", "u4", 15)])
 
 # A record as it lies in a ring: the kernel's header (kernel/bpf/ringbuf.c, 5.8), then ours.

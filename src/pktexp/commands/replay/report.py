@@ -12,8 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pktexp.commands.replay.run import Replayed
-from pktexp.flows.columns import KEY_WORDS, sites_of
-from pktexp.flows.others import Others, Tally
+from pktexp.flows.others import Others, Tally, encode_sites
 from pktexp.flows.table import FlowSnapshot
 from pktexp.metrics.flows import FlowPage
 from pktexp.metrics.traffic import TrafficPage
@@ -49,8 +48,7 @@ def heaviest(flows: FlowSnapshot, most: int) -> FlowSnapshot:
     order = np.argsort(flows.bytes, kind="stable")[::-1]
     shown, hidden = order[:most], order[most:]
     others = Others()
-    words = flows.keys.view(np.uint64).reshape(-1, KEY_WORDS)
-    others.add(sites_of(words)[hidden], flows.packets[hidden], flows.bytes[hidden])
+    others.add(encode_sites(flows.keys)[hidden], flows.packets[hidden], flows.bytes[hidden])
     sums = others.copy()
     for site, tally in flows.others.items():
         sums.setdefault(site, Tally()).add(tally.packets, tally.bytes)
