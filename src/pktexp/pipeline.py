@@ -32,6 +32,7 @@ from pktexp.metrics.drops import DropCollector
 from pktexp.metrics.exporter import SelfCollector
 from pktexp.metrics.interfaces import InterfaceCollector
 from pktexp.metrics.livemetrics import LiveCollector
+from pktexp.metrics.podmetrics import PodCollector
 from pktexp.netlink.links import LinkMonitor
 from pktexp.settings import FlowMode, Settings
 from pktexp.tasks import background
@@ -86,7 +87,8 @@ async def counting(
         tracings = list(assembly.trace(stack, lib, datapath, interfaces))
         # A thread keeps the capabilities it was started with: all are started below.
         privileges.give_up(datapath.hooks.tcx, settings.kubernetes)
-        pods, about_pods = await stack.enter_async_context(naming(settings))
+        watch = await stack.enter_async_context(naming(settings))
+        pods = watch.pods if watch else None
         flows = FlowTable(settings.max_flows) if settings.flows is not FlowMode.OFF else None
         sums = NetworkSums(networks, interfaces.classes) if networks else None
         reading = assembly.attribute(datapath, [flows, sums])
@@ -105,7 +107,7 @@ async def counting(
             SelfCollector(__version__, lib.version, datapath, interfaces, attribution, flows),
             LiveCollector(live),
             *accounts,
-            *about_pods,
+            *([PodCollector(watch)] if watch else []),
         )
         pages = assembly.pages(interfaces, flows, sums, pods)
         if pins:

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-
-from prometheus_client.registry import Collector
+from typing import TYPE_CHECKING
 
 from pktexp.errors import PktexpError
 from pktexp.kubernetes.pods import PodTable
 from pktexp.settings import Settings
 from pktexp.tasks import background
+
+if TYPE_CHECKING:
+    from pktexp.kubernetes.watch import PodWatch
 
 NODE_HINT = (
     "--node-name, or NODE_NAME from the downward API: valueFrom: fieldRef: fieldPath: spec.nodeName"
@@ -33,15 +35,17 @@ def require(settings: Settings) -> str:
 
 
 @asynccontextmanager
-async def naming(settings: Settings) -> AsyncIterator[tuple[PodTable | None, list[Collector]]]:
-    """The pods, kept up to date in the background, and what tells how; nothing if not wanted."""
+async def naming(settings: Settings) -> AsyncIterator[PodWatch | None]:
+    """Watch this node's pods while the context is open; yield None without `--kubernetes`.
+
+    Raises PktexpError if the watch cannot start.
+    """
     if not settings.kubernetes:
-        yield None, []
+        yield None
         return
     require(settings)
     from pktexp.kubernetes.watch import PodWatch  # noqa: PLC0415
-    from pktexp.metrics.podmetrics import PodCollector  # noqa: PLC0415
 
     watch = PodWatch(settings.node_name, PodTable())
     async with background(watch.follow()):
-        yield watch.pods, [PodCollector(watch)]
+        yield watch

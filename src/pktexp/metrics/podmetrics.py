@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from pktexp.kubernetes.watch import PodWatch
+if TYPE_CHECKING:  # it needs the client
+    from pktexp.kubernetes.watch import PodWatch
 
 
 @dataclass(eq=False)  # a registry keeps its collectors in a dict
