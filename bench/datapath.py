@@ -27,9 +27,8 @@ from pktexp.bpf import libbpf
 from pktexp.bpf.counters import Counters, InterfaceTable
 from pktexp.bpf.datapath import Datapath
 from pktexp.bpf.libbpf import Libbpf
-from pktexp.bpf.object import BpfObject
+from pktexp.bpf.object import BpfObject, run_program
 from pktexp.bpf.options import DatapathOptions
-from pktexp.bpf.testrun import run_program
 from pktexp.packet.enums import LinkType
 from pktexp.packet.records import Records
 from readers import perf_reader, ring_reader

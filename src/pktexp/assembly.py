@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequen
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 from prometheus_client.registry import Collector
 
@@ -15,11 +14,9 @@ from pktexp.bpf import tracing
 from pktexp.bpf.datapath import Datapath
 from pktexp.bpf.libbpf import Libbpf
 from pktexp.bpf.options import DatapathOptions
-from pktexp.bpf.pins import Pins
-from pktexp.bpf.probes import has_tcx
+from pktexp.bpf.pins import Pins, open_pins
 from pktexp.bpf.tracepoints import DROPS, RETRANSMITS, reason_names
 from pktexp.commands.serve.reload import Reloader
-from pktexp.errors import PktexpError
 from pktexp.flows.attribution import Attribution, attributing
 from pktexp.flows.merger import Sink
 from pktexp.flows.networks import NamedNetworks
@@ -88,21 +85,8 @@ def pins(stack: AsyncExitStack, lib: Libbpf, settings: Settings) -> Pins | None:
     if settings.pin is None:
         return None
     found = open_pins(lib, settings.pin)
-    stack.callback(_leave, found)
+    stack.callback(found.close)
     return found
-
-
-def open_pins(lib: Libbpf, path: Path) -> Pins:
-    """A folder of pins, which is this process's; PktexpError if it cannot be."""
-    if not has_tcx(lib):
-        raise PktexpError("--pin needs TCX, which this kernel lacks", "Linux 6.6 has it")
-    return Pins(lib, path)
-
-
-def _leave(pins: Pins) -> None:
-    pins.close()
-    if pins.whole:
-        log.info("counting goes on, pinned at %s: 'pktexp unpin %s' ends it", pins.root, pins.root)
 
 
 def log_memory(datapath: Datapath) -> None:

@@ -14,8 +14,8 @@ from scapy.layers.inet import IP, TCP, UDP
 from scapy.layers.inet6 import IPv6
 
 from pktexp.bpf import datapath as datapath_module
-from pktexp.bpf.cpus import highest_online_cpu
 from pktexp.bpf.libbpf import BpfError
+from pktexp.bpf.probes import highest_online_cpu
 from pktexp.errors import PktexpError
 from pktexp.packet.records import FLOW_WAYS, Records
 from support.kernel.datapath import ROOT, SLOT, Bench, build

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from pktexp.bpf.cpus import highest_online_cpu
+from pktexp.bpf.probes import highest_online_cpu
 from support.kernel.attached import attached
 from support.kernel.features import ingress_hook, needs_multi_buffer_xdp, needs_tcx
 from support.netns.namespace import Namespace, run

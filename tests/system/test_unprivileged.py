@@ -25,7 +25,7 @@ RETRANSMITTED = "pktexp_tcp_retransmitted_segments_total"
 GIVE_UP = """
 import json, logging, sys, threading, time
 from pktexp import privileges
-from pktexp.capabilities import held
+from pktexp.privileges import held
 logging.basicConfig()
 if "thread" in sys.argv:
     threading.Thread(target=time.sleep, args=(1,), daemon=True).start()

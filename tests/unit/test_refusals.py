@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 
 from pktexp.bpf.libbpf import BpfError, VerifierError
-from pktexp.bpf.refusals import explained
+from pktexp.bpf.object import explained
 
 # As Linux 5.10 says it.
 OF_5_10 = "Validating f() func#1...\nArg#1 type PTR in f() is not supported yet.\n"

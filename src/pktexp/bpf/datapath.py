@@ -12,18 +12,20 @@ import math
 from importlib.resources import files
 from pathlib import Path
 
-from pktexp.bpf.cpus import highest_online_cpu
 from pktexp.bpf.flowcache import HALVES, FlowCache
 from pktexp.bpf.hooks import Hooks
 from pktexp.bpf.libbpf import BpfError, Libbpf
 from pktexp.bpf.maps import Maps
-from pktexp.bpf.object import BpfObject
+from pktexp.bpf.object import BpfObject, explained, run_program
 from pktexp.bpf.options import DatapathOptions
 from pktexp.bpf.pins import Pins
-from pktexp.bpf.probes import has_multi_buffer, has_tcx, require_ring_buffer
-from pktexp.bpf.refusals import explained
+from pktexp.bpf.probes import (
+    has_multi_buffer,
+    has_tcx,
+    highest_online_cpu,
+    require_ring_buffer,
+)
 from pktexp.bpf.ring import Ring
-from pktexp.bpf.testrun import run_program
 from pktexp.packet import records
 from pktexp.packet.enums import Direction
 from pktexp.packet.records import Records

@@ -6,6 +6,7 @@ The part of datapath.py that knows no packets; every call goes through libbpf.py
 from __future__ import annotations
 
 import ctypes as c
+import errno
 import mmap
 import os
 from collections.abc import Sequence
@@ -15,13 +16,16 @@ from typing import Any
 import numpy as np
 
 from pktexp.bpf.btf import Btf
-from pktexp.bpf.libbpf import BpfError, Libbpf, VerifierError
+from pktexp.bpf.libbpf import BpfError, Libbpf, TestRunOpts, VerifierError
 from pktexp.errors import PktexpError
 from pktexp.packet.records import Records
 
 # Bytes; a kernel before 6.4 refuses to load when its log does not fit, and one before 5.16 when
 # there is more room than this.
 LOG_SIZE = (16 << 20) - 1
+NO_MEMORY = (errno.ENOMEM, errno.E2BIG)
+# The verifier on global functions with pointer arguments, before kernel commit e5069b9c23b3.
+NO_POINTERS = "type PTR in"
 REBUILD = "build it with 'make -C bpf', or install the pktexp wheel again"
 
 
@@ -109,6 +113,33 @@ class BpfObject:
         arguments = (self._handle, name.encode())
         find = "bpf_object__find_program_by_name"
         return int(self._lib(f"find the program '{name}'", find, *arguments))
+
+
+def explained(error: BpfError) -> PktexpError | None:
+    """Return an error that says what to do about a failed load; None if that is not known."""
+    if isinstance(error, VerifierError) and NO_POINTERS in error.log:
+        message = "this kernel is too old for the BPF programs"
+        return PktexpError(message, "pktexp is made for Linux 5.15 and later")
+    if error.errno in NO_MEMORY:
+        hint = "ask for less kernel memory: a smaller --flow-cache or --max-interfaces"
+        return PktexpError(str(error), hint)
+    return None
+
+
+def run_program(lib: Libbpf, fd: int, frame: bytes, repeat: int, context: bytes = b"") -> int:
+    """Run a program `repeat` times over a frame by BPF_PROG_TEST_RUN; return the last verdict.
+
+    `context`: for a program of socket buffers, the fields of struct __sk_buff that may be set
+    (net/bpf/test_run.c, convert___skb_to_skb, 5.15).
+    """
+    data = c.create_string_buffer(frame, len(frame))
+    options = TestRunOpts(sz=c.sizeof(TestRunOpts), repeat=repeat, data_size_in=len(frame))
+    options.data_in = c.addressof(data)
+    if context:
+        fields = c.create_string_buffer(context, len(context))
+        options.ctx_in, options.ctx_size_in = c.addressof(fields), len(context)
+    lib("run the program", "bpf_prog_test_run_opts", fd, c.byref(options))
+    return c.c_int32(options.retval).value
 
 
 def mapped(fd: int, dtype: np.dtype[Any], count: int) -> Records:

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from pktexp.bpf.libbpf import Libbpf
 from pktexp.bpf.object import BpfObject
+from pktexp.bpf.probes import has_tcx
 from pktexp.errors import PktexpError
 
 log = logging.getLogger(__name__)
@@ -66,10 +67,13 @@ class Pins:
             raise
 
     def close(self) -> None:
-        """What is pinned stays, if it is whole."""
+        """Release the folder; remove its pins unless they are complete."""
         if not self.whole and self.folder != self.root and self.folder.is_dir():
             remove(self.folder)
         os.close(self._fd)
+        if self.whole:
+            root = self.root
+            log.info("counting goes on, pinned at %s: 'pktexp unpin %s' ends it", root, root)
 
     def choose(self, layout: str, maps: Collection[str]) -> bool:
         """Use the folder of this layout; whether all of `maps` are there. Others are removed."""
@@ -129,6 +133,13 @@ class Pins:
                 raise
             message = f"{self.root} is in use by process {_holder(self._fd)}"
             raise PktexpError(message, "end that one first, or pin elsewhere") from error
+
+
+def open_pins(lib: Libbpf, root: Path) -> Pins:
+    """Open the pins at `root` for this process; PktexpError if it cannot have them."""
+    if not has_tcx(lib):
+        raise PktexpError("--pin needs TCX, which this kernel lacks", "Linux 6.6 has it")
+    return Pins(lib, root)
 
 
 def link_name(ifindex: int, hook: str) -> str:

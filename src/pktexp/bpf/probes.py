@@ -6,6 +6,7 @@ import ctypes as c
 import errno
 import mmap
 import os
+from pathlib import Path
 
 from pktexp.bpf.btf import kernel_btf
 from pktexp.bpf.libbpf import BpfError, Libbpf
@@ -17,7 +18,13 @@ MAP_TYPE_RINGBUF = 27
 HELPER_XDP_GET_BUFF_LEN = 188
 TCX_INGRESS = 46
 TCX_EGRESS = 47
+ONLINE_CPUS = Path("/sys/devices/system/cpu/online")
 LOOPBACK = 1  # the ifindex of lo, which every namespace has
+
+
+def highest_online_cpu(path: Path = ONLINE_CPUS) -> int:
+    """Return the highest number of an online CPU, from a list such as "0-3,8" (cpu-hotplug.rst)."""
+    return int(path.read_text().strip().replace("-", ",").split(",")[-1])
 
 
 def require_ring_buffer(lib: Libbpf) -> None:

@@ -11,13 +11,13 @@ from typing import Any
 
 from pktexp import __version__
 from pktexp.bpf.datapath import Datapath
+from pktexp.bpf.runtime import run_times
 from pktexp.live.history import SECONDS
 from pktexp.live.interfaces import classes
 from pktexp.live.rates import grown, rate
 from pktexp.live.readers import Readers
 from pktexp.live.sample import Sample
 from pktexp.live.sampler import Sampler
-from pktexp.metrics.exporter import run_times
 from pktexp.packet import labels
 from pktexp.settings import Settings
 

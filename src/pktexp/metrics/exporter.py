@@ -8,17 +8,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
-from pathlib import Path
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from pktexp.bpf.datapath import PROGRAMS, Datapath
+from pktexp.bpf.datapath import Datapath
+from pktexp.bpf.runtime import run_times
 from pktexp.flows.attribution import Attribution
 from pktexp.flows.table import FlowTable
 from pktexp.interfaces.tracker import Interfaces
-
-STATISTICS = Path("/proc/sys/kernel/bpf_stats_enabled")
 
 # name, help, attribute of a Reader
 RING_COUNTERS = (
@@ -142,17 +140,6 @@ class SelfCollector(Collector):
             runs.add_metric((program,), count)
         yield seconds
         yield runs
-
-
-def run_times(datapath: Datapath) -> dict[str, tuple[float, int]]:
-    """Seconds in each program, and its runs; empty unless the kernel measures them.
-
-    It does while kernel.bpf_stats_enabled is 1.
-    """
-    if not STATISTICS.exists() or STATISTICS.read_text().strip() != "1":
-        return {}
-    fields = {program: datapath.program_info(program) for program in PROGRAMS}
-    return {p: (int(told["run_time_ns"]) / 1e9, int(told["run_cnt"])) for p, told in fields.items()}
 
 
 def _counters(table: Sequence[tuple[str, str, str]], owner: object) -> Iterator[Metric]:

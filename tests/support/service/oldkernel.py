@@ -6,10 +6,10 @@ import sys
 from pathlib import Path
 
 PROGRAM = """
-import pktexp.assembly as assembly
 import pktexp.bpf.datapath as datapath
+import pktexp.bpf.pins as pins
 from pktexp.commands.main import main
-assembly.has_tcx = datapath.has_tcx = lambda _: False
+datapath.has_tcx = pins.has_tcx = lambda _: False
 main()
 """
 

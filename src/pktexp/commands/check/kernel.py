@@ -10,12 +10,12 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from pktexp.bpf import cpus, probes
+from pktexp.bpf import probes
 from pktexp.bpf.libbpf import BpfError, Libbpf
+from pktexp.bpf.runtime import is_measured
 from pktexp.bpf.tracepoints import DROPS, RETRANSMITS
 from pktexp.commands.check.rows import Row, row
 from pktexp.errors import PktexpError
-from pktexp.metrics.exporter import STATISTICS
 
 SECTION = "kernel"
 BTF = Path("/sys/kernel/btf/vmlinux")
@@ -33,7 +33,7 @@ def rows(lib: Libbpf | None, allowed: bool) -> Iterator[Row]:
     """All of them; `allowed`: whether this process may ask the kernel."""
     yield row(SECTION, "release", True, os.uname().release, needed=False)
     mount = "mount it: mount -t sysfs sysfs /sys"
-    yield row(SECTION, "sysfs", cpus.ONLINE.exists(), "which CPUs are online", mount)
+    yield row(SECTION, "sysfs", probes.ONLINE_CPUS.exists(), "which CPUs are online", mount)
     yield _btf(lib)
     if lib:
         yield from _features(lib, allowed)
@@ -110,11 +110,10 @@ def _tracepoints(lib: Libbpf) -> Iterator[Row]:
 
 
 def _statistics() -> Row:
-    on = STATISTICS.exists() and STATISTICS.read_text().strip() == "1"
     return row(
         SECTION,
         "BPF statistics",
-        on,
+        is_measured(),
         "what the programs cost (pktexp_bpf_run_seconds_total)",
         "to see it: sysctl kernel.bpf_stats_enabled=1",
         needed=False,

@@ -13,11 +13,12 @@ from contextlib import nullcontext
 from pathlib import Path
 
 from pktexp import privileges
-from pktexp.assembly import datapath_options, open_pins
+from pktexp.assembly import datapath_options
 from pktexp.bpf import libbpf
 from pktexp.bpf.datapath import OBJECT, Datapath
 from pktexp.bpf.libbpf import Libbpf, VerifierError
 from pktexp.bpf.object import BpfObject
+from pktexp.bpf.pins import open_pins
 from pktexp.commands.check import forecast, kernel
 from pktexp.commands.check.rows import Checked, Place, Row, row
 from pktexp.errors import PktexpError
