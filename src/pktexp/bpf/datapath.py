@@ -12,6 +12,7 @@ import math
 from importlib.resources import files
 from pathlib import Path
 
+from pktexp.bpf import layout
 from pktexp.bpf.flowcache import HALVES, FlowCache
 from pktexp.bpf.hooks import Hooks
 from pktexp.bpf.libbpf import BpfError, Libbpf
@@ -61,7 +62,7 @@ class Datapath:
         self.object = BpfObject(lib, path)
         self._maps = Maps(lib, self.object, pins)
         try:
-            records.check(self.object.btf)
+            layout.check(self.object.btf)
             rows = highest_online_cpu() + 2  # one more, for CPUs that come online later
             self._configure(rows)
             self.inherited = self._maps.share(options.layout(rows), options.rings)

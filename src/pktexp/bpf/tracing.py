@@ -10,21 +10,17 @@ import ctypes as c
 import errno
 import logging
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from pktexp.bpf import probes
-from pktexp.bpf.btf import Field
+from pktexp.bpf import layout, probes
 from pktexp.bpf.datapath import Datapath
 from pktexp.bpf.libbpf import BpfError, Libbpf
-from pktexp.bpf.object import REBUILD, BpfObject
+from pktexp.bpf.object import BpfObject
 from pktexp.bpf.pins import Pins
-from pktexp.errors import PktexpError
 from pktexp.packet.records import Records
 
 log = logging.getLogger(__name__)
@@ -146,10 +142,7 @@ class Tracing:
             pins.put(_pin(tracepoint, "link"), self._link)
 
     def _configure(self, datapath: Datapath, arguments: int) -> None:
-        for name, dtype in STRUCTS.items():
-            if self._object.btf.struct(name) != _layout(dtype):
-                message = f"the BPF object does not fit this pktexp: struct {name} differs"
-                raise PktexpError(message, REBUILD)
+        layout.check_structs(self._object.btf, STRUCTS)
         self._object.resize("cells", self._cells)
         self._object.share("interfaces", datapath.object.map_fd("interfaces"))
         constants = (NAMESPACE.stat().st_ino, datapath.options.slots, arguments)
@@ -175,8 +168,3 @@ def start(lib: Libbpf, datapath: Datapath, tracepoint: Tracepoint) -> Tracing | 
 
 def _pin(tracepoint: Tracepoint, what: str) -> str:
     return f"{tracepoint.program}-{what.replace('.', '')}"
-
-
-def _layout(dtype: np.dtype[Any]) -> tuple[int, list[Field]]:
-    fields: Mapping[str, Any] = dtype.fields or {}
-    return dtype.itemsize, [Field(name, at[1], at[0].itemsize) for name, at in fields.items()]

@@ -1,4 +1,4 @@
-"""The enumerations of bpf/packet.h; records.py holds them against the BTF of the object."""
+"""The enumerations of bpf/packet.h; bpf/layout.py compares them with the BPF object's BTF."""
 
 from __future__ import annotations
 

@@ -1,31 +1,18 @@
-"""numpy mirror of bpf/packet.h, held against the object's BTF when it is opened (datapath.py).
+"""The structs of bpf/packet.h as numpy types, and the numbers that both sides agree on.
 
-A field that is added to packet.h and forgotten here is an error at start that names it.
+bpf/layout.py compares them with the BPF object's BTF before it is loaded: a field that is added to
+packet.h and forgotten here is an error at start that names it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from enum import IntEnum
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from pktexp.bpf.btf import Btf, Field
-from pktexp.errors import PktexpError
-from pktexp.packet.enums import (
-    Direction,
-    IcmpType,
-    IpClass,
-    LinkClass,
-    LinkType,
-    PacketClass,
-    SizeGroup,
-    Trait,
-    Tunnel,
-    Unparsed,
-)
+from pktexp.packet.enums import IcmpType, PacketClass, SizeGroup, Trait, Tunnel, Unparsed
 
 Records = npt.NDArray[np.void]
 U64 = npt.NDArray[np.uint64]
@@ -105,88 +92,3 @@ RING_WAKEUP = np.dtype([("armed", "u4"), ("_pad", "u4", 15)])
 
 # A record as it lies in a ring: the kernel's header (kernel/bpf/ringbuf.c, 5.8), then ours.
 RING_RECORD = np.dtype([("header", "u4"), ("page_offset", "u4"), ("flow", FLOW_RECORD)])
-
-STRUCTS = {
-    "config": CONFIG,
-    "interface_entry": INTERFACE_ENTRY,
-    "interface_bucket": INTERFACE_BUCKET,
-    "tally": TALLY,
-    "interface_counters": INTERFACE_COUNTERS,
-    "flow_record": FLOW_RECORD,
-    "flow_slot": FLOW_SLOT,
-    "flow_set": FLOW_SET,
-    "ring_wakeup": RING_WAKEUP,
-}
-
-
-def _enumerators(prefix: str, members: type[IntEnum]) -> dict[str, int]:
-    return {f"{prefix}_{m.name}": m.value for m in members}
-
-
-def _icmp_types() -> dict[str, int]:
-    """In C those of ICMPv6 have a prefix of their own."""
-    names = {f"ICMP_TYPE_{m.name}": m.value for m in IcmpType}
-    return {n.replace("ICMP_TYPE_V6_", "ICMPV6_TYPE_"): value for n, value in names.items()}
-
-
-ENUMS: dict[str, dict[str, int]] = {
-    "link_type": _enumerators("LINK", LinkType),
-    "direction": _enumerators("DIRECTION", Direction) | {"DIRECTION_COUNT": len(Direction)},
-    "link_class": _enumerators("LINK_CLASS", LinkClass),
-    "ip_class": _enumerators("IP_CLASS", IpClass),
-    "packet_class": _enumerators("CLASS", PacketClass),
-    "size_group": _enumerators("SIZE_GROUP", SizeGroup) | {"SIZE_GROUP_COUNT": len(SizeGroup)},
-    "size_bound": {f"SIZE_BOUND_{i}": bound for i, bound in enumerate(SIZE_BOUNDS)},
-    "unparsed": _enumerators("UNPARSED", Unparsed) | {"UNPARSED_COUNT": len(Unparsed)},
-    "tcp_combination": {f"TCP_COMBINATION_{i}": bits for i, bits in enumerate(TCP_COMBINATIONS)},
-    "icmp_type": _icmp_types() | {"ICMP_TYPE_COUNT": len(IcmpType)},
-    "trait": _enumerators("TRAIT", Trait) | {"TRAIT_COUNT": len(Trait)},
-    "tunnel": _enumerators("TUNNEL", Tunnel) | {"TUNNEL_COUNT": len(Tunnel)},
-}
-LIMITS = {
-    "SIZE_BUCKETS": SIZE_BUCKETS,
-    "INTERFACE_WAYS": INTERFACE_WAYS,
-    "FLOW_WAYS": FLOW_WAYS,
-    "HASH_SEEDS": HASH_SEEDS,
-    "TCP_FLAGS": len(TCP_FLAGS),
-    "TCP_COMBINATIONS": len(TCP_COMBINATIONS),
-}
-
-
-def mismatches(btf: Btf) -> list[str]:
-    """Every difference between this module and the object's BTF, as sentences; [] if they agree."""
-    found = []
-    for name, dtype in STRUCTS.items():
-        size, fields = btf.struct(name)
-        found += _differences(f"struct {name}", _layout(dtype), {f.name: f for f in fields})
-        if size != dtype.itemsize:
-            found.append(f"struct {name}: {size} bytes in the object, {dtype.itemsize} here")
-    for name, values in ENUMS.items():
-        found += _differences(f"enum {name}", values, btf.enum(name))
-    limits = btf.enum("limit")
-    found += _differences("enum limit", LIMITS, {k: v for k, v in limits.items() if k in LIMITS})
-    return found
-
-
-def check(btf: Btf) -> None:
-    """PktexpError, naming what differs, unless this module and the object's BTF agree."""
-    if found := mismatches(btf):
-        raise PktexpError(
-            f"the BPF object does not fit this pktexp: {'; '.join(found)}",
-            "object and package are built together: run 'make -C bpf', or install again",
-        )
-
-
-def _layout(dtype: np.dtype[Any]) -> dict[str, Field]:
-    fields: Mapping[str, Any] = dtype.fields or {}
-    return {name: Field(name, at[1], at[0].itemsize) for name, at in fields.items()}
-
-
-def _differences(what: str, here: dict[str, Any], there: dict[str, Any]) -> list[str]:
-    names = sorted(here.keys() | there.keys())
-    pairs = [(name, here.get(name), there.get(name)) for name in names]
-    return [
-        f"{what}.{n}: {theirs} in the object, {ours} here"
-        for n, ours, theirs in pairs
-        if ours != theirs
-    ]

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from pktexp import privileges
 from pktexp.assembly import datapath_options
-from pktexp.bpf import libbpf
+from pktexp.bpf import layout, libbpf
 from pktexp.bpf.datapath import OBJECT, Datapath
 from pktexp.bpf.libbpf import Libbpf, VerifierError
 from pktexp.bpf.object import BpfObject
@@ -27,7 +27,6 @@ from pktexp.kubernetes import naming
 from pktexp.netlink import driver
 from pktexp.netlink.linkinfo import Link
 from pktexp.netlink.links import LinkMonitor
-from pktexp.packet import records
 from pktexp.settings import Settings
 from pktexp.web.listen import listen
 from pktexp.web.security import Security
@@ -87,7 +86,7 @@ def _object(lib: Libbpf) -> Row:
     def fit() -> None:
         opened = BpfObject(lib, OBJECT)
         try:
-            records.check(opened.btf)
+            layout.check(opened.btf)
         finally:
             opened.close()
 
