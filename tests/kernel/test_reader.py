@@ -33,7 +33,7 @@ async def test_a_flush_brings_in_what_came_before_it(bench: Callable[..., Bench]
         b.datapath.test_run(FRAME, 100)
         await attribution.flush(10)
         assert counted(flows) == (100, 0)
-        assert (reader.intake.records, reader.unread) == (100, 0)
+        assert (reader.merger.records, reader.unread) == (100, 0)
     assert not attribution.alive
 
 
@@ -43,7 +43,7 @@ async def test_the_timer_brings_in_a_single_event(bench: Callable[..., Bench]) -
     async with attributing(b.datapath, [flows]) as attribution:
         reader = attribution.readers[0]
         b.datapath.test_run(FRAME)
-        while not reader.intake.records:  # noqa: ASYNC110  # it tells nobody when it has read
+        while not reader.merger.records:  # noqa: ASYNC110  # it tells nobody when it has read
             await asyncio.sleep(0.01)
         assert reader.wakeups == 0
     assert counted(flows) == (1, 0)
@@ -74,7 +74,7 @@ async def test_a_batch_that_cannot_be_merged_counts_as_other_and_reading_goes_on
             await attribution.flush(10)
         b.datapath.test_run(FRAME, 7)
         await attribution.flush(10)
-        assert attribution.readers[0].intake.failures == 1
+        assert attribution.readers[0].merger.failures == 1
         assert attribution.alive
     assert counted(flows) == (7, 5)
     assert "no room" in caplog.text

@@ -15,7 +15,7 @@ from pktexp.bpf.flowcache import FlowCache
 from pktexp.bpf.libbpf import BpfError
 from pktexp.flows import drainer as drainer_module
 from pktexp.flows.drainer import Drainer
-from pktexp.flows.merger import Intake
+from pktexp.flows.merger import Merger
 from pktexp.flows.table import FlowTable
 from pktexp.packet.records import FLOW_SLOT, Records
 from pktexp.tasks import background
@@ -48,12 +48,12 @@ def cache() -> Cache:
 @pytest.fixture
 async def drainer(cache: Cache) -> AsyncIterator[Drainer]:
     with ThreadPoolExecutor(1) as executor:
-        yield Drainer(cast("FlowCache", cache), Intake([FlowTable(10)]), executor)
+        yield Drainer(cast("FlowCache", cache), Merger([FlowTable(10)]), executor)
 
 
 async def test_a_drain_merges_what_the_cache_gives(drainer: Drainer) -> None:
     await drainer.drain()
-    assert (drainer.drains, drainer.failures, drainer.intake.records) == (1, 0, 1)
+    assert (drainer.drains, drainer.failures, drainer.merger.records) == (1, 0, 1)
 
 
 async def test_the_timer_drains(monkeypatch: pytest.MonkeyPatch, drainer: Drainer) -> None:
@@ -87,7 +87,7 @@ async def test_who_no_longer_waits_does_not_end_the_drain_of_others(
     waiting[0].cancel()
     cache.may_go_on.set()
     await waiting[1]
-    assert (drainer.drains, drainer.intake.records) == (1, 1)
+    assert (drainer.drains, drainer.merger.records) == (1, 1)
 
 
 async def test_a_drain_that_fails_is_counted_and_the_next_one_goes_on(
@@ -97,5 +97,5 @@ async def test_a_drain_that_fails_is_counted_and_the_next_one_goes_on(
     await drainer.drain()
     cache.error = None
     await drainer.drain()
-    assert (drainer.drains, drainer.failures, drainer.intake.records) == (2, 1, 1)
+    assert (drainer.drains, drainer.failures, drainer.merger.records) == (2, 1, 1)
     assert "enter a ring buffer: Cannot allocate memory" in caplog.text

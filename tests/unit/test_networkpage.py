@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from pktexp.flows.networks import NamedNetworks
-from pktexp.flows.networksums import CLASSES, NetworkSums
+from pktexp.flows.networksums import INTERFACE_CLASSES, NetworkSums
 from pktexp.interfaces.leases import Lease
 from pktexp.interfaces.totals import Snapshot
 from pktexp.metrics.networks import NetworkPage
@@ -39,7 +39,7 @@ class OneLease(Lease):
 
 
 def test_lost_packets_count_as_other_of_their_interfaces_class() -> None:
-    classes = np.array([CLASSES.index(c) for c in ("physical", "virtual")], np.uint8)
+    classes = np.array([INTERFACE_CLASSES.index(c) for c in ("physical", "virtual")], np.uint8)
     interfaces, first, second = Lost(), OneLease("a", 2, 0), OneLease("b", 3, 1)
     page = NetworkPage(interfaces, NetworkSums(NamedNetworks(Path()), classes), classes)
 

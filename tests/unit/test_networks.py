@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from pktexp.errors import PktexpError
 from pktexp.flows.networks import NamedNetworks, Network, Networks, read
-from pktexp.flows.networksums import CLASSES, NetworkSums
+from pktexp.flows.networksums import INTERFACE_CLASSES, NetworkSums
 from pktexp.packet.enums import IpClass, LinkClass, PacketClass
 from pktexp.packet.records import RING_RECORD, Records
 
@@ -127,7 +127,7 @@ def sums(made: NetworkSums) -> dict[tuple[str, str, str], tuple[int, int]]:
     """(class, source, dest) -> packets, bytes; of ingress."""
     names, found = made.snapshot()
     return {
-        (CLASSES[kind].value, names[source], names[dest]): tuple(
+        (INTERFACE_CLASSES[kind].value, names[source], names[dest]): tuple(
             found[kind, way, source, dest].tolist()
         )
         for kind, way, source, dest in np.argwhere(found[..., 0]).tolist()
@@ -135,7 +135,7 @@ def sums(made: NetworkSums) -> dict[tuple[str, str, str], tuple[int, int]]:
 
 
 def test_sums_go_by_class_and_names() -> None:
-    classes = np.array([CLASSES.index(c) for c in ("physical", "virtual")], np.uint8)
+    classes = np.array([INTERFACE_CLASSES.index(c) for c in ("physical", "virtual")], np.uint8)
     made = NetworkSums(Named(a="10.0.0.0/8", b="192.0.2.0/24"), classes)
     made.merge(records(("10.0.0.1", "192.0.2.1"), ("10.0.0.2", "192.0.2.1"), ("::", "::1")))
     made.merge(records(("192.0.2.1", "203.0.113.1"), interface=7))  # its slot is 1
@@ -153,7 +153,7 @@ def test_names_that_stay_go_on_and_those_that_are_gone_become_other() -> None:
     made.merge(records(("10.0.0.1", "192.0.2.1"), ("192.0.2.1", "192.0.2.1")))
     named.name(c="203.0.113.0/24", b="192.0.2.0/25")
     made.merge(records(("203.0.113.1", "192.0.2.1"), ("10.0.0.1", "192.0.2.1")))
-    kind = CLASSES[0].value
+    kind = INTERFACE_CLASSES[0].value
     assert sums(made) == {
         (kind, "other", "b"): (4, 200),
         (kind, "b", "b"): (2, 100),

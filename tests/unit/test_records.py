@@ -17,5 +17,5 @@ def test_ring_record_takes_64_bytes() -> None:
 
 
 def test_every_counter_has_its_own_label() -> None:
-    assert sorted(labels.CLASSES) == list(range(PacketClass.COUNT))
-    assert len(set(labels.CLASSES.values())) == PacketClass.COUNT
+    assert sorted(labels.PACKET_CLASSES) == list(range(PacketClass.COUNT))
+    assert len(set(labels.PACKET_CLASSES.values())) == PacketClass.COUNT

@@ -12,7 +12,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from pktexp.bpf.datapath import Datapath
 from pktexp.flows.drainer import Drainer
-from pktexp.flows.merger import Intake, Sink
+from pktexp.flows.merger import Merger, Sink
 from pktexp.flows.reader import Reader
 from pktexp.tasks import background
 
@@ -21,9 +21,9 @@ class Attribution:
     """One reader a ring; a drainer unless each packet is an event."""
 
     def __init__(self, datapath: Datapath, sinks: Sequence[Sink], executor: Executor) -> None:
-        self.readers = [Reader(ring, Intake(sinks), executor) for ring in datapath.rings]
+        self.readers = [Reader(ring, Merger(sinks), executor) for ring in datapath.rings]
         self.drainer = (
-            Drainer(datapath.flow_cache, Intake(sinks), executor) if datapath.flow_cache else None
+            Drainer(datapath.flow_cache, Merger(sinks), executor) if datapath.flow_cache else None
         )
 
     @property

@@ -12,7 +12,7 @@ import time
 from concurrent.futures import Executor
 
 from pktexp.bpf.flowcache import FlowCache
-from pktexp.flows.merger import Intake
+from pktexp.flows.merger import Merger
 
 log = logging.getLogger(__name__)
 
@@ -22,12 +22,12 @@ INTERVAL = 5.0  # seconds between drains that nobody asks for
 class Drainer:
     """The cache's only drainer. Its counters only grow."""
 
-    def __init__(self, cache: FlowCache, intake: Intake, executor: Executor) -> None:
+    def __init__(self, cache: FlowCache, merger: Merger, executor: Executor) -> None:
         self._cache = cache
         self._executor = executor
         self._lock = asyncio.Lock()
         self._next: asyncio.Task[None] | None = None
-        self.intake = intake
+        self.merger = merger
         self.drains = 0
         self.failures = 0
         self.seconds = 0.0
@@ -53,7 +53,7 @@ class Drainer:
         started = time.perf_counter()
         try:
             for batch in self._cache.drain():
-                self.intake(batch)
+                self.merger(batch)
         except Exception as error:
             self.failures += 1
             debug = log.isEnabledFor(logging.DEBUG)

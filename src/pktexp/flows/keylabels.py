@@ -50,7 +50,7 @@ def flow_labels(raw: bytes, names: Names, owners: Owners) -> FlowLabels | None:
     name = names.get(int(key["interface"]))
     if name is None:
         return None
-    protocol, _ = labels.CLASSES[int(key["packet_class"])]
+    protocol, _ = labels.PACKET_CLASSES[int(key["packet_class"])]
     direction = labels.DIRECTIONS[int(key["direction"])]
     source, dest = [(owners or {}).get(x, NOBODY) for x in labels.addresses(key)]
     pods = (source.namespace, source.name, dest.namespace, dest.name)

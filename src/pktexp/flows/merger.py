@@ -1,6 +1,6 @@
 """Takes batches of records into the sums that are kept (flows.py, networksums.py), and counts them.
 
-Called by reader.py and drainer.py from worker threads; each has an intake of its own.
+Called by reader.py and drainer.py from worker threads; each has a merger of its own.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Sink(Protocol):
         """Add all of it to `other`."""
 
 
-class Intake:
+class Merger:
     """Counters only grow. Not to be called from two threads at a time."""
 
     def __init__(self, sinks: Sequence[Sink]) -> None:

@@ -1,6 +1,6 @@
 """Packets and bytes between named networks (networks.py), summed over all records.
 
-Batches come through intake.py, from several threads; networkpage.py takes snapshots. Sums are kept
+Batches come through merger.py, from several threads; networkpage.py takes snapshots. Sums are kept
 by class of interface, as a packet that crosses a bridge and a NIC is on both.
 """
 
@@ -17,16 +17,16 @@ from pktexp.netlink.linkinfo import InterfaceClass
 from pktexp.packet.enums import Direction
 from pktexp.packet.records import Records
 
-CLASSES = tuple(InterfaceClass)
+INTERFACE_CLASSES = tuple(InterfaceClass)
 
 Sums = npt.NDArray[np.uint64]
 """(class, direction, source, dest, packets or bytes)"""
 
 
 class NetworkSums:
-    """Every cell only grows, but for those of a name that is no more: they go to `other`.
+    """Sums that only grow, except those of a removed name: they move to `other`.
 
-    `classes`: index in CLASSES of the interface by the slot of its counters (interfaces.py).
+    `classes`: by slot, the place in INTERFACE_CLASSES of the class of the slot's interface.
     """
 
     def __init__(self, named: NamedNetworks, classes: npt.NDArray[np.uint8]) -> None:
@@ -79,4 +79,4 @@ class NetworkSums:
 
 def _none(networks: Networks) -> Sums:
     count = len(networks.names)
-    return np.zeros((len(CLASSES), len(Direction), count, count, 2), np.uint64)
+    return np.zeros((len(INTERFACE_CLASSES), len(Direction), count, count, 2), np.uint64)

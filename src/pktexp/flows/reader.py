@@ -1,4 +1,4 @@
-"""Reads one ring (kernel/ring.py) into the flow table, a batch at a time, through an intake.
+"""Reads one ring (kernel/ring.py) into the flow table, a batch at a time, through a merger.
 
 Batches are views into the ring: they wait there, in a queue that the kernel bounds. When merging
 falls behind, the ring fills, and the kernel counts what finds no room, exactly and per interface.
@@ -10,7 +10,7 @@ import asyncio
 from concurrent.futures import Executor
 
 from pktexp.bpf.ring import Ring
-from pktexp.flows.merger import Intake
+from pktexp.flows.merger import Merger
 from pktexp.wakeup import Wakeup
 
 INTERVAL = 0.25  # seconds after which even a few records are read
@@ -19,12 +19,12 @@ INTERVAL = 0.25  # seconds after which even a few records are read
 class Reader:
     """One ring's reader; `alive` tells whether it reads."""
 
-    def __init__(self, ring: Ring, intake: Intake, executor: Executor) -> None:
+    def __init__(self, ring: Ring, merger: Merger, executor: Executor) -> None:
         self._ring = ring
         self._executor = executor
         self._lock = asyncio.Lock()
         self._wakeup = Wakeup(ring.fd)
-        self.intake = intake
+        self.merger = merger
         self.alive = False
 
     @property
@@ -54,5 +54,5 @@ class Reader:
         async with self._lock:
             end = self._ring.produced
             while len(batch := self._ring.batch(end)):
-                await asyncio.get_running_loop().run_in_executor(self._executor, self.intake, batch)
+                await asyncio.get_running_loop().run_in_executor(self._executor, self.merger, batch)
                 self._ring.release(batch)

@@ -1,6 +1,6 @@
 """The flow table: the heaviest flows kept one by one, everything else summed as `other`.
 
-Batches come through intake.py, in worker threads, and are grouped by grouping.py; flowpage.py takes
+Batches come through merger.py, in worker threads, and are grouped by grouping.py; flowpage.py takes
 snapshots. All work over records is numpy's; nothing here loops over packets or flows in Python.
 
 Every counter only grows, and the sum over the shown flows and `other` is the sum over all records:

@@ -136,7 +136,7 @@ def _at_sites(table: Table, sites: list[tuple[int, Direction]]) -> Mask:
 
 
 def _of_protocol(table: Table, protocol: str) -> Mask:
-    wanted = [c for c, (name, _) in labels.CLASSES.items() if protocol in ("", name)]
+    wanted = [c for c, (name, _) in labels.PACKET_CLASSES.items() if protocol in ("", name)]
     mask: Mask = np.isin(table.flows.keys["packet_class"], wanted)
     return mask
 

@@ -50,13 +50,13 @@ def _classes() -> list[list[int]]:
     return groups
 
 
-CLASSES = _classes()
+GROUP_CLASSES = _classes()
 """packet classes of each group"""
 
 
 def grouped(tallies: U64) -> U64:
     """(…, packet class, unit) summed to (…, group, unit)."""
-    return np.stack([tallies[..., of, :].sum(axis=-2) for of in CLASSES], axis=-2)
+    return np.stack([tallies[..., of, :].sum(axis=-2) for of in GROUP_CLASSES], axis=-2)
 
 
 class History:

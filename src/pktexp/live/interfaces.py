@@ -18,14 +18,16 @@ from pktexp.packet import labels
 from pktexp.packet.enums import Direction
 from pktexp.packet.records import SIZE_BOUNDS, SIZE_BUCKETS
 
-PROTOCOLS = tuple(dict.fromkeys(protocol for protocol, _ in labels.CLASSES.values()))
-CLASSES = [[c for c, (of, _) in labels.CLASSES.items() if of == p] for p in PROTOCOLS]
+PROTOCOLS = tuple(dict.fromkeys(protocol for protocol, _ in labels.PACKET_CLASSES.values()))
+PROTOCOL_CLASSES = [
+    [c for c, (of, _) in labels.PACKET_CLASSES.items() if of == p] for p in PROTOCOLS
+]
 BOUNDS = [*SIZE_BOUNDS, None]
 
 Document = dict[str, Any]
 
 
-Site = tuple[int, int]
+Cell = tuple[int, int]
 """row of the leases, direction"""
 
 
@@ -35,7 +37,7 @@ class Counted:
 
     totals: list[Any]
     growth: list[Any] | None
-    protocols: dict[Site, dict[str, Rates]]
+    protocols: dict[Cell, dict[str, Rates]]
     sizes: list[Any]
 
     def document(self, row: int, direction: Direction) -> Document:
@@ -80,13 +82,13 @@ def _counted(samples: Sequence[Sample]) -> Counted:
     return Counted(sums.tolist(), told, _protocols(samples), samples[-1].sizes.tolist())
 
 
-def _protocols(samples: Sequence[Sample]) -> dict[Site, dict[str, Rates]]:
+def _protocols(samples: Sequence[Sample]) -> dict[Cell, dict[str, Rates]]:
     """Those that were seen, which are few of all that there could be."""
     sums, growth = _by_protocol(samples[-1]), grown(samples, _by_protocol)
     seen = np.argwhere(sums[..., 0] > 0)
     at = tuple(seen.T)
     grew = [None] * len(seen) if growth is None else growth[at].tolist()
-    found: dict[Site, dict[str, Rates]] = defaultdict(dict)
+    found: dict[Cell, dict[str, Rates]] = defaultdict(dict)
     for (row, direction, protocol), *told in zip(
         seen.tolist(), sums[at].tolist(), grew, strict=True
     ):
@@ -102,7 +104,7 @@ def _totals(sample: Sample) -> U64:
 
 def _by_protocol(sample: Sample) -> U64:
     """(row, direction, protocol, unit)."""
-    return np.stack([sample.tallies[:, :, of].sum(axis=2) for of in CLASSES], axis=2)
+    return np.stack([sample.tallies[:, :, of].sum(axis=2) for of in PROTOCOL_CLASSES], axis=2)
 
 
 def _identity(last: Sample, name: str, link: Link | None) -> Document:

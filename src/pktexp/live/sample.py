@@ -147,8 +147,8 @@ def _words(tallies: npt.NDArray[np.void]) -> U64:
 
 def _events(attribution: Attribution | None) -> Events:
     readers = attribution.readers if attribution else []
-    intakes = [reader.intake for reader in readers]
-    records = sum(intake.records for intake in intakes)
+    mergers = [reader.merger for reader in readers]
+    records = sum(merger.records for merger in mergers)
     if attribution and attribution.drainer:
-        intakes.append(attribution.drainer.intake)
-    return Events(records, sum(intake.failures for intake in intakes))
+        mergers.append(attribution.drainer.merger)
+    return Events(records, sum(merger.failures for merger in mergers))

@@ -20,14 +20,14 @@ from pktexp.interfaces.tracker import Interfaces
 
 # name, help, attribute of a Reader
 RING_COUNTERS = (
-    ("pktexp_events", "Records read from a ring buffer.", "intake.records"),
-    ("pktexp_event_batches", "Batches in which those records were merged.", "intake.batches"),
-    ("pktexp_event_merge_seconds", "Time spent merging batches.", "intake.seconds"),
-    ("pktexp_event_merge_failures", "Batches counted whole as other.", "intake.failures"),
+    ("pktexp_events", "Records read from a ring buffer.", "merger.records"),
+    ("pktexp_event_batches", "Batches in which those records were merged.", "merger.batches"),
+    ("pktexp_event_merge_seconds", "Time spent merging batches.", "merger.seconds"),
+    ("pktexp_event_merge_failures", "Batches counted whole as other.", "merger.failures"),
     ("pktexp_ring_wakeups", "Times the kernel woke a reader.", "wakeups"),
 )
 RING_GAUGES = (
-    ("pktexp_event_largest_batch", "Records in the largest batch so far.", "intake.largest_batch"),
+    ("pktexp_event_largest_batch", "Records in the largest batch so far.", "merger.largest_batch"),
     ("pktexp_ring_unread_bytes", "Bytes that wait in a ring buffer.", "unread"),
 )
 # name, help, attribute of a Drainer
@@ -35,9 +35,9 @@ CACHE_COUNTERS = (
     ("pktexp_flow_cache_drains", "Times the flow cache was drained.", "drains"),
     ("pktexp_flow_cache_drain_seconds", "Time spent draining, waiting included.", "seconds"),
     ("pktexp_flow_cache_drain_failures", "Drains that left something behind.", "failures"),
-    ("pktexp_flow_cache_records", "Records taken from the flow cache.", "intake.records"),
-    ("pktexp_flow_cache_merge_seconds", "Time spent merging them.", "intake.seconds"),
-    ("pktexp_flow_cache_merge_failures", "Batches counted whole as other.", "intake.failures"),
+    ("pktexp_flow_cache_records", "Records taken from the flow cache.", "merger.records"),
+    ("pktexp_flow_cache_merge_seconds", "Time spent merging them.", "merger.seconds"),
+    ("pktexp_flow_cache_merge_failures", "Batches counted whole as other.", "merger.failures"),
 )
 INTERFACE_COUNTERS = (
     (

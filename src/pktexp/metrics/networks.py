@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from pktexp.flows.networksums import CLASSES, NetworkSums, Sums
+from pktexp.flows.networksums import INTERFACE_CLASSES, NetworkSums, Sums
 from pktexp.interfaces.sources import Totals
 from pktexp.interfaces.totals import Snapshot
 from pktexp.metrics.exposition import counter, label, write
@@ -27,7 +27,7 @@ class NetworkPage:
         self._sums = sums
         self._classes = classes
         self._lost: dict[int, Sums] = {}
-        self._lost_before = np.zeros((len(CLASSES), len(DIRECTIONS), 2), np.uint64)
+        self._lost_before = np.zeros((len(INTERFACE_CLASSES), len(DIRECTIONS), 2), np.uint64)
 
     def __call__(self, openmetrics: bool) -> str:
         """In either of Prometheus's formats. Sums are taken before the totals: never ahead."""
@@ -63,4 +63,4 @@ class NetworkPage:
 
 def _text(names: tuple[str, ...], kind: int, direction: int, source: int, dest: int) -> str:
     ends = f"{label('dest_network', names[dest])},{label('source_network', names[source])}"
-    return f'class="{CLASSES[kind]}",direction="{DIRECTIONS[direction]}",{ends}'
+    return f'class="{INTERFACE_CLASSES[kind]}",direction="{DIRECTIONS[direction]}",{ends}'

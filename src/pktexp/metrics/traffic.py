@@ -19,10 +19,10 @@ from pktexp.packet.enums import Direction, LinkClass, SizeGroup
 from pktexp.packet.records import SIZE_BOUNDS, SIZE_BUCKETS, Records
 
 BUCKETS = (*(str(float(bound)) for bound in SIZE_BOUNDS), "+Inf")
-GROUP_OF_CLASS = np.array([labels.size_group(c) for c in labels.CLASSES])
-CLASSES = [
+GROUP_OF_CLASS = np.array([labels.size_group(c) for c in labels.PACKET_CLASSES])
+CLASS_LABELS = [
     f"{label('protocol', protocol)},{label('ip_version', version)}"
-    for protocol, version in labels.CLASSES.values()
+    for protocol, version in labels.PACKET_CLASSES.values()
 ]
 
 
@@ -54,9 +54,9 @@ def traffic(snapshot: Snapshot, sites: Sites) -> Iterator[Family]:
     tallies = snapshot.totals["classes"]
     shown = tallies["packets"] > 0
     shown[:, snapshot.directions, LinkClass.OTHER] = True
-    packets = rows_of(sites, tallies["packets"], CLASSES, shown)
+    packets = rows_of(sites, tallies["packets"], CLASS_LABELS, shown)
     yield counter("pktexp_packets", "Packets on an interface, counted in the kernel.", packets)
-    bytes_ = rows_of(sites, tallies["bytes"], CLASSES, shown)
+    bytes_ = rows_of(sites, tallies["bytes"], CLASS_LABELS, shown)
     text = "Bytes on the wire without FCS, link-layer header included."
     yield counter("pktexp_bytes", text, bytes_)
 

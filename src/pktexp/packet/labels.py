@@ -29,7 +29,7 @@ def _classes() -> dict[int, tuple[str, str]]:
     return link | ipv4 | ipv6
 
 
-CLASSES = _classes()
+PACKET_CLASSES = _classes()
 """packet class -> (protocol, IP version; "" for what is not IP)"""
 
 DIRECTIONS = {direction.value: direction.name.lower() for direction in Direction}
@@ -51,7 +51,7 @@ SIZE_GROUPS = {group.value: group.name.lower() for group in SizeGroup}
 
 def size_group(packet_class: int) -> SizeGroup:
     """The size group of a packet class, as in packet.bpf.c."""
-    protocol, version = CLASSES[packet_class]
+    protocol, version = PACKET_CLASSES[packet_class]
     return SizeGroup.__members__.get(protocol.upper() if version else "", SizeGroup.OTHER)
 
 

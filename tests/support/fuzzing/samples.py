@@ -70,7 +70,7 @@ def _seen(seen: Any, *, decap: bool) -> dict[str, Any]:
     unparsed = [labels.UNPARSED[i] for i in np.flatnonzero(counters["unparsed"]).tolist()]
     types = [labels.ICMP_TYPES[i][1] for i in np.flatnonzero(counters["icmp_types"]).tolist()]
     found: dict[str, Any] = {
-        "class": labels.CLASSES[packet_class],
+        "class": labels.PACKET_CLASSES[packet_class],
         "traits": {Trait(i).name.lower() for i in np.flatnonzero(counters["traits"]).tolist()},
         "icmp": types[0] if types else "",
     }

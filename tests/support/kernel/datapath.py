@@ -42,7 +42,8 @@ class Bench:
         tallies = self.totals(direction)[0]["classes"]
         seen = np.flatnonzero(tallies["packets"]).tolist()
         return {
-            labels.CLASSES[i]: (int(tallies[i]["packets"]), int(tallies[i]["bytes"])) for i in seen
+            labels.PACKET_CLASSES[i]: (int(tallies[i]["packets"]), int(tallies[i]["bytes"]))
+            for i in seen
         }
 
     def unparsed(self, direction: Direction = Direction.INGRESS) -> dict[str, int]:

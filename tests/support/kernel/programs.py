@@ -71,7 +71,7 @@ def tunnels(totals: Records) -> dict[str, int]:
 
 def flow(record: np.void) -> tuple[str, str, str, int, int]:
     """Its labels and sums; and that nothing else tells it from flows with the same labels."""
-    protocol, version = labels.CLASSES[int(record["packet_class"])]
+    protocol, version = labels.PACKET_CLASSES[int(record["packet_class"])]
     used = {"6": 16, "4": 4, "": 4 if protocol == "arp" else 0}[version]
     assert not record["saddr"][used:].any()
     assert not record["daddr"][used:].any()

@@ -88,7 +88,12 @@ def readable(size: float) -> str:
 def _rows(flows: FlowSnapshot) -> list[Row]:
     sums = zip(flows.keys, flows.packets.tolist(), flows.bytes.tolist(), strict=True)
     return [
-        (labels.CLASSES[int(key["packet_class"])][0], *labels.endpoints(key), packets, bytes_)
+        (
+            labels.PACKET_CLASSES[int(key["packet_class"])][0],
+            *labels.endpoints(key),
+            packets,
+            bytes_,
+        )
         for key, packets, bytes_ in sums
     ]
 
