@@ -74,7 +74,7 @@ async def test_a_batch_that_cannot_be_merged_counts_as_other_and_reading_goes_on
             await attribution.flush(10)
         b.datapath.test_run(FRAME, 7)
         await attribution.flush(10)
-        assert attribution.readers[0].merger.failures == 1
+        assert attribution.readers[0].merger.failures.count == 1
         assert attribution.alive
     assert counted(flows) == (7, 5)
     assert "no room" in caplog.text

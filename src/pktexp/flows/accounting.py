@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pktexp.failures import FailureCounter
 from pktexp.flows.others import Site
 from pktexp.flows.table import FlowSnapshot
 from pktexp.interfaces.sources import Flows, Totals
@@ -64,7 +65,7 @@ class Accounts:
         self._last: dict[Site, int] = {}
         self.unaccounted: dict[Site, int] = {}
         self.checks = 0
-        self.failures = 0
+        self.failures = FailureCounter(log)
 
     async def run(self) -> None:
         """Check until cancelled."""
@@ -74,14 +75,10 @@ class Accounts:
 
     async def check(self) -> None:
         """Compare; a failure is counted, never raised."""
-        try:
+        with self.failures.suppressed("failed to compare totals with flows, retrying"):
             before = await asyncio.to_thread(self._look)
             await self._settle()
             await asyncio.to_thread(self._compare, before)
-        except Exception as error:
-            self.failures += 1
-            debug = log.isEnabledFor(logging.DEBUG)
-            log.error("the sums could not be compared: %s", error, exc_info=debug)
 
     def _look(self) -> Look:
         return look(self._interfaces.snapshot())
@@ -117,7 +114,9 @@ class Accounts:
         for site, packets in unaccounted.items():
             if self.unaccounted.get(site) != packets:
                 where = f"{names.get(site[0], '?')}, {DIRECTIONS[site[1]]}"
-                log.error("the sums differ at %s: %d packets in no flow", where, packets)
+                log.error(
+                    "flows do not sum to the total of %s: %d packets unaccounted", where, packets
+                )
         self.unaccounted = unaccounted
 
 

@@ -12,6 +12,7 @@ import time
 from concurrent.futures import Executor
 
 from pktexp.bpf.flowcache import FlowCache
+from pktexp.failures import FailureCounter
 from pktexp.flows.merger import Merger
 
 log = logging.getLogger(__name__)
@@ -29,7 +30,7 @@ class Drainer:
         self._next: asyncio.Task[None] | None = None
         self.merger = merger
         self.drains = 0
-        self.failures = 0
+        self.failures = FailureCounter(log)
         self.seconds = 0.0
 
     async def run(self) -> None:
@@ -51,12 +52,8 @@ class Drainer:
 
     def _drain(self) -> None:
         started = time.perf_counter()
-        try:
+        with self.failures.suppressed("failed to drain the flow cache, retrying"):
             for batch in self._cache.drain():
                 self.merger(batch)
-        except Exception as error:
-            self.failures += 1
-            debug = log.isEnabledFor(logging.DEBUG)
-            log.error("draining the flow cache failed: %s", error, exc_info=debug)
         self.drains += 1
         self.seconds += time.perf_counter() - started

@@ -10,6 +10,7 @@ import time
 from collections.abc import Sequence
 from typing import Protocol
 
+from pktexp.failures import FailureCounter
 from pktexp.packet.records import Records
 
 log = logging.getLogger(__name__)
@@ -34,7 +35,7 @@ class Merger:
         self.batches = 0
         self.largest_batch = 0
         self.seconds = 0.0
-        self.failures = 0
+        self.failures = FailureCounter(log)
 
     def __call__(self, batch: Records) -> None:
         """Merge a batch; what can't be merged counts as other, and nothing is raised."""
@@ -47,12 +48,9 @@ class Merger:
         self.seconds += time.perf_counter() - started
 
     def _merge(self, sink: Sink, batch: Records) -> None:
-        try:
+        with self.failures.suppressed(
+            "failed to merge a batch of %d records, counting it as other", len(batch)
+        ):
             sink.merge(batch)
-        except Exception as error:
-            self.failures += 1
-            debug = log.isEnabledFor(logging.DEBUG)
-            log.error(
-                "a batch of %d records counts as other: %s", len(batch), error, exc_info=debug
-            )
-            sink.fold(batch)
+            return
+        sink.fold(batch)

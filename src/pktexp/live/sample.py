@@ -151,4 +151,4 @@ def _events(attribution: Attribution | None) -> Events:
     records = sum(merger.records for merger in mergers)
     if attribution and attribution.drainer:
         mergers.append(attribution.drainer.merger)
-    return Events(records, sum(merger.failures for merger in mergers))
+    return Events(records, sum(merger.failures.count for merger in mergers))

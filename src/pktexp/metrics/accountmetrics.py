@@ -36,5 +36,5 @@ class AccountCollector(Collector):
         yield CounterMetricFamily(
             "pktexp_accounting_failures",
             "Comparisons that could not be made.",
-            value=self.accounts.failures,
+            value=self.accounts.failures.count,
         )

@@ -23,7 +23,7 @@ RING_COUNTERS = (
     ("pktexp_events", "Records read from a ring buffer.", "merger.records"),
     ("pktexp_event_batches", "Batches in which those records were merged.", "merger.batches"),
     ("pktexp_event_merge_seconds", "Time spent merging batches.", "merger.seconds"),
-    ("pktexp_event_merge_failures", "Batches counted whole as other.", "merger.failures"),
+    ("pktexp_event_merge_failures", "Batches counted whole as other.", "merger.failures.count"),
     ("pktexp_ring_wakeups", "Times the kernel woke a reader.", "wakeups"),
 )
 RING_GAUGES = (
@@ -34,10 +34,14 @@ RING_GAUGES = (
 CACHE_COUNTERS = (
     ("pktexp_flow_cache_drains", "Times the flow cache was drained.", "drains"),
     ("pktexp_flow_cache_drain_seconds", "Time spent draining, waiting included.", "seconds"),
-    ("pktexp_flow_cache_drain_failures", "Drains that left something behind.", "failures"),
+    ("pktexp_flow_cache_drain_failures", "Drains that left something behind.", "failures.count"),
     ("pktexp_flow_cache_records", "Records taken from the flow cache.", "merger.records"),
     ("pktexp_flow_cache_merge_seconds", "Time spent merging them.", "merger.seconds"),
-    ("pktexp_flow_cache_merge_failures", "Batches counted whole as other.", "merger.failures"),
+    (
+        "pktexp_flow_cache_merge_failures",
+        "Batches counted whole as other.",
+        "merger.failures.count",
+    ),
 )
 INTERFACE_COUNTERS = (
     (
