@@ -122,7 +122,7 @@ def test_reasons_are_told_in_words(zoo: Namespace) -> None:
     assert told["vd"] == "excluded by --exclude-interfaces"
     assert told["lo"] == "not among --interfaces"
     assert "not at xdp-native: another XDP program is there" in told["occupied"]
-    assert "not at xdp-native: its driver does not say that it runs XDP" in told["br0"]
+    assert "not at xdp-native: its driver does not report native XDP" in told["br0"]
     assert told["vb"] == "as --ingress xdp-native says; at tcx-ingress if its driver refuses"
     auto = {place["name"]: place["why"] for place in found(zoo)["interfaces"]}
     assert auto["vb"].startswith("virtual device")
@@ -191,7 +191,7 @@ def test_without_capabilities_each_is_named_and_the_rest_is_still_told(
         if row["section"] in ("kernel", "libbpf") and name != "BPF statistics":  # others switch it
             assert rows(told)[name] == row
     verdict = checking(zoo, prefix=prefix, status=1).splitlines()[-1]
-    assert verdict.endswith("for want of: CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON")
+    assert verdict.endswith("missing: CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON")
 
 
 def test_capabilities_of_a_user_namespace_are_not_taken_for_real_ones(zoo: Namespace) -> None:
@@ -222,7 +222,7 @@ def test_a_taken_port_and_too_many_interfaces_are_what_serve_would_fail_for(zoo:
         arguments = ("--listen", "127.0.0.1", "--port", port, "--max-interfaces", "16")
         told = rows(found(zoo, *arguments, status=1))
     assert "already in use" in told["address"]["detail"]
-    assert told["room"]["detail"] == "18 to be counted, room for 16"
+    assert told["room"]["detail"] == "18 to count, room for 16"
     assert told["room"]["remedy"] == "raise --max-interfaces"
 
 

@@ -1,4 +1,4 @@
-"""`pktexp top` in a pseudo-terminal, beside real traffic, from a service and without one."""
+"""`pktexp top` in a pseudo-terminal with real traffic, from a service and without one."""
 
 from __future__ import annotations
 
@@ -19,15 +19,17 @@ from support.service.process import Service, select, serving
 
 TOP = (sys.executable, "-m", "pktexp", "top")
 TALKER = "198.18.0.7"
+HOSTILE = "\x1b]0;owned"  # sets a terminal's title
 
 
 @pytest.fixture(scope="module")
 def service() -> Iterator[Service]:
-    """Which has been sent datagrams from thirty addresses, most of them from TALKER."""
+    """A service that received datagrams from thirty addresses, most of them from TALKER."""
     a, b = Namespace(), Namespace()
     try:
         connect(a, b, "va", "vb")
         b.ip("link", "add", "idle", "type", "veth", "peer", "idle2")
+        b.ip("link", "set", "idle2", "alias", HOSTILE)
         with serving(b, "--interfaces", "vb", "--interfaces", "idle*") as service:
             service.wait_until_attached("vb")
             sent = frames(30)
@@ -50,23 +52,23 @@ def shown(service: Service, request: pytest.FixtureRequest) -> Iterator[Terminal
 
 
 def order(shown: Terminal) -> list[str]:
-    """Sources of the talkers, from top to bottom."""
+    """Return the sources of the talkers, from top to bottom."""
     return [word for word in shown.text.split() if word.startswith("198.18.")]
 
 
 def names(shown: Terminal) -> list[str]:
-    """Interfaces, likewise."""
+    """Return the interfaces, from top to bottom."""
     first = [line.split()[0] for line in shown.text.splitlines() if line.strip()]
     return [name for name in first if name in ("vb", "idle", "idle2")]
 
 
 def find(shown: Terminal, text: str) -> None:
     shown.press("/")
-    shown.wait("Enter shows what has it")
+    shown.wait("Enter filters the table")
     shown.press(f"{text}\r")
 
 
-def test_the_talker_is_shown_and_sorted_by_what_is_asked_for(shown: Terminal) -> None:
+def test_talkers_are_sorted_by_the_chosen_column(shown: Terminal) -> None:
     shown.press("ss")
     shown.wait("talkers by bytes", TALKER)
     wait_for(lambda: order(shown)[0] == TALKER)
@@ -97,7 +99,9 @@ def test_talkers_are_filtered_by_text_and_by_interface(shown: Terminal) -> None:
     wait_for(lambda: not order(shown))  # nothing was sent
 
 
-def test_who_talks_most_is_in_sight_whoever_did_before(pair: tuple[Namespace, Namespace]) -> None:
+def test_the_largest_talker_stays_visible_when_it_changes(
+    pair: tuple[Namespace, Namespace],
+) -> None:
     a, b = pair
     with serving(b, "--interfaces", "vb") as service:
         service.wait_until_attached("vb")
@@ -112,18 +116,20 @@ def test_who_talks_most_is_in_sight_whoever_did_before(pair: tuple[Namespace, Na
             wait_for(lambda: len(order(shown)) > 5 and first not in order(shown))
 
 
-def test_it_quits_and_leaves_the_terminal_as_it_was(shown: Terminal) -> None:
+def test_quitting_restores_the_terminal(shown: Terminal) -> None:
     shown.press("q")
     assert shown.end() == 0
     assert termios.tcgetattr(shown.slave) == shown.before
     assert b"\x1b[?1049l" in shown.written  # the screen that was there before
 
 
-def test_help_comes_and_goes_and_pause_stops_it(shown: Terminal, service: Service) -> None:
+def test_help_opens_and_closes_and_pause_stops_the_stream(
+    shown: Terminal, service: Service
+) -> None:
     shown.press("?")
-    shown.wait("from one table to the other")
+    shown.wait("switch between the tables")
     shown.press("?")
-    wait_for(lambda: "from one table" not in shown.text)
+    wait_for(lambda: "switch between" not in shown.text)
     shown.press(" ")
     shown.wait("paused")
     status = json.loads(service.get("api/v1/status").read())
@@ -133,7 +139,7 @@ def test_help_comes_and_goes_and_pause_stops_it(shown: Terminal, service: Servic
     shown.wait("live")
 
 
-def test_columns_come_with_the_width(service: Service) -> None:
+def test_wider_terminals_show_more_columns(service: Service) -> None:
     with terminal(top(service), 80, 24) as shown:
         shown.wait("live", TALKER)
         assert "packets in all" not in shown.text
@@ -143,7 +149,15 @@ def test_columns_come_with_the_width(service: Service) -> None:
         wait_for(lambda: "packets in all" not in shown.text)
 
 
-def test_without_utf_8_it_makes_do_with_ascii(service: Service) -> None:
+def test_control_characters_in_an_alias_are_escaped(service: Service) -> None:
+    escaped = "\\x1b]0;owned"
+    with terminal(top(service), 200, 60) as shown:
+        shown.wait("live", escaped)
+        assert HOSTILE.encode() not in shown.written
+    assert escaped in run(top(service, "--once")).stdout
+
+
+def test_only_ascii_is_written_without_utf_8(service: Service) -> None:
     plain = {"LANG": "C", "LC_ALL": "POSIX", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
     with terminal(top(service), 200, 60, **plain) as shown:
         shown.wait("live", TALKER)
@@ -153,7 +167,7 @@ def test_without_utf_8_it_makes_do_with_ascii(service: Service) -> None:
         assert shown.text.isascii()
 
 
-def test_without_a_service_it_counts_by_itself_and_leaves_nothing(
+def test_without_url_it_counts_itself_and_detaches_at_the_end(
     pair: tuple[Namespace, Namespace],
 ) -> None:
     a, b = pair
@@ -168,7 +182,7 @@ def test_without_a_service_it_counts_by_itself_and_leaves_nothing(
 
 
 @pytest.mark.parametrize("number", ["TERM", "HUP"])
-def test_a_signal_ends_it_as_a_key_does(pair: tuple[Namespace, Namespace], number: str) -> None:
+def test_a_signal_quits_and_detaches(pair: tuple[Namespace, Namespace], number: str) -> None:
     with terminal(pair[1].command(*TOP, "--interfaces", "vb")) as shown:
         shown.wait("this machine: live")
         subprocess.run(["kill", f"-{number}", str(shown.process.pid)], check=True)
@@ -176,13 +190,13 @@ def test_a_signal_ends_it_as_a_key_does(pair: tuple[Namespace, Namespace], numbe
     assert attached(pair[1], "vb") == {}
 
 
-def test_a_service_that_comes_back_is_found_again(pair: tuple[Namespace, Namespace]) -> None:
+def test_it_reconnects_to_a_restarted_service(pair: tuple[Namespace, Namespace]) -> None:
     with serving(pair[1], "--interfaces", "vb") as service:
         port = service.url.rstrip("/").rsplit(":", 1)[1]
         with terminal(top(service), 200, 30) as shown:
             shown.wait("live", "vb")
             service.stop()
-            shown.wait("trying again")
+            shown.wait("retrying")
             with serving(pair[1], "--interfaces", "vb", "--port", port):
                 shown.wait(": live")
                 shown.press("q")
@@ -193,7 +207,7 @@ def run(command: list[str]) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
-def test_one_look_as_json_has_the_numbers_of_the_metrics(service: Service) -> None:
+def test_json_has_the_numbers_of_the_metrics(service: Service) -> None:
     done = run(top(service, "--once", "--json"))
     assert done.returncode == 0, done.stderr
     document = json.loads(done.stdout)
@@ -206,7 +220,7 @@ def test_one_look_as_json_has_the_numbers_of_the_metrics(service: Service) -> No
     assert {row["name"] for row in document["interfaces"]} == {"vb", "idle", "idle2"}
 
 
-def test_one_look_as_a_table_is_for_people_and_pipes(service: Service) -> None:
+def test_once_prints_an_ascii_table(service: Service) -> None:
     done = run(top(service, "--once"))
     assert done.returncode == 0, done.stderr
     lines = [line.split() for line in done.stdout.splitlines()]
@@ -219,14 +233,18 @@ def test_one_look_as_a_table_is_for_people_and_pipes(service: Service) -> None:
 @pytest.mark.parametrize(
     ("options", "status", "parts"),
     [
-        ((), 1, ("no terminal", "--once")),
-        (("--once", "--url", "http://127.0.0.1:1/"), 1, ("127.0.0.1:1", "does pktexp serve")),
+        ((), 1, ("must be a terminal", "--once")),
+        (
+            ("--once", "--url", "http://127.0.0.1:1/"),
+            1,
+            ("127.0.0.1:1", "check that pktexp serves"),
+        ),
         (("--once", "--url", "localhost:8080"), 2, ("no address like",)),
         (("--json",), 2, ("--json goes with --once",)),
         (("--once", "--url", "https://localhost/", "--ca-file", "/none"), 1, ("/none", "PEM")),
     ],
 )
-def test_what_cannot_be_is_said_in_a_line(
+def test_a_wrong_option_is_one_line_of_error(
     service: Service, options: tuple[str, ...], status: int, parts: tuple[str, ...]
 ) -> None:
     done = run(service.namespace.command(*TOP, *options))

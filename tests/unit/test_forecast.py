@@ -1,4 +1,4 @@
-"""Which hooks are foreseen where, and the reasons given."""
+"""Predicted hooks and their reasons."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pktexp.netlink.linkinfo import Link
 ETHERNET = 1
 
 
-def foreseen(
+def predicted(
     mode: IngressMode = IngressMode.AUTO,
     tcx: bool = True,
     native_xdp: bool | None = True,
@@ -23,32 +23,32 @@ def foreseen(
     return forecast.ingress(mode, link, tcx, native_xdp)
 
 
-def test_hardware_is_counted_at_native_xdp_unless_its_driver_refuses() -> None:
+def test_hardware_uses_native_xdp_unless_its_driver_refuses() -> None:
     why = "hardware behind it; at tcx-ingress if its driver refuses"
-    assert foreseen(bus="pci") == (Hook.XDP_NATIVE, why)
+    assert predicted(bus="pci") == (Hook.XDP_NATIVE, why)
 
 
-def test_a_kernel_that_does_not_tell_what_drivers_run_is_no_obstacle() -> None:
-    assert foreseen(bus="pci", native_xdp=None)[0] is Hook.XDP_NATIVE
+def test_native_xdp_is_predicted_if_the_kernel_reports_nothing() -> None:
+    assert predicted(bus="pci", native_xdp=None)[0] is Hook.XDP_NATIVE
 
 
-def test_hardware_whose_driver_runs_no_xdp_is_counted_at_tcx() -> None:
-    hook, why = foreseen(bus="pci", native_xdp=False)
+def test_hardware_without_native_xdp_uses_tcx() -> None:
+    hook, why = predicted(bus="pci", native_xdp=False)
     assert hook is Hook.TCX_INGRESS
-    assert why.endswith("not at xdp-native: its driver does not say that it runs XDP")
+    assert why.endswith("not at xdp-native: its driver does not report native XDP")
 
 
 @pytest.mark.parametrize("mode", [IngressMode.AUTO, IngressMode.XDP, IngressMode.XDP_GENERIC])
-def test_another_xdp_program_leaves_tcx(mode: IngressMode) -> None:
-    hook, why = foreseen(mode, bus="pci", xdp=True)
+def test_another_xdp_program_makes_ingress_use_tcx(mode: IngressMode) -> None:
+    hook, why = predicted(mode, bus="pci", xdp=True)
     assert hook is Hook.TCX_INGRESS
     assert "another XDP program is there" in why
 
 
-def test_where_there_is_no_tcx_filters_of_clsact_are_foreseen() -> None:
-    assert foreseen(tcx=False)[0] is Hook.CLSACT_INGRESS
+def test_clsact_is_predicted_without_tcx() -> None:
+    assert predicted(tcx=False)[0] is Hook.CLSACT_INGRESS
     assert forecast.egress(tcx=False) is Hook.CLSACT_EGRESS
 
 
-def test_a_forced_hook_is_explained_by_the_option() -> None:
-    assert foreseen(IngressMode.TCX, bus="pci") == (Hook.TCX_INGRESS, "as --ingress tcx says")
+def test_a_forced_hook_names_the_option_as_its_reason() -> None:
+    assert predicted(IngressMode.TCX, bus="pci") == (Hook.TCX_INGRESS, "as --ingress tcx says")

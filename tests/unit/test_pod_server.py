@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from pktexp.commands.check.rows import State
+from pktexp.commands.check.findings import State
 from pktexp.commands.check.run import check
 from pktexp.errors import PktexpError
 from pktexp.kubernetes import api, naming, watch
@@ -161,8 +161,10 @@ def test_without_the_name_of_the_node_it_is_asked_for() -> None:
 
 def test_a_check_tells_of_credentials_only_where_pods_are_wanted(server: ApiServer) -> None:
     def rows(**wanted: Any) -> list[tuple[State, str]]:
-        found = check(settings(**wanted)).rows
-        return [(row.state, row.detail + row.remedy) for row in found if row.name == "pod names"]
+        found = check(settings(**wanted)).findings
+        return [
+            (each.state, each.detail + each.remedy) for each in found if each.name == "pod names"
+        ]
 
     assert rows() == []
     ((state, detail),) = rows(kubernetes=True, node_name=NODE)

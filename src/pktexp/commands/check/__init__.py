@@ -1,1 +1,1 @@
-"""`pktexp check`: reports whether `serve` would work here, and where it would count."""
+"""`pktexp check`: report whether `serve` would work here, and which hooks it would use."""

@@ -1,7 +1,7 @@
-"""Which hooks would be had, and why, without attaching anything; for check.py.
+"""Predict the hooks of an interface, and the reason, without attaching a program.
 
-hookchoice.py says in which order they are tried, here as there. What only a driver knows, and
-tells when a program is attached, is not foreseen: the reason then names the hook that comes next.
+The order of the hooks is that of bpf/hookchoice.py, which attaching uses too. A driver may still
+refuse native XDP when a program is attached; the reason then names the next hook.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from pktexp.bpf.hookchoice import (
 )
 from pktexp.netlink.linkinfo import Link
 
-NOT_SUPPORTED = "its driver does not say that it runs XDP"
+NOT_SUPPORTED = "its driver does not report native XDP"
 
 
 def ingress(mode: IngressMode, link: Link, tcx: bool, native_xdp: bool | None) -> tuple[Hook, str]:
-    """The hook that would be had, and why this one.
+    """Return the ingress hook, and the reason for it.
 
-    `native_xdp`: whether the driver says that it runs XDP; None if the kernel does not tell.
+    `native_xdp` is whether the driver reports native XDP; None if the kernel does not report it.
     """
     hooks, reasons = list(ingress_hooks(mode, link, tcx)), [preference(mode, link)]
     while obstacle := _obstacle(hooks[0], link, native_xdp):
@@ -34,12 +34,12 @@ def ingress(mode: IngressMode, link: Link, tcx: bool, native_xdp: bool | None) -
 
 
 def egress(tcx: bool) -> Hook:
-    """As `ingress`."""
+    """Return the egress hook."""
     return egress_hooks(tcx)[0]
 
 
 def _obstacle(hook: Hook, link: Link, native_xdp: bool | None) -> str:
-    """What is known to be in the way of XDP; nothing is in the way of the other hooks."""
+    """Return what prevents XDP there; "" if nothing known does, as for all other hooks."""
     if hook.xdp and link.xdp:
         return OTHER_XDP
     return NOT_SUPPORTED if hook is Hook.XDP_NATIVE and native_xdp is False else ""

@@ -1,7 +1,7 @@
-"""What the kernel can do and lets be done, as rows; part of check.py.
+"""Check which features the kernel has, and whether it allows this process to use BPF.
 
-Features are asked for as `serve` asks. Whoever may not ask is answered by the kernel's BTF, which
-anybody can read.
+Features are probed as `serve` probes them. A process that may not call bpf(2) looks them up in the
+kernel's BTF instead, which every user can read.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pktexp.bpf import probes
 from pktexp.bpf.libbpf import BpfError, Libbpf
 from pktexp.bpf.runtime import is_measured
 from pktexp.bpf.tracepoints import DROPS, RETRANSMITS
-from pktexp.commands.check.rows import Row, row
+from pktexp.commands.check.findings import Finding, finding
 from pktexp.errors import PktexpError
 
 SECTION = "kernel"
@@ -22,18 +22,20 @@ BTF = Path("/sys/kernel/btf/vmlinux")
 LOCKDOWN = Path("/sys/kernel/security/lockdown")
 CONFIDENTIALITY = "[confidentiality]"  # the mode that is on (security/lockdown/lockdown.c, 5.4)
 
-# Row's name, what is counted there, and since when kernels have it.
+# Name of the finding, tracepoint, and the first kernel that has it.
 TRACEPOINTS = (
-    ("drop reasons", DROPS, "Linux 5.17 has them"),
+    ("drop reasons", DROPS, "use Linux 5.17 or later"),
     ("retransmissions", RETRANSMITS, ""),
 )
 
 
-def rows(lib: Libbpf | None, allowed: bool) -> Iterator[Row]:
-    """All of them; `allowed`: whether this process may ask the kernel."""
-    yield row(SECTION, "release", True, os.uname().release, needed=False)
+def findings(lib: Libbpf | None, allowed: bool) -> Iterator[Finding]:
+    """Yield all findings about the kernel; `allowed` is whether this process may call bpf(2)."""
+    yield finding(SECTION, "release", True, os.uname().release, needed=False)
     mount = "mount it: mount -t sysfs sysfs /sys"
-    yield row(SECTION, "sysfs", probes.ONLINE_CPUS.exists(), "which CPUs are online", mount)
+    yield finding(
+        SECTION, "sysfs", probes.ONLINE_CPUS.exists(), "lists the CPUs that are online", mount
+    )
     yield _btf(lib)
     if lib:
         yield from _features(lib, allowed)
@@ -44,7 +46,7 @@ def rows(lib: Libbpf | None, allowed: bool) -> Iterator[Row]:
 
 
 def may_ask(lib: Libbpf) -> bool:
-    """Whether the kernel answers: a seccomp filter may refuse it whatever the capabilities."""
+    """Return whether the kernel answers; a seccomp filter may refuse despite all capabilities."""
     try:
         probes.require_ring_buffer(lib)
     except PktexpError:
@@ -55,36 +57,36 @@ def may_ask(lib: Libbpf) -> bool:
 
 
 def has_tcx(lib: Libbpf, allowed: bool) -> bool | None:
-    """Whether there is TCX; None if nobody can tell."""
+    """Return whether the kernel has TCX; None if that cannot be determined."""
     if allowed:
         return probes.has_tcx(lib)
     return probes.is_named(lib, "bpf_attach_type", "BPF_TCX_INGRESS")
 
 
-def _btf(lib: Libbpf | None) -> Row:
-    """Asking libbpf is best: it also looks elsewhere."""
+def _btf(lib: Libbpf | None) -> Finding:
+    # libbpf also looks for BTF outside sysfs, for example in /boot.
     found = probes.has_btf(lib) if lib else BTF.exists()
-    remedy = f"mount /sys for {BTF}, or take a kernel built with CONFIG_DEBUG_INFO_BTF=y"
-    return row(SECTION, "BTF", found, "the running kernel's types", remedy)
+    remedy = f"mount /sys for {BTF}, or use a kernel built with CONFIG_DEBUG_INFO_BTF=y"
+    return finding(SECTION, "BTF", found, "the running kernel's types", remedy)
 
 
-def _features(lib: Libbpf, allowed: bool) -> Iterator[Row]:
-    yield row(
+def _features(lib: Libbpf, allowed: bool) -> Iterator[Finding]:
+    yield finding(
         SECTION,
         "ring buffer",
         _has_ring_buffer(lib, allowed),
-        "how records come from the kernel",
-        "take a later kernel: pktexp is made for Linux 5.15 and later",
+        "carries records from the kernel",
+        "use Linux 5.15 or later",
     )
-    yield row(
+    yield finding(
         SECTION,
         "multi-buffer XDP",
         _has_multi_buffer(lib, allowed),
-        "native XDP with jumbo frames (Linux 5.18); else at other hooks",
+        "native XDP with jumbo frames (Linux 5.18); otherwise other hooks",
         needed=False,
     )
-    detail = "hooks that go with the process (Linux 6.6); else filters of clsact"
-    yield row(SECTION, "TCX", has_tcx(lib, allowed), detail, needed=False)
+    detail = "hooks that are removed with the process (Linux 6.6); otherwise clsact filters"
+    yield finding(SECTION, "TCX", has_tcx(lib, allowed), detail, needed=False)
 
 
 def _has_ring_buffer(lib: Libbpf, allowed: bool) -> bool | None:
@@ -103,30 +105,30 @@ def _has_multi_buffer(lib: Libbpf, allowed: bool) -> bool | None:
     return probes.is_named(lib, "bpf_func_id", "BPF_FUNC_xdp_get_buff_len")
 
 
-def _tracepoints(lib: Libbpf) -> Iterator[Row]:
+def _tracepoints(lib: Libbpf) -> Iterator[Finding]:
     for name, tracepoint, remedy in TRACEPOINTS:
         found = probes.tracepoint_arguments(lib, tracepoint.name) >= tracepoint.arguments
-        yield row(SECTION, name, found, f"for {tracepoint.what}", remedy, needed=False)
+        yield finding(SECTION, name, found, f"for {tracepoint.what}", remedy, needed=False)
 
 
-def _statistics() -> Row:
-    return row(
+def _statistics() -> Finding:
+    return finding(
         SECTION,
         "BPF statistics",
         is_measured(),
-        "what the programs cost (pktexp_bpf_run_seconds_total)",
+        "CPU time of the programs (pktexp_bpf_run_seconds_total)",
         "to see it: sysctl kernel.bpf_stats_enabled=1",
         needed=False,
     )
 
 
-def _lockdown(modes: str) -> Row:
-    return row(
+def _lockdown(modes: str) -> Finding:
+    return finding(
         SECTION,
         "kernel memory",
         CONFIDENTIALITY not in modes,
         f"lockdown: {modes.strip()}",
         "in mode confidentiality BPF may not read the kernel's memory: drops and retransmissions "
-        "may be missing; boot without lockdown=confidentiality to have them",
+        "may be missing; boot without lockdown=confidentiality to count them",
         needed=False,
     )

@@ -1,4 +1,4 @@
-"""What was found out (checkrows.py) as text: a table for people, or JSON; for cli.py."""
+"""Format the result of `pktexp check`: a table, or JSON."""
 
 from __future__ import annotations
 
@@ -6,65 +6,62 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from itertools import groupby
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 
 from pktexp import __version__
-from pktexp.commands.check.rows import Checked, Row
+from pktexp.commands import texttable
+from pktexp.commands.check.findings import Checked, Finding
 
 HEAD = ("name", "kind", "class", "driver", "ingress", "egress", "why")
 NOTHING = "-"
 MARGIN = "  "
+STATE_WIDTH = 7  # of "unknown", the longest state
+
+Row = tuple[str, str, str]
+"""a finding's state, name and detail; or a remedy, in the last column"""
 
 
 def document(checked: Checked) -> str:
-    """One JSON object, in ASCII."""
+    """Return one JSON object, in ASCII."""
     found = {
         "version": __version__,
         "works": checked.works,
-        "checks": [asdict(row) for row in checked.rows],
+        "checks": [asdict(finding) for finding in checked.findings],
         "interfaces": [dict(zip(HEAD, place, strict=True)) for place in checked.places],
     }
     return json.dumps(found, indent=2) + "\n"
 
 
 def table(checked: Checked) -> str:
-    """Sections of aligned columns, and a sentence that sums them up."""
-    return "\n".join([*_lines(checked), _verdict(checked)]) + "\n"
-
-
-def _lines(checked: Checked) -> Iterator[str]:
-    width = max(len(_shown(row.name)) for row in checked.rows)
-    for section, rows in groupby(checked.rows, attrgetter("section")):
-        yield section
-        for remedy, alike in groupby(rows, attrgetter("remedy")):
-            yield from (_row(row, width) for row in alike)
-            if remedy:
-                yield f"{MARGIN}{'':7}  {'':{width}}  -> {remedy}"
-        yield ""
+    """Return aligned sections of findings, the interfaces, and the verdict in the last line."""
+    parts = [*_sections(checked.findings)]
     if checked.places:
-        yield from _aligned([HEAD, *checked.places])
+        rows = [HEAD, *([cell or NOTHING for cell in place] for place in checked.places)]
+        parts += [*texttable.lines(rows, margin=MARGIN), ""]
+    return "\n".join([*parts, _verdict(checked)]) + "\n"
+
+
+def _sections(findings: Sequence[Finding]) -> Iterator[str]:
+    """All sections are one table, so that their columns are aligned."""
+    sections, rows = zip(*_rows(findings), strict=True)
+    placed = zip(sections, texttable.lines(rows, margin=MARGIN), strict=True)
+    for section, lines in groupby(placed, itemgetter(0)):
+        yield section
+        yield from (line for _, line in lines)
         yield ""
 
 
-def _row(row: Row, width: int) -> str:
-    return f"{MARGIN}{row.state:7}  {_shown(row.name):{width}}  {_shown(row.detail)}".rstrip()
-
-
-def _aligned(rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
-    cells = [[_shown(cell) or NOTHING for cell in row] for row in rows]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    for line in cells:
-        padded = [cell.ljust(width) for cell, width in zip(line, widths, strict=True)]
-        yield (MARGIN + MARGIN.join(padded)).rstrip()
+def _rows(findings: Sequence[Finding]) -> Iterator[tuple[str, Row]]:
+    """Yield section and row; neighbours with the same remedy share one row for it."""
+    for (section, remedy), alike in groupby(findings, attrgetter("section", "remedy")):
+        for finding in alike:
+            yield section, (f"{finding.state:{STATE_WIDTH}}", finding.name, finding.detail)
+        if remedy:
+            yield section, ("", "", f"-> {remedy}")
 
 
 def _verdict(checked: Checked) -> str:
     if checked.works:
         return "pktexp serve would work with these options."
-    lacking = ", ".join(row.name for row in checked.lacking)
-    return f"pktexp serve would NOT work with these options, for want of: {lacking}"
-
-
-def _shown(text: str) -> str:
-    """Without what would steer a terminal: an interface's name may have it."""
-    return text if text.isprintable() else ascii(text)[1:-1]
+    missing = ", ".join(finding.name for finding in checked.missing)
+    return f"pktexp serve would NOT work with these options, missing: {missing}"

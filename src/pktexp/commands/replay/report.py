@@ -1,6 +1,6 @@
-"""What comes of a replay (replay.py) as text: a page as of /metrics, a table, or JSON; for cli.py.
+"""Format the result of a replay: Prometheus text, a table, or JSON.
 
-All three name the heaviest flows and sum the rest, lost events included, as `other`.
+Each form lists the largest flows; the sum of all others, lost events included, is `other`.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pktexp.commands import texttable
 from pktexp.commands.replay.run import Replayed
 from pktexp.flows.others import Others, Tally, encode_sites
 from pktexp.flows.table import FlowSnapshot
@@ -20,31 +21,32 @@ from pktexp.packet import labels
 from pktexp.settings import Format
 
 HEAD = ("protocol", "source", "dest", "packets", "bytes")
+NUMBERS = (3, 4)  # columns of packets and bytes
 UNITS = ("B", "kB", "MB", "GB", "TB")
 
-Row = tuple[str, str, str, int, int]
-"""as HEAD says"""
+FlowLine = tuple[str, str, str, int, int]
+"""a flow's values, in the order of HEAD"""
 
 
 @dataclass(frozen=True)
 class Chosen:
-    """Flows that were chosen before, for those who ask for them (sources.py)."""
+    """A flow source whose snapshot is fixed."""
 
     flows: FlowSnapshot
 
     def snapshot(self, _: Collection[int]) -> FlowSnapshot:
-        """Always the same."""
+        """Return the same flows for any interfaces."""
         return self.flows
 
 
 def report(replayed: Replayed, form: Format, max_flows: int) -> str:
-    """All of it, in whole lines."""
+    """Return whole lines in the given format."""
     forms = {Format.PROMETHEUS: page, Format.TABLE: table, Format.JSON: document}
-    return forms[form](replayed, heaviest(replayed.told, max_flows))
+    return forms[form](replayed, largest(replayed.told, max_flows))
 
 
-def heaviest(flows: FlowSnapshot, most: int) -> FlowSnapshot:
-    """The flows with most bytes, heaviest first; the rest goes to the others."""
+def largest(flows: FlowSnapshot, most: int) -> FlowSnapshot:
+    """Return the `most` flows with most bytes, largest first; the rest is added to the others."""
     order = np.argsort(flows.bytes, kind="stable")[::-1]
     shown, hidden = order[:most], order[most:]
     others = Others()
@@ -56,28 +58,27 @@ def heaviest(flows: FlowSnapshot, most: int) -> FlowSnapshot:
 
 
 def page(replayed: Replayed, flows: FlowSnapshot) -> str:
-    """As /metrics would say it, in the text format, but for the families about pktexp itself."""
+    """Return Prometheus text with the traffic and flow families of /metrics."""
     return TrafficPage(replayed)(False) + FlowPage(replayed, Chosen(flows))(False)
 
 
 def table(replayed: Replayed, flows: FlowSnapshot) -> str:
-    """Columns for people: flows, the others, and the sum."""
-    rows = [*_rows(flows), *_sums(replayed, flows)]
-    cells = [HEAD, *((*row[:3], f"{row[3]:,}", readable(row[4])) for row in rows)]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    return "".join(f"{_aligned(line, widths)}\n" for line in cells)
+    """Return aligned columns: the flows, the others, and the total."""
+    found = [*_flow_lines(flows), *_sums(replayed, flows)]
+    rows = [(*each[:3], f"{each[3]:,}", readable(each[4])) for each in found]
+    return "".join(f"{line}\n" for line in texttable.lines([HEAD, *rows], right=NUMBERS))
 
 
 def document(replayed: Replayed, flows: FlowSnapshot) -> str:
-    """One JSON object: the interface's totals, its flows, and the others."""
-    other, total = ({"packets": row[3], "bytes": row[4]} for row in _sums(replayed, flows))
-    shown = [dict(zip(HEAD, row, strict=True)) for row in _rows(flows)]
+    """Return one JSON object: the interface's totals, its flows, and the others."""
+    other, total = ({"packets": sums[3], "bytes": sums[4]} for sums in _sums(replayed, flows))
+    shown = [dict(zip(HEAD, line, strict=True)) for line in _flow_lines(flows)]
     (name,) = (lease.name for lease in replayed.totals.leases)
     return json.dumps({"interface": name, **total, "flows": shown, "other": other}, indent=2) + "\n"
 
 
 def readable(size: float) -> str:
-    """Bytes with three digits or so, such as "1.5 MB"."""
+    """Return a number of bytes with two or three digits, such as "1.5 MB"."""
     for unit in UNITS:
         if size < 1000 or unit == UNITS[-1]:
             break
@@ -85,7 +86,7 @@ def readable(size: float) -> str:
     return f"{size:.0f} {unit}" if size >= 100 or unit == UNITS[0] else f"{size:.1f} {unit}"
 
 
-def _rows(flows: FlowSnapshot) -> list[Row]:
+def _flow_lines(flows: FlowSnapshot) -> list[FlowLine]:
     sums = zip(flows.keys, flows.packets.tolist(), flows.bytes.tolist(), strict=True)
     return [
         (
@@ -98,18 +99,11 @@ def _rows(flows: FlowSnapshot) -> list[Row]:
     ]
 
 
-def _sums(replayed: Replayed, flows: FlowSnapshot) -> tuple[Row, Row]:
-    """What no flow tells, and everything."""
+def _sums(replayed: Replayed, flows: FlowSnapshot) -> tuple[FlowLine, FlowLine]:
+    """Return the sum that is in no listed flow, and the total of the interface."""
     totals, others = replayed.totals.totals, flows.others.values()
     lost, every = totals["lost"], totals["classes"]
     packets = sum(tally.packets for tally in others) + int(lost["packets"].sum())
     bytes_ = sum(tally.bytes for tally in others) + int(lost["bytes"].sum())
     total = int(every["packets"].sum()), int(every["bytes"].sum())
     return (labels.OTHER, "", "", packets, bytes_), ("total", "", "", *total)
-
-
-def _aligned(cells: tuple[str, ...], widths: list[int]) -> str:
-    """Words to the left, numbers to the right."""
-    pairs = list(zip(cells, widths, strict=True))
-    words = [cell.ljust(width) for cell, width in pairs[:3]]
-    return "  ".join([*words, *(cell.rjust(width) for cell, width in pairs[3:])])

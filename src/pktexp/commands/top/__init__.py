@@ -1,1 +1,1 @@
-"""`pktexp top`: what the live page shows, in a terminal; from a service, or without one."""
+"""`pktexp top`: the live page's data in a terminal, from a service or counted by itself."""

@@ -1,4 +1,4 @@
-"""What remote.py and local.py give to screen.py and once.py: events as of /api/v1/stream."""
+"""Events shown by `pktexp top`: the documents of /api/v1/stream, and the interface of a source."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from typing import Any, Protocol
 
 Event = dict[str, Any]
 Query = Mapping[str, str]
-"""parameters of the stream (docs/api.md)"""
+"""parameters of the stream, as in docs/api.md"""
 
 
 class Source(Protocol):
-    """Where events come from."""
+    """A source of events: a running service, or this process."""
 
     @property
     def where(self) -> str:
-        """For people."""
+        """The name of the source, for display."""
 
     def events(self, query: Query) -> AsyncIterator[Event]:
-        """One each second, without end; PktexpError if there are none, and cannot be."""
+        """Yield an event per second until cancelled. Raises PktexpError if there can be none."""
 
 
 def rates_known(event: Event) -> bool:
-    """Whether it has rates of interfaces and flows, as the first events have not."""
+    """Return whether the event has rates; the first events of a source have none."""
     if event["flows"] is not None:
         return event["flows"]["total"]["bytes_per_second"] is not None
     return event["status"]["cost"]["cpu_percent"] is not None

@@ -1,4 +1,4 @@
-"""Numbers as people read them, and lines and bars of characters; for rows.py and screen.py."""
+"""Format numbers with SI prefixes, and draw bars and line charts with characters."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PLAIN_EIGHTHS = " #"
 
 
 def si(number: float | None, unit: str = "") -> str:
-    """Three figures, as 12.3 kpps; a whole number below a thousand as it is."""
+    """Return three digits and an SI prefix, such as 12.3 kpps; whole numbers below 1,000 as is."""
     if number is None:
         return NOTHING
     power = 0
@@ -26,22 +26,22 @@ def si(number: float | None, unit: str = "") -> str:
 
 
 def bits(bytes_per_second: float | None) -> str:
-    """A rate of bytes, in bits."""
+    """Return a rate of bytes as bits per second."""
     return si(None if bytes_per_second is None else bytes_per_second * 8, "bit/s")
 
 
 def packets(per_second: float | None) -> str:
-    """A rate of packets."""
+    """Return a rate of packets."""
     return si(per_second, "pps")
 
 
 def size(number: int) -> str:
-    """Memory."""
+    """Return a number of bytes in MiB."""
     return f"{number / (1 << 20):.1f} MiB"
 
 
 def bar(share: float, width: int, plain: bool) -> str:
-    """As long as its share of `width`; something for anything."""
+    """Return a bar of length `share` (0 to 1) of `width`; any share above 0 is visible."""
     parts = PLAIN_EIGHTHS if plain else EIGHTHS
     steps = len(parts) - 1
     filled = math.ceil(min(max(share, 0), 1) * width * steps)
@@ -50,7 +50,7 @@ def bar(share: float, width: int, plain: bool) -> str:
 
 
 def line(values: Sequence[float], width: int, plain: bool) -> str:
-    """The last `width` values, the highest as high as can be."""
+    """Return a line chart of the last `width` values; the largest value has the full height."""
     levels = PLAIN_LEVELS if plain else LEVELS
     shown, most = values[-width:], max([*values, 1.0])
     heights = (math.ceil(value / most * (len(levels) - 1)) for value in shown)

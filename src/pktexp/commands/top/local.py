@@ -1,4 +1,4 @@
-"""Events without a service: loads its own programs, for as long as the body runs."""
+"""Events counted by this process, with BPF programs of its own."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from pktexp.settings import Settings
 
 @dataclass(frozen=True)
 class Local:
-    """What this process counts."""
+    """Events of this process's own pipeline."""
 
     live: Live
     where: str = "this machine"
 
     async def events(self, query: Query) -> AsyncIterator[Event]:
-        """As of the stream: the same documents."""
+        """Yield the same documents as the stream of a service."""
         wanted = FlowQuery(
             top=int(query["top"]),
             sort=query["sort"],
@@ -43,7 +43,7 @@ class Local:
 
 @asynccontextmanager
 async def local(settings: Settings) -> AsyncIterator[Local]:
-    """Attached while the body runs; PktexpError if it cannot start."""
+    """Run the pipeline while the context is open. Raises PktexpError if it cannot start."""
     prepare()
     async with counting(settings) as counted:
         yield Local(counted.live)

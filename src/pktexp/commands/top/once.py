@@ -1,4 +1,4 @@
-"""`pktexp top --once`: one look, as tables or as JSON."""
+"""Print one event of the stream: as tables, or as JSON."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import orjson
 
+from pktexp.commands import texttable
 from pktexp.commands.top.events import Event, Query, Source, rates_known
 from pktexp.commands.top.rows import (
     INTERFACE_SORTS,
@@ -17,28 +18,28 @@ from pktexp.commands.top.rows import (
     summary,
 )
 
-LEAVE_OUT = {"last 20 s", "share"}  # which are for those who keep looking
+LEFT_OUT = {"last 20 s", "share"}  # columns that mean nothing in a single look
 
 
 async def look(source: Source, query: Query) -> Event:
-    """The first event that has rates."""
+    """Return the first event that has rates."""
     events = source.events(query)
     try:
         async for event in events:
             if rates_known(event):
                 return event
     finally:
-        await events.aclose()  # type: ignore[attr-defined]  # each is a generator
-    raise AssertionError("events have no end")
+        await events.aclose()  # type: ignore[attr-defined]  # every source returns a generator
+    raise AssertionError("the events ended without an error")
 
 
 def as_json(event: Event) -> str:
-    """One object, as an event of /api/v1/stream."""
+    """Return one JSON object, the same as an event of /api/v1/stream."""
     return orjson.dumps(event, option=orjson.OPT_INDENT_2).decode()
 
 
 def as_tables(event: Event, sort: str, width: int) -> str:
-    """Interfaces, talkers and drops, for a terminal of so many characters."""
+    """Return interfaces, talkers and drops; `width` is the number of characters in a line."""
     interfaces = sorted(event["interfaces"], key=INTERFACE_SORTS["traffic"])
     parts = [
         ", ".join(f"{what} {text}" for what, text, _ in summary(event)),
@@ -46,21 +47,17 @@ def as_tables(event: Event, sort: str, width: int) -> str:
     ]
     if event["flows"]:
         parts.append(_table(flow_columns(sort, 1, plain=True), event["flows"]["flows"], width))
-    parts += [
-        f"dropped at {row['interface'] or 'no interface'}: {row['packets']} ({row['reason']})"
-        for row in event["drops"]
-    ]
+    parts += [texttable.escaped(_dropped(row)) for row in event["drops"]]
     return "\n\n".join(parts)
 
 
+def _dropped(row: Row) -> str:
+    place = row["interface"] or "no interface"
+    return f"dropped at {place}: {row['packets']} ({row['reason']})"
+
+
 def _table(columns: Sequence[Column], rows: Sequence[Row], width: int) -> str:
-    wanted = [column for column in shown(columns, width) if column.title not in LEAVE_OUT]
-    cells = [[c.title for c in wanted], *([c.text(row) for c in wanted] for row in rows)]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    return "\n".join(
-        "  ".join(
-            text.rjust(size) if column.right else text.ljust(size)
-            for column, text, size in zip(wanted, line, widths, strict=True)
-        ).rstrip()
-        for line in cells
-    )
+    wanted = [column for column in shown(columns, width) if column.title not in LEFT_OUT]
+    right = [number for number, column in enumerate(wanted) if column.right]
+    cells = [[column.text(row) for column in wanted] for row in rows]
+    return "\n".join(texttable.lines([[column.title for column in wanted], *cells], right))

@@ -1,4 +1,4 @@
-"""Events from a running service's API, which web/stream.py sends."""
+"""Events from a running service, read from its /api/v1/stream."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ import orjson
 from pktexp.commands.top.events import Event, Query
 from pktexp.errors import PktexpError
 
-PATIENCE = aiohttp.ClientTimeout(total=None, connect=5, sock_read=10)
+TIMEOUT = aiohttp.ClientTimeout(total=None, connect=5, sock_read=10)
 END = b"\n\n"
 HINTS = {
-    HTTPStatus.UNAUTHORIZED: "--user NAME, and its password in PKTEXP_TOP_PASSWORD",
-    HTTPStatus.FORBIDDEN: "a certificate that the service allows: --cert and --key",
-    HTTPStatus.NOT_FOUND: "is it a pktexp with an API? --url is its address without /metrics",
+    HTTPStatus.UNAUTHORIZED: "give --user NAME, and set PKTEXP_TOP_PASSWORD",
+    HTTPStatus.FORBIDDEN: "give a certificate that the service allows: --cert and --key",
+    HTTPStatus.NOT_FOUND: "check that pktexp serves there; --url is its address without /metrics",
 }
 
 
 @dataclass(frozen=True)
 class Credentials:
-    """What the service asks for; `ca_file`: who vouches for it, if not the system's authorities."""
+    """What the client presents to the service; without `ca_file` the system's CAs are trusted."""
 
     user: str = ""
     password: str = ""
@@ -34,19 +34,19 @@ class Credentials:
     key: Path | None = None
 
     def context(self) -> ssl.SSLContext:
-        """For TLS; PktexpError if a file cannot be used."""
+        """Build the TLS context. Raises PktexpError if a file cannot be used."""
         try:
             context = ssl.create_default_context(cafile=self.ca_file)
             if self.cert:
                 context.load_cert_chain(self.cert, self.key)
-        except OSError as error:  # TLS's errors are of this kind
+        except OSError as error:  # ssl.SSLError is an OSError
             message = f"{self.cert or self.ca_file}: {error.strerror or error}"
-            raise PktexpError(message, "--ca-file, --cert and --key are files in PEM") from error
+            raise PktexpError(message, "give PEM files to --ca-file, --cert and --key") from error
         return context
 
 
 class Remote:
-    """`pktexp serve` at an address."""
+    """Events of `pktexp serve` at a URL."""
 
     def __init__(self, url: str, credentials: Credentials) -> None:
         self.where = url
@@ -58,12 +58,12 @@ class Remote:
             self._headers["Authorization"] = login
 
     async def events(self, query: Query) -> AsyncIterator[Event]:
-        """Until the connection breaks; PktexpError says why."""
+        """Yield events until the connection ends; then raises PktexpError with the reason."""
         connector = aiohttp.TCPConnector(ssl=self._context)
         try:
             async with (
                 aiohttp.ClientSession(
-                    connector=connector, headers=self._headers, timeout=PATIENCE
+                    connector=connector, headers=self._headers, timeout=TIMEOUT
                 ) as session,
                 session.get(self._stream, params=query) as answer,
             ):
@@ -71,13 +71,12 @@ class Remote:
                 async for event in _parsed(answer):
                     yield event
         except TimeoutError as error:
-            raise PktexpError(
-                f"{self.where} does not answer in time", "is it very busy?"
-            ) from error
+            hint = "check the load of its machine, and the network"
+            raise PktexpError(f"{self.where} does not answer in time", hint) from error
         except (aiohttp.ClientError, OSError) as error:
-            hint = "does pktexp serve there? --url is its address, as http://localhost:8080/"
+            hint = "check that pktexp serves there; --url is its address, such as http://localhost:8080/"
             raise PktexpError(f"{self.where}: {error}", hint) from error
-        raise PktexpError(f"{self.where} ended the stream", "has it been stopped?")
+        raise PktexpError(f"{self.where} ended the stream", "check whether it was stopped")
 
 
 async def _require(answer: aiohttp.ClientResponse) -> None:
@@ -87,7 +86,9 @@ async def _require(answer: aiohttp.ClientResponse) -> None:
     said = f"{answer.status} {answer.reason}"
     if answer.content_type == "application/json":
         said = (await answer.json()).get("error", said)
-    raise PktexpError(f"{answer.url.origin()}: {said}", HINTS.get(status, "see the service's log"))
+    raise PktexpError(
+        f"{answer.url.origin()}: {said}", HINTS.get(status, "check the log of the service")
+    )
 
 
 async def _parsed(answer: aiohttp.ClientResponse) -> AsyncIterator[Event]:

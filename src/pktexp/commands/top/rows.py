@@ -1,4 +1,4 @@
-"""The two tables of `pktexp top`: what is in their columns, and how they are sorted."""
+"""Columns and sort orders of the two tables: interfaces, and flows (talkers)."""
 
 from __future__ import annotations
 
@@ -6,24 +6,30 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pktexp.commands.texttable import escaped
 from pktexp.commands.top.figures import bar, bits, line, packets, si
 
 Row = dict[str, Any]
+"""an interface or a flow of an event"""
 
 DIRECTIONS = ("ingress", "egress")
 FLOW_SORTS = ("bytes_per_second", "packets_per_second", "bytes", "packets")
-SHARE = 12  # characters of a bar
-LATEST = 20  # seconds, each a character of a line
+SHARE = 12  # characters in a bar
+LATEST = 20  # seconds, one character each
 
 
 @dataclass(frozen=True)
 class Column:
-    """`room`: the width of a terminal from which on it is shown."""
+    """A column of a table; shown in terminals of at least `room` characters."""
 
     title: str
-    text: Callable[[Row], str]
+    value: Callable[[Row], str]
     right: bool = False
     room: int = 0
+
+    def text(self, row: Row) -> str:
+        """Return the cell, with control characters escaped."""
+        return escaped(self.value(row))
 
 
 def _rate(row: Row, direction: str, unit: str) -> float | None:
@@ -32,13 +38,13 @@ def _rate(row: Row, direction: str, unit: str) -> float | None:
 
 
 def dropped(row: Row) -> int:
-    """Packets that the kernel dropped there."""
+    """Return the number of packets the kernel dropped at an interface."""
     total: int = sum(row["dropped"].values())
     return total
 
 
 def both_ways(row: Row) -> float:
-    """Bytes a second."""
+    """Return the bytes per second of an interface, received and sent."""
     return sum(_rate(row, direction, "bytes") or 0 for direction in DIRECTIONS)
 
 
@@ -50,7 +56,7 @@ INTERFACE_SORTS: Mapping[str, Callable[[Row], Any]] = {
 
 
 def interface_columns(latest: Mapping[str, Sequence[float]], plain: bool) -> list[Column]:
-    """`latest`: bytes a second, second by second, by name."""
+    """Return the columns; `latest` has each interface's bytes per second, one value per second."""
     return [
         Column("interface", lambda row: row["name"]),
         Column("received", lambda row: bits(_rate(row, "ingress", "bytes")), right=True),
@@ -76,7 +82,7 @@ def _about(row: Row) -> str:
 
 
 def flow_columns(sort: str, most: float, plain: bool) -> list[Column]:
-    """`most`: what a whole bar stands for. Addresses may take all the room: rates come first."""
+    """Return the columns; a full bar is `most`. Rates come first: addresses may fill the line."""
     return [
         Column("rate", lambda row: bits(row["bytes_per_second"]), right=True),
         Column("share", lambda row: bar((row[sort] or 0) / most, SHARE, plain)),
@@ -96,18 +102,18 @@ def _end(row: Row, end: str) -> str:
 
 
 def flow_key(row: Row) -> str:
-    """What is the same flow a second later."""
+    """Return a key by which to find the same flow in the next event."""
     names = ("interface", "direction", "protocol", "source", "dest")
     return "\n".join(row[name] for name in names)
 
 
 def shown(columns: Sequence[Column], width: int) -> list[Column]:
-    """Those that a terminal of so many characters has room for."""
+    """Return the columns that fit into a terminal of `width` characters."""
     return [column for column in columns if column.room <= width]
 
 
 def summary(event: Row) -> list[tuple[str, str, bool]]:
-    """(what, how much, whether it is bad), of the classes of interfaces, drops and losses."""
+    """Return (name, amount, whether it is bad) of the traffic, drops, losses and CPU use."""
     classes = event["status"]["classes"]
     name = next((name for name in ("physical", "virtual", "loopback") if name in classes), "")
     traffic = classes.get(name, {})
@@ -118,6 +124,6 @@ def summary(event: Row) -> list[tuple[str, str, bool]]:
         (f"{name} received", bits(rates["ingress"].get("bytes_per_second")), False),
         ("sent", bits(rates["egress"].get("bytes_per_second")), False),
         ("dropped", packets(round(drops, 1)), drops > 0),
-        ("missing in flows", si(lost), lost > 0),
+        ("not attributed", si(lost), lost > 0),
         ("CPU", f"{event['status']['cost']['cpu_percent'] or 0} %", False),
     ]

@@ -1,4 +1,4 @@
-"""Runs `pktexp top`: a source (remote.py, local.py), and the screen or one look (once.py)."""
+"""Run `pktexp top`: choose the source, then show the screen or print one event."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from pktexp.commands.top.rows import FLOW_SORTS
 from pktexp.errors import PktexpError
 from pktexp.settings import Settings
 
-INSTALL = "pip install 'pktexp[top]', or --once, which does without it"
+INSTALL = "pip install 'pktexp[top]', or use --once, which does not need it"
 KEPT = 100  # log lines
-WIDE = 200  # characters: all columns, where what comes is for another program
+WIDE = 200  # characters, enough for all columns, when the output is not a terminal
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """`url`: of a service; "" to count by ourselves, as `settings` say."""
+    """The options of one run; an empty `url` means counting in this process by `settings`."""
 
     url: str
     credentials: Credentials
@@ -38,7 +38,7 @@ class Wanted:
 
 
 async def run(wanted: Wanted) -> str:
-    """What is to be printed in the end; PktexpError if it cannot be shown."""
+    """Return the text to print at the end. Raises PktexpError if there is nothing to show."""
     if not wanted.once:
         _require_terminal()
     async with _source(wanted) as source:
@@ -61,22 +61,22 @@ async def _source(wanted: Wanted) -> AsyncIterator[Source]:
 
 def _require_terminal() -> None:
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        message = "standard input and output are no terminal"
-        raise PktexpError(message, "--once prints a table, --once --json a document")
+        message = "standard input and output must be a terminal"
+        raise PktexpError(message, "use --once for a table, --once --json for a document")
     try:
-        import textual  # noqa: F401, PLC0415  # which `serve` does without
+        import textual  # noqa: F401, PLC0415  # an optional dependency
     except ImportError as error:
         raise PktexpError("the screen needs the package textual", INSTALL) from error
 
 
 async def _show(source: Source) -> None:
-    from pktexp.commands.top.screen import Top  # noqa: PLC0415  # likewise
+    from pktexp.commands.top.screen import Top  # noqa: PLC0415  # imports textual
 
     plain = (sys.stdout.encoding or "").lower().replace("-", "") != "utf8"
     app = Top(source, plain=plain)
     for number in (signal.SIGTERM, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, app.exit)
-    with _later():
+    with _logs_deferred():
         await app.run_async()
 
 
@@ -90,8 +90,8 @@ class _Keeper(logging.Handler):
 
 
 @contextlib.contextmanager
-def _later() -> Iterator[None]:
-    """Log lines would be written over the screen: the last ones come after it."""
+def _logs_deferred() -> Iterator[None]:
+    """Keep log lines off the screen; the last ones are written when the context closes."""
     root, keeper = logging.getLogger(), _Keeper()
     before, root.handlers = root.handlers, [keeper]
     try:

@@ -1,4 +1,4 @@
-"""The screen of `pktexp top`, made with textual: a summary, two tables, and keys (view.py)."""
+"""The screen of `pktexp top`: a summary, two tables and key bindings, drawn by textual."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.widgets import DataTable, Footer, Input, Static
 
+from pktexp.commands.texttable import escaped
 from pktexp.commands.top.events import Event, Source
 from pktexp.commands.top.rows import Column, summary
 from pktexp.commands.top.view import INTERFACES, TALKERS, View
@@ -18,15 +19,15 @@ from pktexp.errors import PktexpError
 
 RETRY = 2.0  # seconds
 HELP = """\
-Tab        from one table to the other
+Tab        switch between the tables
 s          sort by the next column          d   ingress, egress, or both
-/          find text in this table          Esc everything again
-Enter      the talkers at this interface    space   pause, and go on
+/          filter this table by text        Esc clear all filters
+Enter      the talkers at this interface    space   pause or resume
 ?          this help                        q   quit"""
 
 
 class Top(App[None]):
-    """Runs until it is told to quit; `plain`: without characters beyond ASCII."""
+    """The application; `plain` restricts bars and charts to ASCII characters."""
 
     CSS = """
     #summary, #state, #help { height: auto; padding: 0 1; }
@@ -41,7 +42,7 @@ class Top(App[None]):
         Binding("s", "sort", "sort"),
         Binding("slash", "find", "find"),
         Binding("d", "direction", "direction"),
-        Binding("escape", "everything", "all"),
+        Binding("escape", "clear_filters", "clear"),
         Binding("question_mark,h", "help", "help"),
     ]
     ENABLE_COMMAND_PALETTE = False
@@ -51,63 +52,63 @@ class Top(App[None]):
         self.source = source
         self.view = View(plain)
         self.paused = False
-        self.finding = TALKERS  # the table that text is asked for
+        self.finding = TALKERS  # the table that the text field filters
         self.reader: asyncio.Task[None] | None = None
 
     def compose(self) -> ComposeResult:
-        """From top to bottom."""
+        """Yield the widgets from top to bottom."""
         yield Static(id="summary", markup=False)
         yield Static(id="state", markup=False)
         for name in (INTERFACES, TALKERS):
             yield Static(id=f"{name}-title", classes="title", markup=False)
             yield DataTable(id=name, cursor_type="row")
         yield Static(HELP, id="help", markup=False)
-        yield Input(id="find", placeholder="text; Enter shows what has it")
+        yield Input(id="find", placeholder="text; Enter filters the table")
         yield Footer()
 
     def on_mount(self) -> None:
-        """Begin to read."""
+        """Start reading events."""
         self.query_one(f"#{TALKERS}").focus()
-        self.ask_anew()
+        self.restart()
 
     def on_resize(self) -> None:
-        """Columns come and go with the width."""
+        """Redraw: the width decides which columns are shown."""
         self.draw()
 
-    def ask_anew(self) -> None:
-        """With what is chosen now."""
+    def restart(self) -> None:
+        """Restart the stream with the current filters; while paused, only stop it."""
         if self.reader:
             self.reader.cancel()
         self.reader = None if self.paused else asyncio.create_task(self.follow())
         self.draw()
 
     async def follow(self) -> None:
-        """Show what comes; try again when nothing does."""
+        """Show events as they arrive; reconnect after an error."""
         while True:
             try:
                 async for event in self.source.events(self.view.query()):
                     self.view.take(event)
-                    self.tell("live")
+                    self.show_state("live")
                     self.draw()
             except PktexpError as error:
-                self.tell(f"{error} ({error.hint}); trying again")
+                self.show_state(f"{error} ({error.hint}); retrying")
             await asyncio.sleep(RETRY)
 
-    def tell(self, state: str) -> None:
-        """What goes on, for people."""
-        self.query_one("#state", Static).update(f"{self.source.where}: {state}")
+    def show_state(self, state: str) -> None:
+        """Show whether events arrive; errors may contain text of the service."""
+        self.query_one("#state", Static).update(escaped(f"{self.source.where}: {state}"))
 
     def draw(self) -> None:
-        """Everything, of the latest event."""
+        """Redraw all widgets from the latest event."""
         for name in (INTERFACES, TALKERS):
-            self.query_one(f"#{name}-title", Static).update(self.view.title(name))
+            self.query_one(f"#{name}-title", Static).update(escaped(self.view.title(name)))
             self.fill(self.query_one(f"#{name}", DataTable), name)
         if self.view.event:
-            text = summed_up(self.view.event, self.size.width - 2)  # of padding
+            text = summary_text(self.view.event, self.size.width - 2)  # the padding
             self.query_one("#summary", Static).update(text)
 
     def fill(self, table: DataTable[Any], name: str) -> None:
-        """The cursor stays at its row, or at the first, which the heaviest shall not leave."""
+        """Fill a table; the cursor stays in the first row, elsewhere it follows its row."""
         columns, rows = self.view.columns(name, self.size.width), self.view.rows(name)
         keys = [key for key, _ in rows]
         titles = [column.title for column in columns]
@@ -123,33 +124,33 @@ class Top(App[None]):
         table.scroll_to(x, y, animate=False, force=True)
 
     def table(self) -> str:
-        """The name of the one that keys go to."""
+        """Return the name of the table that receives keys."""
         return INTERFACES if self.focused and self.focused.id == INTERFACES else TALKERS
 
     def action_pause(self) -> None:
-        """Or go on."""
+        """Pause or resume."""
         self.paused = not self.paused
-        self.ask_anew()
-        self.tell("paused" if self.paused else "going on")
+        self.restart()
+        self.show_state("paused" if self.paused else "resuming")
 
     def action_sort(self) -> None:
-        """By the next."""
+        """Sort the focused table by its next sort order."""
         name = self.table()
         self.view.next_sort(name)
-        self.ask_anew() if name == TALKERS else self.draw()
+        self.restart() if name == TALKERS else self.draw()
 
     def action_direction(self) -> None:
-        """Of talkers."""
+        """Show talkers of the next direction."""
         self.view.next_direction()
-        self.ask_anew()
+        self.restart()
 
     def action_help(self) -> None:
-        """Or no help."""
+        """Show or hide the help."""
         shown = self.query_one("#help").styles
         shown.display = "none" if shown.display == "block" else "block"
 
     def action_find(self) -> None:
-        """Asks for text, in the table where the cursor is."""
+        """Open the text field that filters the focused table."""
         field = self.query_one("#find", Input)
         self.finding = self.table()
         field.value = self.view.finds[self.finding]
@@ -157,32 +158,32 @@ class Top(App[None]):
         field.focus()
 
     def on_input_submitted(self, submitted: Input.Submitted) -> None:
-        """Shows what has it."""
+        """Filter the table by the text."""
         self.view.finds[self.finding] = submitted.value
         self.leave_field(self.finding)
-        self.ask_anew()
+        self.restart()
 
-    def action_everything(self) -> None:
-        """Forget what was chosen."""
+    def action_clear_filters(self) -> None:
+        """Clear all filters."""
         self.view.finds = dict.fromkeys(self.view.finds, "")
         self.view.interface = self.view.direction = ""
         self.leave_field(self.table())
-        self.ask_anew()
+        self.restart()
 
     def leave_field(self, name: str) -> None:
-        """Back to the table."""
+        """Hide the text field, and focus a table."""
         self.query_one("#find").styles.display = "none"
         self.query_one(f"#{name}").focus()
 
     def on_data_table_row_selected(self, selected: DataTable.RowSelected) -> None:
-        """Enter at an interface shows its talkers."""
+        """Show the talkers of the interface on which Enter was pressed."""
         if selected.data_table.id == INTERFACES:
             self.view.interface = re.sub(r"([*?[])", r"[\1]", str(selected.row_key.value))
-            self.ask_anew()
+            self.restart()
 
 
-def summed_up(event: Event, width: int) -> Text:
-    """In as many lines as it takes; what belongs together is in one."""
+def summary_text(event: Event, width: int) -> Text:
+    """Return the summary, broken into lines only between its parts."""
     lines = [Text()]
     for what, much, bad in summary(event):
         part = Text.assemble(f"{what} ", (much, "bold red" if bad else "bold"))
@@ -193,12 +194,12 @@ def summed_up(event: Event, width: int) -> Text:
 
 
 def aligned(text: str, column: Column) -> Text:
-    """As the column is."""
+    """Return a cell, aligned as its column is."""
     return Text(text, justify="right" if column.right else "left")
 
 
 def chosen(table: DataTable[Any]) -> str:
-    """The key of the row with the cursor."""
+    """Return the key of the row under the cursor; "" if the table is empty."""
     if not table.row_count:
         return ""
     return str(table.coordinate_to_cell_key(table.cursor_coordinate).row_key.value)

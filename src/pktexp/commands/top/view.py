@@ -1,4 +1,4 @@
-"""What `pktexp top` shows of an event: chosen, sorted and filtered; screen.py draws it."""
+"""The state of the screen: the latest event, and how its tables are sorted and filtered."""
 
 from __future__ import annotations
 
@@ -25,12 +25,15 @@ INTERFACES, TALKERS = "interfaces", "talkers"
 SORTS = {INTERFACES: tuple(INTERFACE_SORTS), TALKERS: FLOW_SORTS}
 
 Rows = list[tuple[str, Row]]
-"""by what is the same a second later"""
+"""rows by a key that stays the same from event to event"""
 
 
 @dataclass
 class View:
-    """`latest`: bytes a second by interface; `interface`: whose talkers are shown, "" for all."""
+    """Sorting, filters and data. Talkers at `interface` are shown; at all if it is empty.
+
+    `latest` has each interface's bytes per second, one value per second.
+    """
 
     plain: bool
     event: Event | None = None
@@ -41,13 +44,13 @@ class View:
     latest: dict[str, list[float]] = field(default_factory=dict)
 
     def query(self) -> Query:
-        """What to ask the source for."""
+        """Return the parameters of the stream for the talkers to show."""
         query = {"top": TOP, "sort": self.sorts[TALKERS], "search": self.finds[TALKERS]}
         chosen = {"interface": self.interface, "direction": self.direction}
         return query | {name: value for name, value in chosen.items() if value}
 
     def take(self, event: Event) -> None:
-        """The latest; interfaces that it does not have are forgotten."""
+        """Store an event; the history of interfaces missing from it is dropped."""
         self.event = event
         self.latest = {
             row["name"]: [*self.latest.get(row["name"], []), both_ways(row)][-LATEST:]
@@ -55,16 +58,16 @@ class View:
         }
 
     def next_sort(self, table: str) -> None:
-        """In turn."""
+        """Sort a table by its next sort order."""
         known = SORTS[table]
         self.sorts[table] = known[(known.index(self.sorts[table]) + 1) % len(known)]
 
     def next_direction(self) -> None:
-        """Likewise."""
+        """Show talkers of the next direction: both, ingress, egress."""
         self.direction = DIRECTIONS[(DIRECTIONS.index(self.direction) + 1) % len(DIRECTIONS)]
 
     def title(self, table: str) -> str:
-        """What the table shows, and how."""
+        """Return the title of a table: its sort order and filters."""
         parts = [f"{table} by {self.sorts[table].replace('_', ' ')}"]
         if self.finds[table]:
             parts.append(f"with '{self.finds[table]}'")
@@ -72,11 +75,11 @@ class View:
             parts += [f"at {self.interface}"] if self.interface else []
             parts += [self.direction] if self.direction else []
             if self.event and self.event["flows"] is None:
-                parts = ["talkers: none, as pktexp runs with --flows off"]
+                parts = ["talkers: not available with --flows off"]
         return ", ".join(parts)
 
     def columns(self, table: str, width: int) -> Sequence[Column]:
-        """Those that there is room for."""
+        """Return the columns of a table that fit into `width` characters."""
         if table == INTERFACES:
             return shown(interface_columns(self.latest, self.plain), width)
         flows, sort = self._flows(), self.sorts[TALKERS]
@@ -84,7 +87,7 @@ class View:
         return shown(flow_columns(sort, most, self.plain), width)
 
     def rows(self, table: str) -> Rows:
-        """In their order."""
+        """Return the filtered rows of a table, sorted."""
         if table == TALKERS:
             return [(flow_key(row), row) for row in self._flows()]
         found = self.event["interfaces"] if self.event else []

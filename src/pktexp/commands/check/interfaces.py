@@ -1,0 +1,67 @@
+"""Predict which interfaces `serve` would count, and at which hooks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from pktexp.commands.check import forecast
+from pktexp.commands.check.findings import Finding, Place, finding
+from pktexp.errors import PktexpError
+from pktexp.interfaces.namefilter import NameFilter
+from pktexp.netlink import driver
+from pktexp.netlink.linkinfo import Link
+from pktexp.netlink.links import LinkMonitor
+from pktexp.settings import Settings
+
+SECTION = "interfaces"
+UNKNOWN = "unknown"
+
+
+def listed() -> tuple[list[Link], Finding]:
+    """Return the interfaces by ifindex, and whether netlink can list them."""
+    try:
+        monitor = LinkMonitor()
+    except PktexpError as error:
+        return [], finding(SECTION, "netlink", False, str(error), error.hint)
+    monitor.close()
+    links = [link for _, link in sorted(monitor.links.items())]
+    return links, finding(SECTION, "netlink", True, f"lists {len(links)} interfaces")
+
+
+def findings(links: Sequence[Link], settings: Settings) -> Iterator[Finding]:
+    """Yield whether --max-interfaces suffices, and each glob that matches no interface."""
+    wanted = NameFilter(settings.interfaces, settings.exclude_interfaces)
+    names = [link.name for link in links]
+    count, limit = len([name for name in names if wanted(name)]), settings.max_interfaces
+    detail = f"{count} to count, room for {limit}"
+    yield finding(SECTION, "room", count <= limit, detail, "raise --max-interfaces")
+    for glob in wanted.idle(names):
+        yield finding(SECTION, glob, False, "matches no interface now", needed=False)
+
+
+def places(links: Sequence[Link], settings: Settings, tcx: bool | None) -> list[Place]:
+    """Return a place per interface; `tcx` is None if it is unknown whether the kernel has TCX."""
+    wanted = NameFilter(settings.interfaces, settings.exclude_interfaces)
+    native_xdp = driver.native_xdp()
+    return [
+        Place(
+            link.name,
+            link.kind,
+            link.interface_class,
+            driver.name(link.name),
+            *_hooks(link, settings, wanted, tcx, native_xdp.get(link.ifindex)),
+        )
+        for link in links
+    ]
+
+
+def _hooks(
+    link: Link, settings: Settings, wanted: NameFilter, tcx: bool | None, native_xdp: bool | None
+) -> tuple[str, str, str]:
+    """Return the ingress hook, the egress hook, and the reason."""
+    if why := wanted.why_not(link.name):
+        return "", "", why
+    if tcx is None:
+        return UNKNOWN, UNKNOWN, "cannot determine whether the kernel has TCX"
+    ingress, why = forecast.ingress(settings.ingress, link, tcx, native_xdp)
+    return ingress, forecast.egress(tcx) if settings.egress else "", why

@@ -1,0 +1,38 @@
+"""Print text tables to a terminal: aligned columns, with control characters escaped.
+
+Names of interfaces, aliases, and answers of a remote service may contain escape sequences or line
+breaks. Everything that a command prints passes through `lines` or `escaped`, except JSON and
+Prometheus text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+
+GAP = "  "
+
+
+def lines(
+    rows: Iterable[Sequence[str]], right: Collection[int] = (), margin: str = ""
+) -> list[str]:
+    """Return a line per row, without trailing blanks; each column is as wide as its widest cell.
+
+    `right` has the numbers of the columns aligned to the right, from 0. Headings are a row.
+    """
+    cells = [[escaped(cell) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    return [(margin + GAP.join(_padded(line, widths, right))).rstrip() for line in cells]
+
+
+def _padded(cells: Sequence[str], widths: Sequence[int], right: Collection[int]) -> list[str]:
+    return [
+        cell.rjust(width) if number in right else cell.ljust(width)
+        for number, (cell, width) in enumerate(zip(cells, widths, strict=True))
+    ]
+
+
+def escaped(text: str) -> str:
+    """Return the text with a backslash escape for each character that is not printable."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)

@@ -1,0 +1,44 @@
+"""Text tables: alignment, trailing blanks, and characters that would control a terminal."""
+
+from __future__ import annotations
+
+import pytest
+
+from pktexp.commands.texttable import escaped, lines
+
+
+def test_columns_are_aligned_left_and_right_without_trailing_blanks() -> None:
+    rows = [("name", "bytes", "note"), ("eth0", "7", "x"), ("a", "1,234", "")]
+    assert lines(rows, right={1}) == [
+        "name  bytes  note",
+        "eth0      7  x",
+        "a     1,234",
+    ]
+
+
+def test_a_margin_precedes_every_line() -> None:
+    assert lines([("a", "b"), ("", "")], margin="  ") == ["  a  b", ""]
+
+
+def test_no_rows_are_no_lines() -> None:
+    assert lines([]) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("x\x1b[2J", r"x\x1b[2J"),
+        ("two\nlines", r"two\nlines"),
+        ("\x9b2J", r"\x9b2J"),  # the one-byte form of ESC [
+        ("\u202egnp.exe", r"\u202egnp.exe"),  # right-to-left override
+        ("\udcff", r"\udcff"),  # a byte that is not UTF-8, as Python decodes it
+        ("é0\x07", r"é0\x07"),
+        ('it\'s "é"', 'it\'s "é"'),
+    ],
+)
+def test_only_control_characters_are_escaped(text: str, shown: str) -> None:
+    assert escaped(text) == shown
+
+
+def test_escaped_cells_are_aligned_by_what_is_shown() -> None:
+    assert lines([("\x1b", "a"), ("eth0", "b")]) == [r"\x1b  a", "eth0  b"]
