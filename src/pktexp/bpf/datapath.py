@@ -94,12 +94,6 @@ class Datapath:
         fd = self.object.program_fd(program)
         return run_program(self._lib, fd, frame, repeat, context)
 
-    def program_info(self, program: str) -> dict[str, str]:
-        """What the kernel tells of one of PROGRAMS in its fdinfo (kernel/bpf/syscall.c, 5.1)."""
-        path = Path(f"/proc/self/fdinfo/{self.object.program_fd(program)}")
-        lines = path.read_text().splitlines()
-        return {key: value.strip() for key, _, value in (line.partition(":") for line in lines)}
-
     @property
     def counter_bytes(self) -> int:
         """Kernel memory of the interface counters, in bytes."""

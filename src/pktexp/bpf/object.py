@@ -91,6 +91,11 @@ class BpfObject:
         """A loaded program's file descriptor; it lives as long as the object."""
         return int(self._lib("get the program's fd", "bpf_program__fd", self._program(name)))
 
+    def program_info(self, name: str) -> dict[str, str]:
+        """Return a loaded program's fdinfo: statistics by name (kernel/bpf/syscall.c, 5.1)."""
+        lines = Path(f"/proc/self/fdinfo/{self.program_fd(name)}").read_text().splitlines()
+        return {key: value.strip() for key, _, value in (line.partition(":") for line in lines)}
+
     def map_fd(self, name: str) -> int:
         """A map's file descriptor; it lives as long as the object."""
         return int(self._lib(f"get the fd of map '{name}'", "bpf_map__fd", self._map(name)))

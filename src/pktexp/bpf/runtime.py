@@ -18,5 +18,5 @@ def run_times(datapath: Datapath) -> dict[str, tuple[float, int]]:
     """Return (seconds, runs) of each program by name; {} unless the kernel measures them."""
     if not is_measured():
         return {}
-    infos = {program: datapath.program_info(program) for program in PROGRAMS}
+    infos = {program: datapath.object.program_info(program) for program in PROGRAMS}
     return {p: (int(info["run_time_ns"]) / 1e9, int(info["run_cnt"])) for p, info in infos.items()}

@@ -69,15 +69,15 @@ class Tracing:
         self._lib = lib
         self._cells = cells
         self._link: int | None = None
-        self._object = BpfObject(lib, Path(str(files("pktexp") / tracepoint.object)))
+        self._program = tracepoint.program
+        self.object = BpfObject(lib, Path(str(files("pktexp") / tracepoint.object)))
         try:
             self._configure(datapath, arguments)
             if datapath.pins:
                 for name in PINNED:
-                    datapath.pins.share(_pin(tracepoint, name), self._object, name)
-            self._object.load([tracepoint.program])
-            self._overflow = self._object.view(".data.overflow", PACKETS, 1)
-            self._program = self._object.program_fd(tracepoint.program)
+                    datapath.pins.share(_pin(tracepoint, name), self.object, name)
+            self.object.load([tracepoint.program])
+            self._overflow = self.object.view(".data.overflow", PACKETS, 1)
             self._attach(tracepoint, datapath.pins)
         except BaseException:
             self.close()
@@ -95,15 +95,14 @@ class Tracing:
         Counted by the kernel, for tracepoints since 6.1; told in the program's fdinfo (kernel
         commit 9ed9e9ba2337, 5.12).
         """
-        lines = Path(f"/proc/self/fdinfo/{self._program}").read_text().splitlines()
-        return sum(int(line.split()[1]) for line in lines if line.startswith("recursion_misses:"))
+        return int(self.object.program_info(self._program).get("recursion_misses", 0))
 
     def read(self) -> Records:
         """Every cell now, an array of CELL in no order."""
         keys, packets = np.zeros(self._cells, CELL_KEY), np.zeros(self._cells, PACKETS)
         place, count = c.c_uint64(), c.c_uint32(self._cells)
         buffers = (None, c.addressof(place), keys.ctypes.data, packets.ctypes.data)
-        arguments = (self._object.map_fd("cells"), *buffers, c.byref(count), None)
+        arguments = (self.object.map_fd("cells"), *buffers, c.byref(count), None)
         try:
             self._lib("read the cells", "bpf_map_lookup_batch", *arguments)
         except BpfError as error:
@@ -116,7 +115,7 @@ class Tracing:
     def remove(self, keys: Records) -> None:
         """Take cells out, an array of CELL_KEY, so that others find room."""
         for key in keys:
-            arguments = (self._object.map_fd("cells"), key.tobytes())
+            arguments = (self.object.map_fd("cells"), key.tobytes())
             try:
                 self._lib("remove a cell", "bpf_map_delete_elem", *arguments)
             except BpfError as error:
@@ -128,26 +127,27 @@ class Tracing:
         if self._link is not None:
             os.close(self._link)
             self._link = None
-        self._object.close()
+        self.object.close()
 
     def _attach(self, tracepoint: Tracepoint, pins: Pins | None) -> None:
         """In place of a pinned link: the kernel exchanges no tracepoint's program."""
         if pins:
             for name in PINNED:
-                pins.keep(_pin(tracepoint, name), self._object.map_fd(name))
+                pins.keep(_pin(tracepoint, name), self.object.map_fd(name))
             pins.drop(_pin(tracepoint, "link"))
+        program = self.object.program_fd(self._program)
         attempted = f"attach to the tracepoint {tracepoint.name}"
-        self._link = self._lib(attempted, "bpf_raw_tracepoint_open", None, self._program)
+        self._link = self._lib(attempted, "bpf_raw_tracepoint_open", None, program)
         if pins:
             pins.put(_pin(tracepoint, "link"), self._link)
 
     def _configure(self, datapath: Datapath, arguments: int) -> None:
-        layout.check_structs(self._object.btf, STRUCTS)
-        self._object.resize("cells", self._cells)
-        self._object.share("interfaces", datapath.object.map_fd("interfaces"))
+        layout.check_structs(self.object.btf, STRUCTS)
+        self.object.resize("cells", self._cells)
+        self.object.share("interfaces", datapath.object.map_fd("interfaces"))
         constants = (NAMESPACE.stat().st_ino, datapath.options.slots, arguments)
         config = np.array(constants, TRACE_CONFIG)
-        self._object.set_constants(".rodata.config", config.tobytes())
+        self.object.set_constants(".rodata.config", config.tobytes())
 
 
 def start(lib: Libbpf, datapath: Datapath, tracepoint: Tracepoint) -> Tracing | None:

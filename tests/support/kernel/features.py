@@ -28,3 +28,8 @@ needs_multi_buffer_xdp = needs(MULTI_BUFFER_XDP, "multi-buffer XDP (Linux 5.18)"
 needs_drop_reasons = needs(
     probes.tracepoint_arguments(LIB, DROPS.name) >= DROPS.arguments, "drop reasons (Linux 5.17)"
 )
+# verified_insns in fdinfo (kernel commit aba64c7da983) and this helper are both of 5.16.
+needs_verifier_steps = needs(
+    bool(probes.is_named(LIB, "bpf_func_id", "BPF_FUNC_trace_vprintk")),
+    "verified_insns (Linux 5.16)",
+)
