@@ -1,68 +1,131 @@
-"""Load, attach, read and sample: what `pktexp serve` and `pktexp top` have in common.
+"""The story of counting: load, attach, read, sample; `serve` and `top` both run it.
 
-service.py serves what comes of it, top/local.py shows it; the parts are assembly.py's.
+Failures before the pipeline runs are raised, with a hint at what to do. Later failures are counted
+by the part that meets them and exported; none is raised out of a loop.
 """
 
 from __future__ import annotations
 
 import logging
 import resource
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
+from types import SimpleNamespace
+from typing import TYPE_CHECKING
 
 from prometheus_client.registry import Collector
 
-from pktexp import __version__, assembly, privileges
-from pktexp.bpf import libbpf
+from pktexp import __version__, privileges
+from pktexp.bpf import libbpf, tracing
 from pktexp.bpf.datapath import Datapath
+from pktexp.bpf.libbpf import Libbpf
+from pktexp.bpf.options import DatapathOptions
+from pktexp.bpf.pins import Pins, open_pins
+from pktexp.bpf.runtime import RunTimes
+from pktexp.bpf.tracepoints import DROPS, RETRANSMITS, reason_names
 from pktexp.flows.accounting import Accounts
-from pktexp.flows.attribution import Attribution
+from pktexp.flows.attribution import Attribution, attributing
 from pktexp.flows.networks import NamedNetworks
 from pktexp.flows.networksums import NetworkSums
 from pktexp.flows.table import FlowTable
+from pktexp.interfaces.drops import Drops, Retransmits
+from pktexp.interfaces.facts import InterfaceFacts
+from pktexp.interfaces.namefilter import NameFilter
 from pktexp.interfaces.tracker import Interfaces
 from pktexp.kubernetes.naming import naming
 from pktexp.kubernetes.podlinks import PodsBehind
-from pktexp.live.documents import Live
+from pktexp.live.documents import Live, watch
 from pktexp.live.sample import Parts
 from pktexp.live.status import Status
-from pktexp.metrics.accountmetrics import AccountCollector
-from pktexp.metrics.drops import DropCollector
-from pktexp.metrics.exporter import SelfCollector
+from pktexp.metrics import figures
+from pktexp.metrics.drops import DropCollector, RetransmitCollector
+from pktexp.metrics.exporter import Group
+from pktexp.metrics.flows import FlowPage
 from pktexp.metrics.interfaces import InterfaceCollector
-from pktexp.metrics.livemetrics import LiveCollector
-from pktexp.metrics.podmetrics import PodCollector
+from pktexp.metrics.networks import NetworkPage
+from pktexp.metrics.traffic import TrafficPage
 from pktexp.netlink.links import LinkMonitor
-from pktexp.settings import FlowMode, Settings
+from pktexp.packet.enums import Direction
+from pktexp.settings import EventMode, FlowMode, Settings
 from pktexp.tasks import background
+
+if TYPE_CHECKING:  # the Kubernetes client is imported only with --kubernetes
+    from pktexp.kubernetes.watch import PodWatch
 
 log = logging.getLogger(__name__)
 
 FLUSH = 0.1  # seconds that a scrape waits for events to be merged
+NO_FLOWS = SimpleNamespace(limit=0, watched=0)
+
+Page = Callable[[bool], str]
+"""writes families, in OpenMetrics or else in the text format"""
 
 
 @dataclass(frozen=True)
-class Counting:
-    """What counts and tells, attached and being read; pages and collectors are what it shows."""
+class Pipeline:
+    """The running parts of a pipeline, and what they offer to a web server or a terminal."""
 
+    lib: Libbpf
+    datapath: Datapath
     interfaces: Interfaces
+    facts: InterfaceFacts
+    drops: Drops | None
+    retransmits: Retransmits | None
+    pods: PodWatch | None
+    flows: FlowTable | None
+    networks: NetworkSums | None
     attribution: Attribution | None
+    accounts: Accounts | None
     live: Live
-    pages: Sequence[Callable[[bool], str]]
-    collectors: Sequence[Collector]
+    flush: Callable[[], Awaitable[None]]
+    """waits until the events that arrived so far are merged, at most FLUSH seconds"""
+    missing: Callable[[], str]
+    """returns why the pipeline does not count; "" while it is attached and reading"""
 
-    async def flush(self) -> None:
-        """Wait, for a bounded time, until events that came so far are merged."""
-        await _flush(self.attribution)
+    def pages(self) -> list[Page]:
+        """Return the pages in writing order: records first, so that they are never ahead."""
+        pages: list[Page] = [TrafficPage(self.interfaces)]
+        if self.networks:
+            classes = self.interfaces.classes
+            pages.insert(0, NetworkPage(self.interfaces, self.networks, classes))
+        if self.flows:
+            pods = self.pods.pods if self.pods else None
+            pages.insert(0, FlowPage(self.interfaces, self.flows, pods))
+        return pages
 
-    def missing(self) -> str:
-        """What is; empty when attached and reading."""
-        return _missing(self.interfaces, self.attribution)
+    def collectors(self) -> list[Collector]:
+        """Return the collectors for a registry, but for that of the figures."""
+        collectors: list[Collector] = [InterfaceCollector(self.interfaces.links, self.facts)]
+        if self.drops:
+            collectors.append(DropCollector(self.drops))
+        if self.retransmits:
+            collectors.append(RetransmitCollector(self.retransmits))
+        return collectors
+
+    def groups(self) -> list[Group]:
+        """Return the groups of figures about the exporter itself."""
+        groups = [
+            Group(figures.INTERFACES, self.interfaces),
+            Group(figures.FACTS, self.facts),
+            Group(figures.DATAPATH, self.datapath),
+            Group(figures.FLOWS, self.flows or NO_FLOWS),
+            Group(figures.PROGRAMS, RunTimes(self.datapath)),
+            Group(figures.LIVE, self.live),
+        ]
+        if self.attribution:
+            rings = {str(n): reader for n, reader in enumerate(self.attribution.readers)}
+            groups.append(Group(figures.RING, rings, "ring"))
+            if self.attribution.drainer:
+                groups.append(Group(figures.FLOW_CACHE, self.attribution.drainer))
+        groups += [Group(figures.ACCOUNTS, self.accounts)] if self.accounts else []
+        groups += [Group(figures.PODS, self.pods)] if self.pods else []
+        return groups
 
 
 def prepare() -> None:
-    """Before anything else; PktexpError if this process may not do it."""
+    """Check privileges and raise the limit of open files. Raises PktexpError without privileges."""
     privileges.require()
     # Every interface takes a file descriptor, more than the usual soft limit of 1,024.
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -70,62 +133,105 @@ def prepare() -> None:
 
 
 @asynccontextmanager
-async def counting(
+async def running(
     settings: Settings, networks: NamedNetworks | None = None
-) -> AsyncIterator[Counting]:
-    """Beside the body; PktexpError or BpfError if it cannot start."""
+) -> AsyncIterator[Pipeline]:
+    """Run the pipeline while the context is open. Raises PktexpError or BpfError at start."""
     async with AsyncExitStack() as stack:
         lib = libbpf.find()
-        pins = assembly.pins(stack, lib, settings)
-        datapath = Datapath(lib, assembly.datapath_options(settings), pins=pins)
-        stack.callback(datapath.close)
-        log.info("pktexp %s with libbpf %s (%s)", __version__, lib.version, lib.path)
-        assembly.log_memory(datapath)
-        monitor = LinkMonitor()
-        stack.callback(monitor.close)
-        interfaces = assembly.attach(datapath, monitor, settings)
-        tracings = list(assembly.trace(stack, lib, datapath, interfaces))
-        # A thread keeps the capabilities it was started with: all are started below.
+        pins = open_pins(lib, settings.pin) if settings.pin else None
+        if pins:
+            stack.callback(pins.close)
+        datapath = _load(stack, lib, settings, pins)
+        interfaces = _attach(stack, datapath, settings)
+        drops, retransmits = _trace(stack, lib, datapath, interfaces)
+        # A thread keeps the capabilities it was started with: all threads are started below.
         privileges.give_up(datapath.hooks.tcx, settings.kubernetes)
-        watch = await stack.enter_async_context(naming(settings))
-        pods = watch.pods if watch else None
+        pods = await stack.enter_async_context(naming(settings))
         flows = FlowTable(settings.max_flows) if settings.flows is not FlowMode.OFF else None
         sums = NetworkSums(networks, interfaces.classes) if networks else None
-        reading = assembly.attribute(datapath, [flows, sums])
-        attribution = await stack.enter_async_context(reading)
+        sinks = [sink for sink in (flows, sums) if sink]
+        attributed = attributing(datapath, sinks) if sinks else nullcontext()
+        attribution = await stack.enter_async_context(attributed)
         await stack.enter_async_context(background(interfaces.follow()))
-        accounts = await stack.enter_async_context(_checked(interfaces, flows, attribution))
-        information = InterfaceCollector(interfaces, PodsBehind(pods) if pods else None)
-        drops = next((tracer for tracer in tracings if isinstance(tracer, DropCollector)), None)
-        parts = Parts(interfaces, attribution, flows, information, drops, pods)
-        status = Status(lib.version, lambda: _missing(interfaces, attribution), settings, datapath)
-        watching = assembly.watch(parts, status, lambda: _flush(attribution))
-        live = await stack.enter_async_context(watching)
-        collectors = (
-            information,
-            *tracings,
-            SelfCollector(__version__, lib.version, datapath, interfaces, attribution, flows),
-            LiveCollector(live),
-            *accounts,
-            *([PodCollector(watch)] if watch else []),
-        )
-        pages = assembly.pages(interfaces, flows, sums, pods)
+        accounts = await _account(stack, interfaces, flows, attribution)
+        facts = InterfaceFacts(PodsBehind(pods.pods) if pods else None)
+        parts = Parts(interfaces, attribution, flows, facts, drops, pods.pods if pods else None)
+        flush, missing = partial(_flush, attribution), partial(_missing, interfaces, attribution)
+        status = Status(lib.version, missing, settings, datapath)
+        live = await stack.enter_async_context(watch(parts, status, flush))
         if pins:
             pins.whole = True
-        yield Counting(interfaces, attribution, live, pages, collectors)
+        yield Pipeline(
+            *(lib, datapath, interfaces, facts, drops, retransmits, pods),
+            *(flows, sums, attribution, accounts, live, flush, missing),
+        )
 
 
-@asynccontextmanager
-async def _checked(
-    interfaces: Interfaces, flows: FlowTable | None, attribution: Attribution | None
-) -> AsyncIterator[list[Collector]]:
-    """Whether the sums agree, beside the body; nothing with flows off."""
+def datapath_options(settings: Settings) -> DatapathOptions:
+    """Translate settings into the sizes and constants that the object is loaded with."""
+    return DatapathOptions(
+        slots=settings.max_interfaces,
+        rings=settings.workers,
+        ring_size=settings.ring_size,
+        events=settings.flows is not FlowMode.OFF or settings.networks is not None,
+        ports=settings.flows in (FlowMode.SERVICES, FlowMode.SOCKETS),
+        services=settings.flows is FlowMode.SERVICES,
+        decap=settings.decap,
+        flow_cache=settings.flow_cache if settings.events is EventMode.FLOW else 0,
+    )
+
+
+def _load(stack: AsyncExitStack, lib: Libbpf, settings: Settings, pins: Pins | None) -> Datapath:
+    datapath = Datapath(lib, datapath_options(settings), pins=pins)
+    stack.callback(datapath.close)
+    log.info("pktexp %s with libbpf %s (%s)", __version__, lib.version, lib.path)
+    log.info(
+        "kernel memory: counters %d KiB, rings %d KiB, flow cache %d KiB (%s)",
+        datapath.counter_bytes >> 10,
+        datapath.ring_bytes >> 10,
+        datapath.flow_cache_bytes >> 10,
+        f"{datapath.flow_cache_entries} flows a CPU" if datapath.flow_cache else "off",
+    )
+    return datapath
+
+
+def _attach(stack: AsyncExitStack, datapath: Datapath, settings: Settings) -> Interfaces:
+    monitor = LinkMonitor()
+    stack.callback(monitor.close)
+    wanted = NameFilter(settings.interfaces, settings.exclude_interfaces)
+    directions = tuple(Direction) if settings.egress else (Direction.INGRESS,)
+    interfaces = Interfaces(datapath, monitor, wanted, settings.ingress, directions)
+    interfaces.start()
+    return interfaces
+
+
+def _trace(
+    stack: AsyncExitStack, lib: Libbpf, datapath: Datapath, interfaces: Interfaces
+) -> tuple[Drops | None, Retransmits | None]:
+    """Count drops and retransmissions where this kernel has the tracepoints."""
+    dropped, sent_again = (tracing.start(lib, datapath, point) for point in (DROPS, RETRANSMITS))
+    for traced in (dropped, sent_again):
+        if traced:
+            stack.callback(traced.close)
+    return (
+        Drops(interfaces, dropped, reason_names(lib)) if dropped else None,
+        Retransmits(interfaces, sent_again) if sent_again else None,
+    )
+
+
+async def _account(
+    stack: AsyncExitStack,
+    interfaces: Interfaces,
+    flows: FlowTable | None,
+    attribution: Attribution | None,
+) -> Accounts | None:
+    """Compare totals with flows in the background; None with --flows off."""
     if flows is None or attribution is None:
-        yield []
-        return
+        return None
     accounts = Accounts(interfaces, flows, attribution.settle, interfaces.inherited)
-    async with background(accounts.run()):
-        yield [AccountCollector(accounts)]
+    await stack.enter_async_context(background(accounts.run()))
+    return accounts
 
 
 async def _flush(attribution: Attribution | None) -> None:

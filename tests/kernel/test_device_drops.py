@@ -6,10 +6,13 @@ import contextlib
 import json
 import resource
 from collections.abc import Callable, Iterator
-from types import SimpleNamespace
 
 import pytest
+from prometheus_client.registry import Collector
 
+from pktexp.interfaces.facts import InterfaceFacts
+from pktexp.metrics import figures
+from pktexp.metrics.exporter import ExporterCollector, Group
 from pktexp.metrics.interfaces import InterfaceCollector
 from pktexp.netlink import linkstats
 from pktexp.netlink.links import LinkMonitor
@@ -122,23 +125,25 @@ def without_files() -> Iterator[None]:
 
 
 @pytest.fixture
-def collector(pair: Pair) -> InterfaceCollector:
-    """A collector of the second namespace's interfaces."""
+def collectors(pair: Pair) -> list[Collector]:
+    """Collectors of the second namespace's interfaces, and of the failures to ask."""
     _, b = pair
     with b.entered():
         monitor = LinkMonitor()
     monitor.close()
     links = list(monitor.links.values())
     assert any(link.link_netnsid is not None for link in links)
-    return InterfaceCollector(SimpleNamespace(links=lambda: links))  # type: ignore[arg-type]
+    facts = InterfaceFacts()
+    exporter = ExporterCollector("", "", [Group(figures.FACTS, facts)])
+    return [InterfaceCollector(lambda: links, facts), exporter]
 
 
-def test_when_netlink_does_not_answer_that_is_counted_and_the_rest_is_told(
-    collector: InterfaceCollector, caplog: pytest.LogCaptureFixture
+def test_refused_netlink_queries_are_counted_and_other_families_remain(
+    collectors: list[Collector], caplog: pytest.LogCaptureFixture
 ) -> None:
     for scrape in (1, 2):
         with without_files():
-            families = {family.name: family for family in collector.collect()}
+            families = {x.name: x for collector in collectors for x in collector.collect()}
         assert "pktexp_interface_info" in families
         assert "pktexp_interface_dropped_packets" not in families
         (failures,) = families["pktexp_netlink_query_failures"].samples

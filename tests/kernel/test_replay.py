@@ -77,7 +77,7 @@ def test_packets_are_parsed_by_the_link_type_of_their_own(
         packet(bytes(ETHER / V6)),
     ]
     replayed = replayers[FlowMode.HOSTS].run("mixed", packets)
-    assert replayed.snapshot().totals["unparsed"].sum() == 0
+    assert replayed.snapshot().counters["unparsed"].sum() == 0
     assert {protocol[1]: sums for protocol, sums in traffic(replayed).items()} == {
         "4": (1, 34),
         "6": (2, 94),
@@ -94,7 +94,7 @@ def test_a_flood_of_flows_loses_no_event(replayers: dict[FlowMode, Replayer]) ->
             yield packet(bytes(frame))
 
     replayed = replayers[FlowMode.HOSTS].run("flood", flood())
-    assert int(replayed.totals.totals["lost"]["packets"].sum()) == 0
+    assert int(replayed.totals.counters["lost"]["packets"].sum()) == 0
     assert len(replayed.told.keys) == FLOOD
     assert replayed.told.packets.tolist() == [1] * FLOOD
 

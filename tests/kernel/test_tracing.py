@@ -18,6 +18,7 @@ from pktexp.bpf.datapath import Datapath
 from pktexp.bpf.libbpf import Libbpf
 from pktexp.bpf.options import DatapathOptions
 from pktexp.bpf.tracing import Tracing
+from pktexp.interfaces.drops import Drops as CountedDrops
 from pktexp.metrics.drops import DropCollector
 from pktexp.packet.enums import LinkType
 from support.kernel.features import needs_drop_reasons
@@ -51,7 +52,8 @@ class Setting:
         self._table = InterfaceTable(datapath.interfaces)
         self._registry = CollectorRegistry()
         reasons = kernel_drops.reason_names(lib)
-        self._registry.register(DropCollector(cast(Any, self.interfaces), tracing, reasons))
+        counted = CountedDrops(cast(Any, self.interfaces), tracing, reasons)
+        self._registry.register(DropCollector(counted))
         self.enter(FIRST)
 
     def enter(self, lease: int) -> None:

@@ -97,13 +97,13 @@ def test_a_hangup_takes_the_changed_file_and_leaves_a_broken_one(
         assert between(service.page())["ingress", "left", "desk"] == 2
         file.write_text("left: 10.1.0.0/16\nwrong: 10.2.0.0/8\n")
         os.kill(service.pid, signal.SIGHUP)
-        assert "networks.yml:2:" in service.wait_for_line("networks: not read again")
+        assert "networks.yml:2:" in service.wait_for_line("networks: reload failed")
         page = service.page()
         assert between(page)["ingress", "left", "desk"] == 2
         assert not total(page, "pktexp_config_last_reload_successful", config="networks")
         file.write_text("left: 10.1.0.0/16\nserver: 10.2.0.0/16\n")
         os.kill(service.pid, signal.SIGHUP)
-        service.wait_for_line("networks: read again")
+        service.wait_for_line("networks: reloaded")
         a.run("ping", "-q", "-c", "3", "-i", "0.01", "-I", "10.1.0.2", "10.2.0.2")
         found = between(service.page())
         assert found["ingress", "left", "server"] == 3

@@ -129,7 +129,7 @@ def test_a_new_certificate_is_taken_without_a_restart(
     authority.issue("server", "localhost")
     if hangup:
         os.kill(service.pid, signal.SIGHUP)
-        service.wait_for_line("web: read again")
+        service.wait_for_line("web: reloaded")
     wait_for(lambda: serial(service, context) != before)
     assert ask(service, "metrics", context)[0] == 200
 
@@ -164,7 +164,7 @@ def test_a_bad_file_leaves_the_former_in_force_and_is_counted(
     context = trusting(tmp_path)
     (tmp_path / "web.yml").write_text("basic_auth_users:\n  bob: secret\n")
     os.kill(service.pid, signal.SIGHUP)
-    line = service.wait_for_line("web: not read again")
+    line = service.wait_for_line("web: reload failed")
     assert "web.yml:2: this is no bcrypt hash" in line
     assert ask(service, "metrics", context, "wrong")[0] == 401
     status, page, headers = ask(service, "metrics", context)

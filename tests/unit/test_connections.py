@@ -122,9 +122,9 @@ async def test_a_connection_answers_one_request_after_another(
     client = await connect()
     for _ in range(3):
         assert await ask(client) == b"HTTP/1.1 200 OK"
-    assert len(served[0]) == 1
+    assert served[0].count == 1
     client[1].close()
-    await until(lambda: len(served[0]) == 0)
+    await until(lambda: served[0].count == 0)
     assert not served[0].ended
 
 
@@ -145,7 +145,7 @@ async def test_a_client_that_dawdles_is_ended(
         with socket.create_connection(address) as client:
             client.sendall(sent)
             await until(lambda: made.ended[phase.value] == 1)
-            assert len(made) == 0
+            assert made.count == 0
             await until(lambda: not kept(address[1]))  # its client is still there
 
 
@@ -187,7 +187,7 @@ async def test_the_one_that_waits_longest_makes_room(served: Served, connect: Co
     for client in (clients[0], *clients[2:]):
         assert await ask(client) == b"HTTP/1.1 200 OK"
     assert made.ended == {"evicted": 1}
-    assert len(made) == LIMIT
+    assert made.count == LIMIT
 
 
 async def test_when_all_are_being_answered_the_newcomer_is_refused(
@@ -230,7 +230,7 @@ async def test_who_guesses_passwords_keeps_nobody_out(
             assert b"200 OK" in await asyncio.to_thread(client.recv, 1000)
         monkeypatch.setattr(access, "_matches", lambda *_: not go_on.wait(30))
         guessers = [ask_for("wrong") for _ in range(LIMIT)]
-        await until(lambda: len(made) == LIMIT)
+        await until(lambda: made.count == LIMIT)
         await asyncio.sleep(0.1)  # enough for their requests to have come
         with ask_for("right") as client:
             assert b"200 OK" in await asyncio.to_thread(client.recv, 1000)

@@ -82,7 +82,7 @@ def test_an_error_while_following_is_counted_and_not_raised(
     interfaces, _, monitor = made()
     monitor.error = OSError("netlink broke")
     interfaces.look()
-    assert interfaces.follow_failures == 1
+    assert interfaces.failures.count == 1
     assert "netlink broke" in caplog.text
     monitor.error = None
     monitor.links = {1: link(1)}

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pktexp.live.history import GROUP_CLASSES, SECONDS, Group, History, grouped
+from pktexp.live.history import GROUP_MEMBERS, SECONDS, Group, History, grouped
 from pktexp.packet import labels
 from pktexp.packet.enums import PacketClass
 
@@ -139,8 +139,8 @@ def test_memory_is_what_it_says_whatever_comes() -> None:
 
 
 def test_every_class_of_packets_is_in_one_group() -> None:
-    assert sorted(itertools.chain.from_iterable(GROUP_CLASSES)) == list(range(PacketClass.COUNT))
+    assert sorted(itertools.chain.from_iterable(GROUP_MEMBERS)) == list(range(PacketClass.COUNT))
     tallies = np.ones((1, 2, PacketClass.COUNT, 2), np.uint64)
-    assert grouped(tallies)[0, 0, :, 0].tolist() == [len(of) for of in GROUP_CLASSES]
-    names = {labels.PACKET_CLASSES[c][0] for c in GROUP_CLASSES[Group.ICMP]}
+    assert grouped(tallies)[0, 0, :, 0].tolist() == [len(of) for of in GROUP_MEMBERS]
+    names = {labels.PACKET_CLASSES[c][0] for c in GROUP_MEMBERS[Group.ICMP]}
     assert names == {"icmp", "icmpv6"}

@@ -1,4 +1,4 @@
-"""Files that are read again, and what is said of those that are wrong."""
+"""Reloading the operator's files, right and wrong ones."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from prometheus_client import CollectorRegistry
 
 from pktexp.commands.serve.reload import Reloader
 from pktexp.errors import PktexpError
-from pktexp.metrics.reloadmetrics import ReloadCollector
+from pktexp.metrics import figures
+from pktexp.metrics.exporter import ExporterCollector, Group
 
 
 class Reads:
@@ -27,18 +28,19 @@ class Reads:
 
 def value(reloader: Reloader, name: str, config: str) -> float | None:
     registry = CollectorRegistry()
-    registry.register(ReloadCollector(reloader))
+    groups = [Group(figures.FILES, reloader.files, "config")]
+    registry.register(ExporterCollector("", "", groups))
     return registry.get_sample_value(name, {"config": config})
 
 
-def test_a_file_that_is_wrong_at_the_start_is_an_error() -> None:
+def test_wrong_file_at_start_is_an_error() -> None:
     read = Reads()
     read.error = PktexpError("wrong", "mend it")
     with pytest.raises(PktexpError, match="wrong"):
         Reloader().add("web", read)
 
 
-async def test_reading_again_takes_every_file_also_after_one_that_is_wrong(
+async def test_reload_continues_after_a_wrong_file(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     reloader, bad, good = Reloader(), Reads(), Reads()
@@ -56,7 +58,7 @@ async def test_reading_again_takes_every_file_also_after_one_that_is_wrong(
         assert ((value(reloader, name, config) or 0) >= started) == (config == "good")
 
 
-async def test_a_file_that_was_wrong_and_is_mended_is_good_again() -> None:
+async def test_mended_file_is_good_again() -> None:
     reloader, read = Reloader(), Reads()
     reloader.add("web", read)
     for read.error in (RuntimeError("no such luck"), None):

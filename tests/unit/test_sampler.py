@@ -11,6 +11,7 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
+from pktexp.interfaces.facts import DeviceDrops, InterfaceFacts
 from pktexp.interfaces.leases import Lease
 from pktexp.interfaces.totals import Snapshot
 from pktexp.interfaces.tracker import Interfaces
@@ -19,18 +20,17 @@ from pktexp.live.history import Group, History
 from pktexp.live.sample import Parts, boot_time
 from pktexp.live.sampler import Sampler
 from pktexp.live.status import Status
-from pktexp.metrics.interfaces import DeviceDrops, InterfaceCollector
 from pktexp.netlink.linkinfo import Link
 from pktexp.packet.enums import Direction
 from pktexp.packet.records import INTERFACE_COUNTERS
 from pktexp.tasks import background
 from support.service.samples import TCP4, link
 
-PATIENCE = 20.0
+TIMEOUT = 20.0
 
 
 class OneInterface:
-    """What a sample asks of Interfaces; fails when told to."""
+    """Stands in for Interfaces; raises while `failing`."""
 
     def __init__(self) -> None:
         self.lease = Lease("eth0", 7, 0)
@@ -47,7 +47,7 @@ class OneInterface:
 
     def snapshot(self) -> Snapshot:
         if self.failing:
-            raise OSError("as told")
+            raise OSError("failing")
         self.snapshots += 1
         time.sleep(self.delay)
         self.delay = 0.0
@@ -56,12 +56,12 @@ class OneInterface:
         return Snapshot([self.lease], self.totals, tuple(Direction), {})
 
 
-class Information(InterfaceCollector):
-    """Tells when it was asked."""
+class TimedFacts(InterfaceFacts):
+    """Facts that record when netlink was asked."""
 
     asked = 0.0
 
-    def device_drops(self, links: Sequence[Link]) -> list[DeviceDrops] | None:
+    def device_drops(self, links: Sequence[Link]) -> list[DeviceDrops]:
         self.asked = boot_time()
         return super().device_drops(links)
 
@@ -73,8 +73,8 @@ class Rig:
         self.interfaces = OneInterface()
         self.flushes = 0
         interfaces = cast("Interfaces", self.interfaces)
-        self.information = Information(interfaces)
-        parts = Parts(interfaces, None, None, self.information, None, None)
+        self.facts = TimedFacts()
+        parts = Parts(interfaces, None, None, self.facts, None, None)
         self.sampler = Sampler(parts, History(), self.flush)
 
     async def flush(self) -> None:
@@ -83,7 +83,7 @@ class Rig:
     async def taken(self, more: int) -> None:
         """Wait for so many more samples."""
         end = self.sampler.taken + more
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(TIMEOUT):
             while self.sampler.taken < end:  # noqa: ASYNC110  # who waits for one would watch
                 await asyncio.sleep(0.02)
 
@@ -120,10 +120,10 @@ async def test_askers_at_the_same_time_share_a_sample(rig: Rig) -> None:
 async def test_a_failure_is_counted_and_the_next_sample_is_taken(rig: Rig) -> None:
     rig.interfaces.failing = True
     assert await rig.sampler.now() is None
-    assert rig.sampler.failures == 1
+    assert rig.sampler.failures.count == 1
     async with background(rig.sampler.run()):
-        async with asyncio.timeout(PATIENCE):
-            while rig.sampler.failures < 2:  # noqa: ASYNC110  # nobody tells of it
+        async with asyncio.timeout(TIMEOUT):
+            while rig.sampler.failures.count < 2:  # noqa: ASYNC110  # nobody tells of it
                 await asyncio.sleep(0.02)
         rig.interfaces.failing = False
         await rig.taken(1)
@@ -132,7 +132,7 @@ async def test_a_failure_is_counted_and_the_next_sample_is_taken(rig: Rig) -> No
 async def test_what_takes_long_to_ask_for_comes_after_the_counters_and_their_time(rig: Rig) -> None:
     samples = await rig.sampler.now()
     assert samples
-    assert samples[-1].at <= rig.information.asked
+    assert samples[-1].at <= rig.facts.asked
 
 
 async def test_a_late_sample_stands_for_all_the_seconds_that_it_took(rig: Rig) -> None:

@@ -104,6 +104,21 @@ class Datapath:
         """Kernel memory of the ring buffers, in bytes."""
         return len(self.rings) * self.options.ring_size
 
+    @property
+    def flow_cache_bytes(self) -> int:
+        """Kernel memory of the flow cache, in bytes; 0 without one."""
+        return self.flow_cache.nbytes if self.flow_cache else 0
+
+    @property
+    def flow_cache_entries(self) -> int:
+        """Flows that the cache of a CPU has room for; 0 without a cache."""
+        return self.flow_cache.entries if self.flow_cache else 0
+
+    @property
+    def kernel_bytes(self) -> int:
+        """Kernel memory of counters, rings and flow cache together, in bytes."""
+        return self.counter_bytes + self.ring_bytes + self.flow_cache_bytes
+
     def close(self) -> None:
         """Detach from every interface and let go of the programs and maps."""
         self.hooks.close()

@@ -2,11 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from pktexp.bpf.datapath import PROGRAMS, Datapath
 
 STATISTICS = Path("/proc/sys/kernel/bpf_stats_enabled")
+
+
+@dataclass(frozen=True)
+class RunTimes:
+    """Run times of a datapath's programs; both mappings are empty unless the kernel measures."""
+
+    datapath: Datapath
+
+    @property
+    def seconds(self) -> Mapping[str, float]:
+        """Seconds spent in each program, by name."""
+        return {program: seconds for program, (seconds, _) in run_times(self.datapath).items()}
+
+    @property
+    def runs(self) -> Mapping[str, int]:
+        """Runs of each program, by name."""
+        return {program: runs for program, (_, runs) in run_times(self.datapath).items()}
 
 
 def is_measured() -> bool:

@@ -16,9 +16,8 @@ import numpy as np
 
 from pktexp.failures import FailureCounter
 from pktexp.flows.others import Site
-from pktexp.flows.table import FlowSnapshot
-from pktexp.interfaces.sources import Flows, Totals
-from pktexp.interfaces.totals import Snapshot
+from pktexp.flows.table import Flows, FlowSnapshot
+from pktexp.interfaces.totals import Snapshot, Totals
 from pktexp.packet.labels import DIRECTIONS
 from pktexp.tasks import to_its_end
 
@@ -66,6 +65,11 @@ class Accounts:
         self.unaccounted: dict[Site, int] = {}
         self.checks = 0
         self.failures = FailureCounter(log)
+
+    @property
+    def difference(self) -> int:
+        """Packets found in no flow, or in more than one, by the latest check."""
+        return sum(map(abs, self.unaccounted.values()))
 
     async def run(self) -> None:
         """Check until cancelled."""
@@ -122,8 +126,7 @@ class Accounts:
 
 def look(snapshot: Snapshot) -> Look:
     """The packets of a snapshot."""
-    totals = snapshot.totals["classes"]["packets"].sum(axis=2).tolist()
-    lost = snapshot.totals["lost"]["packets"].tolist()
+    totals, lost = snapshot.totals[..., 0].tolist(), snapshot.lost[..., 0].tolist()
     rows = list(enumerate(snapshot.leases))
     sites = {(lease.id, d): (row, d) for row, lease in rows for d in snapshot.directions}
     return Look(

@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
@@ -46,6 +47,13 @@ class FlowSnapshot:
     packets: U64
     bytes: U64
     others: dict[Site, Tally]
+
+
+class Flows(Protocol):
+    """Flows of live traffic or of a capture, the largest one by one and the rest as others."""
+
+    def snapshot(self, ids: Collection[int]) -> FlowSnapshot:
+        """Return the flows of the interfaces with these lease ids."""
 
 
 class FlowTable:

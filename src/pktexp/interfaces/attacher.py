@@ -1,4 +1,4 @@
-"""Attaching to one interface in several directions; for interfaces.py, by kernel/hooks.py."""
+"""Attaches the programs to one interface, in each direction that is counted."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from pktexp.packet.enums import Direction
 
 @dataclass
 class Attached:
-    """`hooks`: of the directions where one could be had; `refusals`: why not of the others.
+    """The outcome of attaching to an interface.
 
-    `fallbacks`: why a hook is not the best.
+    `hooks`: by direction, where attaching succeeded; `refusals`: the reasons of the other
+    directions; `fallbacks`: why a hook is not the preferred one.
     """
 
     hooks: dict[Direction, str]
@@ -24,21 +25,21 @@ class Attached:
 
     @property
     def text(self) -> str:
-        """Where, and why there."""
+        """The hooks, and the reasons for fallbacks, for a log line."""
         why = f" ({'; '.join(self.fallbacks)})" if self.fallbacks else ""
         return f"{', '.join(self.hooks.values())}{why}"
 
 
 @dataclass(frozen=True)
 class Attacher:
-    """What the operator wants of every interface."""
+    """Attaches as the operator's options say, the same for every interface."""
 
     hooks: Hooks
     ingress: IngressMode
     directions: Sequence[Direction]
 
     def attach(self, link: Link, had: Mapping[Direction, str]) -> Attached:
-        """In those directions where there is no hook yet."""
+        """Attach in the directions missing from `had`, the hooks that are there already."""
         attached = Attached(dict(had))
         for direction in [d for d in self.directions if d not in had]:
             try:

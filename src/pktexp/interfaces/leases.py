@@ -1,7 +1,7 @@
-"""Slots of counters (kernel/counters.py), let to interfaces' names; kept by interfaces.py.
+"""Leases of counter slots to interface names.
 
 A lease outlasts the interface by an hour: its last values stay readable, and an interface that
-comes back under the name goes on from them.
+returns under the same name continues from them.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ RETENTION = 3600.0  # seconds
 
 @dataclass
 class Lease:
-    """A slot of counters let to a name; since when (monotonic seconds) nobody has had the name."""
+    """A slot leased to a name; `gone_since`: monotonic seconds since when no interface has it."""
 
     name: str
     id: int
@@ -29,10 +29,10 @@ class Lease:
 
 
 class Leases:
-    """Slots let to names: at most as many as there are slots, the longest gone making room."""
+    """Leases, at most one a slot; the lease whose interface is gone longest makes room."""
 
     def __init__(self, counters: Counters, table: Records | None = None) -> None:
-        """`table`: (slots) of LEASE; those of an earlier process go on (Datapath.leases)."""
+        """Continue the leases of an earlier process in `table`, (slots) of LEASE."""
         self._counters = counters
         self._table = np.zeros(counters.slots, LEASE) if table is None else table
         self.by_name: dict[str, Lease] = {}
@@ -45,14 +45,14 @@ class Leases:
                 self._free.append(slot)
 
     def take(self, name: str) -> Lease | None:
-        """The name's lease, a new one if it has none; None if every slot is in use."""
+        """Return the name's lease, a new one if it has none; None if every slot is in use."""
         if name in self.by_name:
             return self.by_name[name]
         if not self._free and not self._end_oldest():
             return None
         slot = self._free.popleft()
         self._counters.restart(slot)
-        # As in packet.h: the low bits are the slot; the rest tells this lease from earlier ones.
+        # As in packet.h: the low bits are the slot, the others distinguish its leases.
         before = int(self._table["id"][slot]) or slot
         lease = Lease(name, (before + self._counters.slots) & 0xFFFFFFFF, slot)
         self._table["id"][slot] = lease.id
@@ -61,7 +61,7 @@ class Leases:
         return lease
 
     def mark(self, used: set[str], now: float) -> None:
-        """Note which names are in use, and end the leases that have outlasted their interface."""
+        """Record which names are in use at `now`, and end leases that have expired."""
         for lease in list(self.by_name.values()):
             if lease.name in used:
                 lease.gone_since = None

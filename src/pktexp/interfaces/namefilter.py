@@ -1,4 +1,4 @@
-"""Which interfaces are wanted, by globs over their names; for interfaces.py and check.py."""
+"""Selects interfaces by globs over their names."""
 
 from __future__ import annotations
 
@@ -7,26 +7,26 @@ from collections.abc import Sequence
 
 
 class NameFilter:
-    """Which interfaces are wanted, by globs over their names."""
+    """Matches names of wanted interfaces: included, and not excluded."""
 
     def __init__(self, include: Sequence[str] = (), exclude: Sequence[str] = ()) -> None:
-        """No `include` means every interface."""
+        """Take every interface if `include` is empty."""
         self.include = tuple(include)
         self.exclude = tuple(exclude)
 
     def __call__(self, name: str) -> bool:
-        """Whether an interface of this name is wanted."""
+        """Return whether an interface of this name is wanted."""
         return not self.why_not(name)
 
     def why_not(self, name: str) -> str:
-        """Why an interface of this name is not wanted; "" if it is."""
+        """Return why an interface of this name is not wanted; "" if it is wanted."""
         if _any_match(name, self.exclude):
             return "excluded by --exclude-interfaces"
         chosen = not self.include or _any_match(name, self.include)
         return "" if chosen else "not among --interfaces"
 
     def idle(self, names: Sequence[str]) -> list[str]:
-        """Globs of either kind that match none of `names`."""
+        """Return the globs of either kind that match none of `names`."""
         return [g for g in self.include + self.exclude if not fnmatch.filter(names, g)]
 
 

@@ -1,7 +1,7 @@
-"""Keeps the programs on the interfaces that are wanted, and each name's counters with the name.
+"""Keeps the programs attached to the wanted interfaces, and each name's counters with the name.
 
-Brings together what netlink tells (kernel/links.py), the programs (kernel/datapath.py) and the
-counters (kernel/counters.py), whose slots are let to names (leases.py); metrics.py reads snapshots.
+Brings together netlink's view of the interfaces, the programs, and the counters, whose slots are
+leased to interface names.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import numpy as np
 from pktexp.bpf.counters import Counters, InterfaceTable
 from pktexp.bpf.datapath import Datapath
 from pktexp.bpf.hookchoice import IngressMode
+from pktexp.failures import FailureCounter
 from pktexp.interfaces.attacher import Attached, Attacher
 from pktexp.interfaces.leases import Lease, Leases
 from pktexp.interfaces.namefilter import NameFilter
@@ -30,12 +31,12 @@ from pktexp.wakeup import Wakeup
 
 log = logging.getLogger(__name__)
 
-WATCH = 10.0  # seconds between looks at leases that have run out, and links that are lost
+WATCH = 10.0  # seconds between checks for expired leases and lost attachments
 
 
 @dataclass
 class Attachment:
-    """An interface that should be counted; `hooks` lacks the directions where that failed."""
+    """An interface that should be counted; `hooks` lacks the directions that failed to attach."""
 
     link: Link
     hooks: dict[Direction, str]
@@ -43,10 +44,10 @@ class Attachment:
 
 
 class Interfaces:
-    """Attached to what is wanted, live; what counts failures or repairs only grows.
+    """Follows the wanted interfaces and stays attached to them; failure counters only grow.
 
-    `classes`: which InterfaceClass, by its number, the slot's latest interface is of.
-    `inherited`: ids of leases that an earlier process made, whose counters go on.
+    `classes`: index in InterfaceClass of the latest interface of each slot.
+    `inherited`: ids of leases that an earlier process made; their counters continue.
     """
 
     def __init__(
@@ -70,33 +71,39 @@ class Interfaces:
         self._attached: dict[int, Attachment] = {}
         self._lock = threading.Lock()
         self.attach_failures = 0
-        self.follow_failures = 0
+        self.failures = FailureCounter(log)
         self.reattachments = 0
 
     @property
     def overruns(self) -> int:
-        """How often netlink had more to tell than its queue could hold."""
+        """Times the netlink socket's queue overflowed."""
         return self._monitor.overruns
 
     @property
     def attached(self) -> bool:
-        """Whether any interface that is wanted is attached to, or none is wanted."""
+        """Whether at least one wanted interface is attached, or none is wanted."""
         counted, wanted = self.counted
         return counted > 0 or not wanted
 
     @property
     def counted(self) -> tuple[int, int]:
-        """How many interfaces are attached to, and how many should be."""
+        """Number of attached interfaces, and of wanted ones."""
         with self._lock:
             return sum(a.lease is not None for a in self._attached.values()), len(self._attached)
 
-    def warn_of_idle_globs(self) -> None:
-        """One warning for each glob that matches no interface: it may be a slip, or one to come."""
+    def start(self) -> None:
+        """Attach to the wanted interfaces, and remove what an earlier process left elsewhere.
+
+        A glob that matches no interface yet may be a typing error: each logs a warning.
+        """
         for glob in self._wanted.idle([link.name for link in self._monitor.links.values()]):
-            log.warning("no interface matches '%s' now; it counts when one comes", glob)
+            log.warning("no interface matches '%s' yet; counting starts when one appears", glob)
+        self.reconcile()
+        self._hooks.drop_inherited()
+        self._table.keep_only(self._attached.keys())
 
     async def follow(self) -> None:
-        """Attach and detach as interfaces come and go, until cancelled."""
+        """Attach and detach as interfaces appear and disappear, until cancelled."""
         wakeup = Wakeup(self._monitor.fileno())
         try:
             while True:
@@ -106,23 +113,14 @@ class Interfaces:
             wakeup.close()
 
     def look(self) -> None:
-        """Take in what netlink tells, and act on it; failures are counted, never raised."""
-        try:
+        """Read netlink's messages and act on them; failures are counted, never raised."""
+        with self.failures.suppressed("failed to follow interfaces, retrying"):
             self._monitor.receive()
             self.reconcile()
             self._attach_again()
-        except Exception as error:
-            self.follow_failures += 1
-            log.error("following the interfaces failed: %s", error, exc_info=_traceback())
-
-    def take_over(self) -> None:
-        """Reconcile for the first time: what an earlier process left and nobody wants is let go."""
-        self.reconcile()
-        self._hooks.drop_inherited()
-        self._table.keep_only(self._attached.keys())
 
     def reconcile(self) -> None:
-        """Make what is attached agree with what netlink has told."""
+        """Make the attachments agree with netlink's latest messages."""
         links = {i: link for i, link in self._monitor.links.items() if self._wanted(link.name)}
         gone = self._monitor.take_gone() | (self._attached.keys() - links.keys())
         for ifindex in gone & self._attached.keys():
@@ -145,13 +143,13 @@ class Interfaces:
             known.link = link
 
     def _attach(self, link: Link, hooks: dict[Direction, str], again: bool = False) -> None:
-        """Attach in those directions where there is no hook yet; refusals are told once."""
+        """Attach in the directions without a hook; failures are logged once an interface."""
         first = again or link.ifindex not in self._attached
         found = self._attacher.attach(link, hooks)
         if found.hooks and not self._enter(link, found.hooks):
             self._hooks.detach(link.ifindex)
             hint = f"more than {self._counters.slots} interfaces: raise --max-interfaces"
-            found = Attached({}, [f"not counted: no room ({hint})"])
+            found = Attached({}, [f"not counted: no free slot ({hint})"])
         if not found.hooks:
             with self._lock:
                 self._attached[link.ifindex] = Attachment(link, {}, None)
@@ -163,7 +161,7 @@ class Interfaces:
             log.info("%s: counting at %s", link.name, found.text)
 
     def _attach_again(self) -> None:
-        """Where somebody else has detached a program of ours."""
+        """Attach again where somebody else has detached our program."""
         for ifindex, direction in self._hooks.lost():
             known = self._attached.get(ifindex)
             if known and direction in known.hooks:
@@ -186,7 +184,7 @@ class Interfaces:
         if self._enter(link, known.hooks):
             log.info("%s: now named %s", known.link.name, link.name)
         else:
-            log.warning("%s: no room for its new name %s", known.link.name, link.name)
+            log.warning("%s: no free slot for its new name %s", known.link.name, link.name)
 
     def _drop(self, ifindex: int) -> None:
         self._hooks.detach(ifindex)
@@ -196,17 +194,17 @@ class Interfaces:
         log.info("%s: gone", known.link.name)
 
     def lease_names(self) -> dict[int, str]:
-        """The ids under which records and drops may come, and whose they are."""
+        """Return interface names by the lease ids under which records and drops may arrive."""
         with self._lock:
             return {lease.id: lease.name for lease in self._leases.by_name.values()}
 
     def links(self) -> list[Link]:
-        """Every interface that should be counted, also where that failed; one of each name."""
+        """Return every wanted interface, attached or not; one for each name."""
         with self._lock:
             return list({a.link.name: a.link for a in self._attached.values()}.values())
 
     def snapshot(self) -> Snapshot:
-        """Totals of every name that has a lease, and the hooks of every wanted interface."""
+        """Read the totals of every leased name, and the hooks of every wanted interface."""
         with self._lock:
             leases = list(self._leases.by_name.values())
             totals = self._counters.read(np.array([lease.slot for lease in leases], np.intp))
@@ -216,7 +214,3 @@ class Interfaces:
                 for direction in self._directions
             }
             return Snapshot(leases, totals, self._directions, hooks)
-
-
-def _traceback() -> bool:
-    return log.isEnabledFor(logging.DEBUG)

@@ -1,1 +1,1 @@
-"""What the API tells: samples of everything a second apart (sampler.py), and documents of them."""
+"""Samples of everything that is counted, a second apart, and the API's documents of them."""

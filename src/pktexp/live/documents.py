@@ -1,15 +1,17 @@
-"""All documents of the API as JSON, from the latest samples; made by assembly.py for web/.
+"""All documents of the API as JSON, from the latest samples.
 
-They are written in a thread of their own, one at a time, so that a scrape never waits for a thread
-because of them. Who asks for the same document at the same time shares it.
+They are written in a thread of their own, one at a time, so that a scrape never waits for them.
+Requests for the same document at the same time share it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import gzip
-from collections.abc import Callable, Hashable, Sequence
-from concurrent.futures import Executor
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,12 +19,16 @@ import orjson
 
 from pktexp.live.drops import drops
 from pktexp.live.flows import Flows, Query
+from pktexp.live.history import History
 from pktexp.live.interfaces import interfaces
 from pktexp.live.past import past
 from pktexp.live.readers import Readers
-from pktexp.live.sample import Sample
+from pktexp.live.sample import Parts, Sample
 from pktexp.live.sampler import Sampler
 from pktexp.live.status import Status
+from pktexp.tasks import background
+
+log = logging.getLogger(__name__)
 
 COMPRESSION = 1  # gzip's fastest, as for the metrics
 
@@ -32,14 +38,14 @@ Document = dict[str, Any]
 
 @dataclass(frozen=True)
 class Common:
-    """What is the same in every event of a sample, written."""
+    """The parts that all events of a sample share, already written."""
 
     sample: Sample
     parts: dict[str, orjson.Fragment]
 
 
 class Live:
-    """The documents, and who reads them each second."""
+    """Writes the documents, and counts the readers of the stream."""
 
     def __init__(self, sampler: Sampler, status: Status, executor: Executor) -> None:
         self.sampler = sampler
@@ -51,40 +57,40 @@ class Live:
         self._under_way: dict[Hashable, asyncio.Future[bytes]] = {}
 
     def status(self, samples: Samples) -> Document:
-        """GET /status."""
+        """Build the answer to GET /status."""
         return self._status.document(samples, self.sampler, self.readers)
 
     def interfaces(self, samples: Samples) -> list[Document]:
-        """GET /interfaces, all of them."""
+        """Build the answer to GET /interfaces."""
         return interfaces(samples, self.sampler.known_links)
 
     def heaviest(self, samples: Samples, query: Query) -> Document | None:
-        """GET /flows; None with --flows off."""
+        """Build the answer to GET /flows; None with --flows off."""
         return self._heaviest(samples, query)
 
     def drops(self, samples: Samples, interface: str) -> Document:
-        """GET /drops."""
+        """Build the answer to GET /drops."""
         return drops(samples, interface)
 
     def past(self, samples: Samples, interface: str, seconds: int, step: int) -> Document:
-        """GET /history."""
+        """Build the answer to GET /history."""
         known, history = self.sampler.known_links, self.sampler.history
         return past(history, samples[-1], known, interface, seconds, step)
 
     async def event(self, samples: Samples, query: Query) -> bytes:
-        """What the stream pushes, framed as a server-sent event."""
+        """Write an event of the stream, framed as a server-sent event."""
         key = ("event", query, samples[-1].at)
         return await self._shared(key, lambda: _framed(self._event(samples, query)))
 
     async def document(self, samples: Samples, query: Query) -> bytes:
-        """The same, unframed."""
+        """Write an event of the stream as plain JSON."""
         key = ("document", query, samples[-1].at)
         return await self._shared(key, lambda: orjson.dumps(self._event(samples, query)))
 
     async def write(
         self, key: Hashable, document: Callable[[], Document | None], compress: bool = False
     ) -> bytes:
-        """A document as JSON; `key`: the same for those who would get the same at this moment."""
+        """Write a document as JSON; requests with an equal `key` at one moment share it."""
         return await self._shared(key, lambda: _written(document(), compress))
 
     def _event(self, samples: Samples, query: Query) -> Document:
@@ -108,6 +114,21 @@ class Live:
             self._under_way[key] = task
             task.add_done_callback(lambda _: self._under_way.pop(key))
         return await asyncio.shield(task)
+
+
+@asynccontextmanager
+async def watch(
+    parts: Parts, status: Status, flush: Callable[[], Awaitable[None]]
+) -> AsyncIterator[Live]:
+    """Take samples in the background while the context is open."""
+    history = History()
+    log.info("history: at most %d KiB for %d interfaces", history.nbytes >> 10, history.limit)
+    sampler = Sampler(parts, history, flush)
+    async with AsyncExitStack() as stack:
+        # Not among the threads for pages: a scrape would wait while many documents are written.
+        executor = stack.enter_context(ThreadPoolExecutor(1, "api"))
+        await stack.enter_async_context(background(sampler.run()))
+        yield Live(sampler, status, executor)
 
 
 def _written(document: Document | None, compress: bool) -> bytes:

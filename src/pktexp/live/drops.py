@@ -1,4 +1,4 @@
-"""Packets that died, as the API tells them: by the kernel's reason, and at devices."""
+"""The API's document of dropped packets: by the kernel's reason, and at devices."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import fnmatch
 from collections.abc import Sequence
 from typing import Any
 
+from pktexp.interfaces.drops import Drop
 from pktexp.live.rates import DIGITS, base_of
-from pktexp.live.sample import Drop, Sample
+from pktexp.live.sample import Sample
 
 
 def drops(samples: Sequence[Sample], interface: str = "*") -> dict[str, Any]:
-    """Those at interfaces whose names match a glob."""
+    """Build the document for interfaces whose names match a glob."""
     last = samples[-1]
     devices = last.details.devices if last.details else []
     growth = _growth(samples)
@@ -40,12 +41,12 @@ def _drops(sample: Sample) -> dict[Drop, int]:
 
 
 def _growth(samples: Sequence[Sample]) -> dict[Drop, float]:
-    """By the second; empty before there are two samples with drops."""
+    """Return drops a second; empty before two samples with drops exist."""
     base, elapsed = base_of(samples, lambda sample: sample.details is not None)
     if base is None:
         return {}
     then = _drops(base)
-    # A name whose lease ended meanwhile has counted anew.
+    # A name whose lease ended between the two samples counts from zero again.
     return {
         drop: round(max(packets - then.get(drop, 0), 0) / elapsed, DIGITS)
         for drop, packets in _drops(samples[-1]).items()

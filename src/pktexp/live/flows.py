@@ -1,4 +1,4 @@
-"""Flows as the API tells them: the heaviest of those that a query (Query) asks for."""
+"""The API's document of flows: the largest ones that match a query."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ import numpy.typing as npt
 
 from pktexp.flows.keylabels import FlowLabels, Remembered, flow_labels, raw_keys
 from pktexp.flows.table import FlowSnapshot
+from pktexp.interfaces.totals import U64
 from pktexp.live.rates import DIGITS, F64, Rates, base_of, grown, rates
-from pktexp.live.sample import U64, Sample
+from pktexp.live.sample import Sample
 from pktexp.packet import labels
 from pktexp.packet.enums import Direction
 
@@ -24,7 +25,7 @@ Mask = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Query:
-    """Which flows are asked for, as docs/api.md says; "" is any."""
+    """The parameters of GET /flows (docs/api.md); "" matches anything."""
 
     top: int
     sort: str
@@ -36,7 +37,7 @@ class Query:
 
 @dataclass(frozen=True)
 class Table:
-    """The flows of a sample, in no order: `sums` and `growth` by flow and unit."""
+    """The flows of a sample, in no order: `sums` and `growth` are (flow, unit)."""
 
     sample: Sample
     flows: FlowSnapshot
@@ -46,7 +47,7 @@ class Table:
 
 
 class Flows:
-    """Keeps what is the same for every query: labels, for as long as shown, and the last rates."""
+    """Answers queries; keeps the labels of shown flows and the table of the latest sample."""
 
     def __init__(self) -> None:
         self._remembered = Remembered(flow_labels)
@@ -54,7 +55,7 @@ class Flows:
         self._table: Table | None = None
 
     def __call__(self, samples: Sequence[Sample], query: Query) -> dict[str, Any] | None:
-        """None with --flows off."""
+        """Build the document; None with --flows off."""
         if (table := self._of(samples)) is None:
             return None
         sites = _sites(samples[-1], query)
@@ -87,8 +88,8 @@ class Flows:
     def _document(self, table: Table, row: int) -> dict[str, Any]:
         flow = self._labels[table.raw[row]]
         growth = table.growth[row].tolist() if table.growth is not None else None
-        told = flow._asdict() if flow else {}
-        return told | rates(table.sums[row].tolist(), growth)
+        texts = flow._asdict() if flow else {}
+        return texts | rates(table.sums[row].tolist(), growth)
 
 
 def _table(samples: Sequence[Sample]) -> Table | None:
@@ -111,7 +112,7 @@ def _flows(sample: Sample) -> FlowSnapshot | None:
 
 
 def _then(raw: list[bytes], sums: U64, earlier: FlowSnapshot) -> U64:
-    """What the flows had then; 0 where one was not shown, or has lost its place meanwhile."""
+    """Return earlier sums of the flows; 0 where a flow was not shown or lost its place since."""
     rows = {key: row for row, key in enumerate(raw_keys(earlier.keys))}
     at = np.array([rows.get(key, -1) for key in raw], np.intp)
     then = np.zeros_like(sums)
@@ -121,7 +122,7 @@ def _then(raw: list[bytes], sums: U64, earlier: FlowSnapshot) -> U64:
 
 
 def _sites(last: Sample, query: Query) -> list[tuple[int, Direction]]:
-    """Rows of the leases, and directions, that are asked for."""
+    """Return the rows of leases, and directions, that match the query."""
     rows = [r for r, x in enumerate(last.leases) if fnmatch.fnmatchcase(x.name, query.interface)]
     wanted = [d for d in last.directions if query.direction in ("", labels.DIRECTIONS[d])]
     return [(row, direction) for row in rows for direction in wanted]
@@ -142,7 +143,7 @@ def _of_protocol(table: Table, protocol: str) -> Mask:
 
 
 def _order(table: Table, sort: str, rows: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
-    """Heaviest first; of equals, and before there are rates, those with more in all."""
+    """Sort by the wanted field, largest first; ties, and flows without rates, by totals."""
     unit = UNITS.index(sort.removesuffix("_per_second"))
     sums = table.sums[rows, unit].astype(np.float64)
     first = sums
@@ -154,23 +155,23 @@ def _order(table: Table, sort: str, rows: npt.NDArray[np.intp]) -> npt.NDArray[n
 def _sums(
     samples: Sequence[Sample], table: Table, sites: list[tuple[int, Direction]], here: Mask
 ) -> dict[str, Rates]:
-    """Everything at the sites, and what of it no flow shows.
+    """Sum everything at the matching rows and directions, and the part that no flow shows.
 
-    The counters of `other` take in the flows that lose their places, whole: so its rates are at
-    most what the shown flows leave of the total. They are no more than its counters grew either,
-    as flows are looked at a moment before the total.
+    The counters of `other` absorb whole flows that lose their places, so its rate is at most what
+    the shown flows leave of the total. It is also at most the growth of its counters, since flows
+    are read a moment before the totals.
     """
     at = tuple(np.array(sites, np.intp).reshape(-1, 2).T)
-    every, left = (_told(samples, of, at) for of in (_total, _rest))
+    every, left = (_growth(samples, of, at) for of in (_total, _rest))
     total, rest = (of(samples[-1])[at].sum(axis=0).tolist() for of in (_total, _rest))
     if every is None or left is None or table.growth is None:
         return {"other": rates(rest, None), "total": rates(total, None)}
     left = np.clip(every - table.growth[here].sum(axis=0), 0, left)
-    told = [np.round(growth, DIGITS).tolist() for growth in (left, every)]
-    return {"other": rates(rest, told[0]), "total": rates(total, told[1])}
+    growth = [np.round(part, DIGITS).tolist() for part in (left, every)]
+    return {"other": rates(rest, growth[0]), "total": rates(total, growth[1])}
 
 
-def _told(
+def _growth(
     samples: Sequence[Sample], of: Callable[[Sample], U64], at: tuple[npt.NDArray[np.intp], ...]
 ) -> F64 | None:
     growth = grown(samples, of, _with_flows)
@@ -178,13 +179,13 @@ def _told(
 
 
 def _total(sample: Sample) -> U64:
-    """(row, direction, unit)."""
-    total: U64 = sample.tallies.sum(axis=2)
+    """Sum over packet classes: (row, direction, unit)."""
+    total: U64 = sample.classes.sum(axis=2)
     return total
 
 
 def _rest(sample: Sample) -> U64:
-    """What no flow shows, likewise."""
+    """Sum packets and bytes that no flow shows: (row, direction, unit)."""
     rows = {lease.id: row for row, lease in enumerate(sample.leases)}
     rest, flows = sample.lost.copy(), _flows(sample)
     for (lease, direction), tally in flows.others.items() if flows else ():

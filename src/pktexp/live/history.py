@@ -1,7 +1,7 @@
 """Rates of the last fifteen minutes, a second apart, by interface, in numpy rings of a fixed size.
 
-live/sampler.py adds a second at a time, live/past.py reads. Memory is reserved at the start for
-LIMIT interfaces, and taken as they come: the kernel gives pages when they are first written to.
+Memory is reserved at the start for LIMIT interfaces and used as interfaces appear: the kernel
+provides a page when it is first written.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ F32 = npt.NDArray[np.float32]
 
 
 class Group(IntEnum):
-    """What is told apart of an interface's past."""
+    """Groups of protocols that the history distinguishes."""
 
     TCP = 0
     UDP = 1
@@ -42,7 +42,7 @@ OF_IP = {
 }
 
 
-def _classes() -> list[list[int]]:
+def _members() -> list[list[int]]:
     groups: list[list[int]] = [[] for _ in Group]
     groups[Group.OTHER] = [PacketClass.LINK + c for c in LinkClass]
     for c in IpClass:
@@ -50,19 +50,19 @@ def _classes() -> list[list[int]]:
     return groups
 
 
-GROUP_CLASSES = _classes()
+GROUP_MEMBERS = _members()
 """packet classes of each group"""
 
 
 def grouped(tallies: U64) -> U64:
-    """(…, packet class, unit) summed to (…, group, unit)."""
-    return np.stack([tallies[..., of, :].sum(axis=-2) for of in GROUP_CLASSES], axis=-2)
+    """Sum (…, packet class, unit) to (…, group, unit)."""
+    return np.stack([tallies[..., of, :].sum(axis=-2) for of in GROUP_MEMBERS], axis=-2)
 
 
 class History:
-    """Rates by second, NaN where nothing was sampled. Safe to use from several threads.
+    """Rates by second, NaN where no sample was taken. Safe to use from several threads.
 
-    A second is a whole number that only grows, and goes on while the machine sleeps.
+    A second is a whole number of seconds since the boot, including suspend.
     """
 
     def __init__(self, limit: int = LIMIT) -> None:
@@ -78,22 +78,22 @@ class History:
 
     @property
     def interfaces(self) -> int:
-        """How many have a ring."""
+        """Number of interfaces that have a ring."""
         return len(self._places)
 
     @property
     def nbytes(self) -> int:
-        """Memory for as many as can have one, in bytes."""
+        """Memory of all rings, in bytes."""
         return self._rates.nbytes + self._counts.nbytes
 
     def add(self, second: int, ids: Sequence[int], counts: U64) -> None:
-        """Counters at the end of a second, (lease, direction, group, unit), by lease id.
+        """Add counters at the end of a second: (lease, direction, group, unit), by lease id.
 
-        Those of a lease only grow. A lease that is not among `ids` is forgotten; one that finds no
-        ring free waits for one.
+        Counters of a lease only grow. A lease missing from `ids` loses its ring; a lease that finds
+        no free ring waits for one.
         """
         with self._lock:
-            self._let(ids)
+            self._assign(ids)
             rows = np.array([r for r, i in enumerate(ids) if i in self._places], np.intp)
             places = np.array([self._places[ids[row]] for row in rows], np.intp)
             elapsed = 1 if self.last is None else second - self.last
@@ -106,10 +106,10 @@ class History:
             self.last = second
 
     def read(self, lease: int, seconds: int, step: int = 1) -> F32 | None:
-        """(direction, group, unit, step): means over each step, the last one ending with `last`.
+        """Return means over each step, the last one ending with `last`; None without a ring.
 
-        As many steps as cover `seconds`. NaN where there is no sample, None if it has no ring. A
-        rate behind missed seconds is the mean since the sample before them.
+        Shape (direction, group, unit, step), with as many steps as cover `seconds`; NaN without a
+        sample. A rate after missed seconds is the mean since the sample before them.
         """
         with self._lock:
             if self.last is None or (place := self._places.get(lease)) is None:
@@ -120,8 +120,8 @@ class History:
             rates[..., wanted <= self.last - SECONDS] = np.nan
         return _means(rates.reshape(*rates.shape[:-1], length, step))
 
-    def _let(self, ids: Sequence[int]) -> None:
-        """Give the rings of leases that have ended to those that have none, in their order."""
+    def _assign(self, ids: Sequence[int]) -> None:
+        """Pass the rings of ended leases on to leases without one, in their order."""
         for ended in self._places.keys() - set(ids):
             self._free.append(self._places.pop(ended))
         for lease in ids:
@@ -132,7 +132,7 @@ class History:
 
 
 def _means(rates: F32) -> F32:
-    """Over the last axis, NaN left out; NaN where there is nothing else."""
+    """Average over the last axis without NaN; NaN where there is nothing else."""
     there = ~np.isnan(rates)
     sums = np.where(there, rates, 0).sum(axis=-1, dtype=np.float64)
     with np.errstate(invalid="ignore"):  # 0 / 0 is NaN, as it should be

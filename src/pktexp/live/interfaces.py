@@ -1,4 +1,4 @@
-"""Interfaces as the API tells them, from samples (sample.py); also their sums by class."""
+"""The API's document of interfaces, and their sums by class."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from pktexp.interfaces.totals import NO_HOOK
+from pktexp.interfaces.totals import NO_HOOK, U64
 from pktexp.kubernetes.pods import NOBODY
 from pktexp.live.rates import Rates, grown, rates
-from pktexp.live.sample import U64, Sample
+from pktexp.live.sample import Sample
 from pktexp.netlink.linkinfo import InterfaceClass, Link
 from pktexp.packet import labels
 from pktexp.packet.enums import Direction
@@ -22,26 +22,26 @@ PROTOCOLS = tuple(dict.fromkeys(protocol for protocol, _ in labels.PACKET_CLASSE
 PROTOCOL_CLASSES = [
     [c for c, (of, _) in labels.PACKET_CLASSES.items() if of == p] for p in PROTOCOLS
 ]
+"""packet classes of each protocol"""
 BOUNDS = [*SIZE_BOUNDS, None]
 
 Document = dict[str, Any]
 
 
-Cell = tuple[int, int]
-"""row of the leases, direction"""
-
-
 @dataclass(frozen=True)
 class Counted:
-    """`totals` and `growth` by row, direction and unit, as lists; growth None if unknown."""
+    """Totals and rates of all leases, as nested lists by row, direction and unit.
+
+    `growth` is None while it is unknown; `protocols` are keyed by row and direction.
+    """
 
     totals: list[Any]
     growth: list[Any] | None
-    protocols: dict[Cell, dict[str, Rates]]
+    protocols: dict[tuple[int, int], dict[str, Rates]]
     sizes: list[Any]
 
     def document(self, row: int, direction: Direction) -> Document:
-        """All that went one way."""
+        """Build the part of one row and direction."""
         growth = self.growth[row][direction] if self.growth else None
         sizes = {"bounds": BOUNDS, "counts": self.sizes[row][direction]}
         protocols = self.protocols.get((row, direction), {})
@@ -49,7 +49,10 @@ class Counted:
 
 
 def interfaces(samples: Sequence[Sample], known: Mapping[str, Link]) -> list[Document]:
-    """Every interface that is counted, was, or should be, by name; `known`: also those gone."""
+    """Build a document for every interface that is, was, or should be counted, in order of names.
+
+    `known`: links by name, including interfaces that are gone.
+    """
     last, counted = samples[-1], _counted(samples)
     rows = {lease.name: row for row, lease in enumerate(last.leases)}
     drops = _drops(last)
@@ -62,7 +65,7 @@ def interfaces(samples: Sequence[Sample], known: Mapping[str, Link]) -> list[Doc
 
 
 def classes(samples: Sequence[Sample]) -> Document:
-    """Sums over the interfaces that there are of each class."""
+    """Sum over the existing interfaces of each class."""
     last, growth = samples[-1], grown(samples, _totals)
     sums, found = _totals(last), {}
     for kind in InterfaceClass:
@@ -82,13 +85,13 @@ def _counted(samples: Sequence[Sample]) -> Counted:
     return Counted(sums.tolist(), told, _protocols(samples), samples[-1].sizes.tolist())
 
 
-def _protocols(samples: Sequence[Sample]) -> dict[Cell, dict[str, Rates]]:
-    """Those that were seen, which are few of all that there could be."""
+def _protocols(samples: Sequence[Sample]) -> dict[tuple[int, int], dict[str, Rates]]:
+    """Return rates of the protocols that were seen, which are few of all possible ones."""
     sums, growth = _by_protocol(samples[-1]), grown(samples, _by_protocol)
     seen = np.argwhere(sums[..., 0] > 0)
     at = tuple(seen.T)
     grew = [None] * len(seen) if growth is None else growth[at].tolist()
-    found: dict[Cell, dict[str, Rates]] = defaultdict(dict)
+    found: dict[tuple[int, int], dict[str, Rates]] = defaultdict(dict)
     for (row, direction, protocol), *told in zip(
         seen.tolist(), sums[at].tolist(), grew, strict=True
     ):
@@ -98,13 +101,13 @@ def _protocols(samples: Sequence[Sample]) -> dict[Cell, dict[str, Rates]]:
 
 def _totals(sample: Sample) -> U64:
     """(row, direction, unit)."""
-    totals: U64 = sample.tallies.sum(axis=2)
+    totals: U64 = sample.classes.sum(axis=2)
     return totals
 
 
 def _by_protocol(sample: Sample) -> U64:
     """(row, direction, protocol, unit)."""
-    return np.stack([sample.tallies[:, :, of].sum(axis=2) for of in PROTOCOL_CLASSES], axis=2)
+    return np.stack([sample.classes[:, :, of].sum(axis=2) for of in PROTOCOL_CLASSES], axis=2)
 
 
 def _identity(last: Sample, name: str, link: Link | None) -> Document:

@@ -1,4 +1,4 @@
-"""The history (history.py) as the API tells it."""
+"""The API's document of the history."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ def past(
     seconds: int,
     step: int,
 ) -> dict[str, Any]:
-    """Of interfaces whose names match a glob; those without a ring are absent."""
+    """Build the document for interfaces whose names match a glob and that have a ring."""
     length = -(-seconds // step)
     leases = [lease for lease in last.leases if fnmatch.fnmatchcase(lease.name, interface)]
     end = history.last if history.last is not None else int(boot_time())
-    told = dict(_told(history, leases, last.directions, known, seconds, step))
+    rings = dict(_rings(history, leases, last.directions, known, seconds, step))
     start = time.time() - boot_time() + end - length * step
-    return {"start": round(start, 3), "step": step, "length": length, "interfaces": told}
+    return {"start": round(start, 3), "step": step, "length": length, "interfaces": rings}
 
 
-def _told(
+def _rings(
     history: History,
     leases: Sequence[Lease],
     directions: Sequence[Direction],

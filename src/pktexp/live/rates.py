@@ -1,4 +1,4 @@
-"""Rates: what grew between an earlier sample (sample.py) and the last, by the time between them."""
+"""Rates: growth between an earlier sample and the last, divided by the time between them."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from pktexp.live.sample import U64, Sample
+from pktexp.interfaces.totals import U64
+from pktexp.live.sample import Sample
 
 LONGEST = 5.5  # seconds: the last five, and the sampler may be late
-SHORTEST = 0.5  # seconds: what comes in bursts has no rate over less
+SHORTEST = 0.5  # seconds: bursts have no meaningful rate over less
 DIGITS = 4
 
 F64 = npt.NDArray[np.float64]
@@ -18,14 +19,14 @@ Rates = dict[str, int | float | None]
 
 
 def any_sample(_: Sample) -> bool:
-    """Whether a rate can be over it: yes."""
+    """Accept every sample as the base of a rate."""
     return True
 
 
 def base_of(
     samples: Sequence[Sample], usable: Callable[[Sample], bool] = any_sample
 ) -> tuple[Sample | None, float]:
-    """The earliest sample that the last one's rates are over, and the seconds between the two."""
+    """Find the earliest sample that rates can be based on, and the seconds since then."""
     last = samples[-1]
     for sample in samples:
         if SHORTEST <= last.at - sample.at <= LONGEST and usable(sample):
@@ -38,9 +39,9 @@ def grown(
     of: Callable[[Sample], U64],
     usable: Callable[[Sample], bool] = any_sample,
 ) -> F64 | None:
-    """Growth a second of an array by lease, in the last sample's order; None without an earlier.
+    """Return the growth a second of an array by lease; None without an earlier sample.
 
-    A lease that was not there yet has counted from zero.
+    Rows are in the last sample's order. A lease missing from the earlier sample counts from zero.
     """
     last, (base, elapsed) = samples[-1], base_of(samples, usable)
     if base is None:
@@ -55,13 +56,13 @@ def grown(
 
 
 def rate(samples: Sequence[Sample], of: Callable[[Sample], float]) -> float | None:
-    """Growth a second of one number."""
+    """Return the growth a second of one number; None without an earlier sample."""
     base, elapsed = base_of(samples)
     return None if base is None else round((of(samples[-1]) - of(base)) / elapsed, DIGITS)
 
 
 def rates(sums: Sequence[int], growth: Sequence[float] | None) -> Rates:
-    """As the API tells them; packets come first in both."""
+    """Build the API's four fields from (packets, bytes) and their growth a second."""
     packets, bytes_ = growth if growth is not None else (None, None)
     return {
         "packets": sums[0],

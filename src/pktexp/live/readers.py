@@ -1,4 +1,4 @@
-"""Who reads the stream (web/stream.py), counted; shown by livemetrics.py and status.py."""
+"""Readers of the stream: a bounded number, counted."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ MOST = 100
 
 
 class Readers:
-    """`dropped` only grows."""
+    """Counts the readers of the stream; `dropped` only grows."""
 
     def __init__(self, most: int = MOST) -> None:
         self.most = most
@@ -18,12 +18,12 @@ class Readers:
 
     @property
     def full(self) -> bool:
-        """Whether there is no room for another."""
+        """Whether the limit of readers is reached."""
         return self.count >= self.most
 
     @contextlib.contextmanager
     def one_more(self) -> Iterator[None]:
-        """Counted while the body runs."""
+        """Count a reader while the context is open."""
         self.count += 1
         try:
             yield

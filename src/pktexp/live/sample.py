@@ -1,7 +1,7 @@
-"""One look at everything that is counted; taken by sampler.py, told by the documents beside it.
+"""A sample: everything that is counted, read at one moment.
 
-What costs more than a look at the mapped counters (flows, drops, devices) is in `Details`, and is
-asked for only while somebody wants it.
+The parts that cost more than reading the mapped counters (flows, drops, devices) are in `Details`,
+and are read only while somebody watches.
 """
 
 from __future__ import annotations
@@ -10,42 +10,34 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
-
 from pktexp.flows.attribution import Attribution
 from pktexp.flows.keylabels import Owners
 from pktexp.flows.table import FlowSnapshot, FlowTable
+from pktexp.interfaces.drops import Drop, Drops
+from pktexp.interfaces.facts import DeviceDrops, InterfaceFacts
 from pktexp.interfaces.leases import Lease
+from pktexp.interfaces.totals import U64
 from pktexp.interfaces.tracker import Interfaces
 from pktexp.kubernetes.pods import Pod, PodTable
-from pktexp.metrics.drops import DropCollector
-from pktexp.metrics.interfaces import DeviceDrops, InterfaceCollector
 from pktexp.netlink.linkinfo import Link
-from pktexp.packet.enums import Direction, SizeGroup
-from pktexp.packet.records import SIZE_BUCKETS
-
-U64 = npt.NDArray[np.uint64]
-
-Drop = tuple[str, str]
-"""interface, reason"""
+from pktexp.packet.enums import Direction
 
 
 @dataclass(frozen=True)
 class Parts:
-    """Who is asked."""
+    """The parts of the pipeline that a sample reads."""
 
     interfaces: Interfaces
     attribution: Attribution | None
     flows: FlowTable | None
-    information: InterfaceCollector
-    drops: DropCollector | None
+    facts: InterfaceFacts
+    drops: Drops | None
     pods: PodTable | None
 
 
 @dataclass(frozen=True)
 class Events:
-    """Of the rings, as the metrics have them."""
+    """Records read from the rings, and batches that could not be merged, as in the metrics."""
 
     records: int
     merge_failures: int
@@ -53,9 +45,10 @@ class Events:
 
 @dataclass(frozen=True)
 class Details:
-    """`devices`: what devices dropped; `peers`: names of namespaces by id.
+    """The costly parts of a sample.
 
-    `owners`: pods by address; `pods`: those behind interfaces, by ifindex.
+    `devices`: drops reported by devices; `peers`: names of namespaces by id; `owners`: pods by
+    address; `pods`: pods at the other end of links, by ifindex.
     """
 
     flows: FlowSnapshot | None
@@ -68,17 +61,18 @@ class Details:
 
 @dataclass(frozen=True)
 class Sample:
-    """By row of `leases` and direction: `tallies` (class, unit), `sizes` (bucket), `lost` (unit).
+    """Everything that is counted, at one moment.
 
-    `at` is seconds since the boot, `now` the Unix time. `links`: of the interfaces that there are
-    and should be counted, by name; `hooks` as a Snapshot has them. `cpu`: the process's seconds.
+    By row of `leases` and direction: `classes` (class, unit), `sizes` (bucket), `lost` (unit).
+    `at` is seconds since the boot, `now` the Unix time. `links`: the wanted interfaces that exist,
+    by name; `hooks` as in Snapshot; `cpu`: CPU seconds of this process.
     """
 
     at: float
     now: float
     leases: list[Lease]
     directions: Sequence[Direction]
-    tallies: U64
+    classes: U64
     sizes: U64
     lost: U64
     hooks: dict[tuple[str, Direction], str]
@@ -89,28 +83,28 @@ class Sample:
 
 
 def boot_time() -> float:
-    """Seconds since the boot, those included that the machine slept."""
+    """Return seconds since the boot, including suspend."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 def take(parts: Parts, detailed: bool) -> Sample:
-    """Flows come before the totals, and so are never ahead of them.
+    """Read the flows, then the totals, so that flows are never ahead of totals.
 
-    Netlink comes after both and their time: it may take long, and rates are by that time.
+    Netlink is asked after the time of the sample is taken: it may be slow, and rates divide by
+    that time.
     """
     links = parts.interfaces.links()
     counted = _counted(parts) if detailed else None
     snapshot = parts.interfaces.snapshot()
     at = boot_time()
-    totals = snapshot.totals
     return Sample(
         at=at,
         now=time.time(),
         leases=snapshot.leases,
         directions=snapshot.directions,
-        tallies=_words(totals["classes"]),
-        sizes=totals["sizes"].reshape(*totals.shape, len(SizeGroup), SIZE_BUCKETS).sum(axis=2),
-        lost=_words(totals["lost"]),
+        classes=snapshot.classes,
+        sizes=snapshot.sizes.sum(axis=2),
+        lost=snapshot.lost,
         hooks=snapshot.hooks,
         links={link.name: link for link in links},
         events=_events(parts.attribution),
@@ -121,28 +115,21 @@ def take(parts: Parts, detailed: bool) -> Sample:
 
 def _counted(parts: Parts) -> tuple[FlowSnapshot | None, dict[Drop, int]]:
     flows = parts.flows.snapshot(parts.interfaces.lease_names()) if parts.flows else None
-    drops = {(name, reason): n for name, reason, n in parts.drops.drops()} if parts.drops else {}
-    return flows, drops
+    return flows, parts.drops.read() if parts.drops else {}
 
 
 def _details(
     parts: Parts, links: list[Link], flows: FlowSnapshot | None, drops: dict[Drop, int]
 ) -> Details:
-    information = parts.information
+    facts = parts.facts
     return Details(
         flows=flows,
         drops=drops,
-        devices=information.device_drops(links) or [],
-        peers=information.peers(links),
+        devices=facts.device_drops(links),
+        peers=facts.peers(links),
         owners=parts.pods.by_address if parts.pods else None,
-        pods=information.pods_behind(links),
+        pods=facts.pods(links),
     )
-
-
-def _words(tallies: npt.NDArray[np.void]) -> U64:
-    """A copy of tallies, their two fields as the last axis."""
-    words: U64 = np.ascontiguousarray(tallies).view(np.uint64).reshape(*tallies.shape, 2)
-    return words
 
 
 def _events(attribution: Attribution | None) -> Events:

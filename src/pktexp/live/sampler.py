@@ -1,7 +1,7 @@
-"""Takes a sample (sample.py) each second, for the history (history.py) and the rates (rates.py).
+"""Takes a sample each second, for the history and for rates.
 
-Without anybody who watches, it reads the mapped counters and nothing else. While somebody does, the
-flow cache is drained each second too, as rates of flows need it.
+While nobody watches, a sample reads the mapped counters and nothing else. While somebody watches,
+the flow cache is drained each second too, since rates of flows need it.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable
 
+from pktexp.failures import FailureCounter
 from pktexp.live.history import SECONDS, History, grouped
 from pktexp.live.sample import Parts, Sample, boot_time, take
 from pktexp.netlink.linkinfo import Link
@@ -19,13 +20,13 @@ from pktexp.tasks import to_its_end
 
 log = logging.getLogger(__name__)
 
-WATCHED = 10.0  # seconds that somebody who asked is taken to be interested
-FRESH = 1.5  # seconds for which a sample does for whoever asks
-KEPT = 8  # samples: those of five seconds, and some that were asked for between them
+WATCHED = 10.0  # seconds after a request during which samples are detailed
+FRESH = 1.5  # seconds during which a sample answers requests
+KEPT = 8  # samples: those of five seconds, and some taken for requests between them
 
 
 class Sampler:
-    """`samples`: the latest ones, the last of them now. `failures` and the like only grow."""
+    """Keeps the latest `samples`, newest last; its counters only grow."""
 
     def __init__(
         self, parts: Parts, history: History, flush: Callable[[], Awaitable[None]]
@@ -38,13 +39,13 @@ class Sampler:
         self.history = history
         self.samples: deque[Sample] = deque(maxlen=KEPT)
         self.known_links: dict[str, Link] = {}
-        """also of interfaces that are gone, for as long as their counters stay"""
+        """by name; includes interfaces that are gone, while their leases last"""
         self.taken = 0
-        self.failures = 0
+        self.failures = FailureCounter(log)
         self.seconds = 0.0
 
     async def run(self) -> None:
-        """Sample at each full second since the boot, until cancelled; a missed one is a gap."""
+        """Sample at each full second since the boot, until cancelled; a missed second is a gap."""
         second = int(boot_time())
         while True:
             second = max(second, int(boot_time())) + 1
@@ -52,14 +53,14 @@ class Sampler:
             await to_its_end(self._take(second))
 
     async def now(self) -> list[Sample] | None:
-        """The latest samples, the last of them detailed and fresh; None if none could be taken."""
+        """Return the latest samples, the last one detailed and fresh; None if sampling failed."""
         self._watched_until = time.monotonic() + WATCHED
         if not self._fresh():
             await to_its_end(self._take(None))
         return list(self.samples) if self._fresh() else None
 
     async def after(self, taken: int) -> list[Sample]:
-        """As `now`, as soon as more than so many samples have been taken."""
+        """Wait until more than `taken` samples were taken, and return them as `now` does."""
         self._watched_until = time.monotonic() + WATCHED
         async with self._taken:
             await self._taken.wait_for(lambda: self.taken > taken and self._fresh())
@@ -70,7 +71,7 @@ class Sampler:
         return bool(last and last.details and boot_time() - last.at < FRESH)
 
     async def _take(self, second: int | None) -> None:
-        """For a second of the history, or for somebody who waits: many of them share one."""
+        """Sample for a second of the history, or for requests, which share one sample."""
         async with self._lock:
             if second is None and self._fresh():
                 return
@@ -82,17 +83,13 @@ class Sampler:
 
     def _sample(self, second: int | None, watched: bool) -> None:
         started = time.thread_time()
-        try:
+        with self.failures.suppressed("failed to take a sample, leaving a gap"):
             sample = take(self._parts, watched)
             self._remember(sample.links)
             if second is not None:
                 self._add(second, sample)
             self.samples.append(sample)
             self.taken += 1
-        except Exception as error:
-            self.failures += 1
-            debug = log.isEnabledFor(logging.DEBUG)
-            log.error("a sample could not be taken: %s", error, exc_info=debug)
         self.seconds += time.thread_time() - started
 
     def _remember(self, links: dict[str, Link]) -> None:
@@ -101,9 +98,9 @@ class Sampler:
         self.known_links = {name: link for name, link in found.items() if link}
 
     def _add(self, second: int, sample: Sample) -> None:
-        """Interfaces that were gone all the while make room in the history for others.
+        """Add a sample to the history; interfaces gone for all of it make room for others.
 
-        A late sample is of the second in which its counters were read.
+        A late sample belongs to the second in which its counters were read.
         """
         now = time.monotonic()
         rows = [
@@ -112,4 +109,4 @@ class Sampler:
             if lease.gone_since is None or now - lease.gone_since < SECONDS
         ]
         ids = [sample.leases[row].id for row in rows]
-        self.history.add(max(second, int(sample.at)), ids, grouped(sample.tallies[rows]))
+        self.history.add(max(second, int(sample.at)), ids, grouped(sample.classes[rows]))

@@ -1,4 +1,4 @@
-"""What runs here, how it does, and what it costs, as the API tells it."""
+"""The API's status document: version, options, readiness, losses, and cost."""
 
 from __future__ import annotations
 
@@ -28,7 +28,10 @@ Document = dict[str, Any]
 
 @dataclass(frozen=True)
 class Status:
-    """`started` is in Unix time; `missing` is "" when attached and reading."""
+    """Builds the status document.
+
+    `started` is in Unix time; `missing` returns "" while the pipeline is attached and reading.
+    """
 
     libbpf: str
     missing: Callable[[], str]
@@ -37,7 +40,7 @@ class Status:
     started: float = field(default_factory=time.time)
 
     def document(self, samples: Sequence[Sample], sampler: Sampler, readers: Readers) -> Document:
-        """All of it."""
+        """Build the document from the latest samples."""
         missing, history = self.missing(), sampler.history
         return {
             "version": __version__,
@@ -75,13 +78,11 @@ class Status:
     def _cost(self, samples: Sequence[Sample]) -> Document:
         share = rate(samples, lambda sample: sample.cpu)
         measured = run_times(self.datapath).values()
-        cache = self.datapath.flow_cache
-        kernel = self.datapath.counter_bytes + self.datapath.ring_bytes
         return {
             "cpu_seconds": round(samples[-1].cpu, 3),
             "cpu_percent": None if share is None else round(share * 100, 2),
             "rss_bytes": int(MEMORY.read_text().split()[1]) * mmap.PAGESIZE,
-            "kernel_bytes": kernel + (cache.nbytes if cache else 0),
+            "kernel_bytes": self.datapath.kernel_bytes,
             "bpf_run_seconds": sum(seconds for seconds, _ in measured) if measured else None,
             "bpf_runs": sum(runs for _, runs in measured) if measured else None,
         }

@@ -1,7 +1,7 @@
-"""Families with many series as text for Prometheus; for metrics.py, packetmetrics.py, flowpage.py.
+"""Writes families with many series as text for Prometheus.
 
-The Prometheus client library takes twenty times as long over them, and longer than a scrape of a
-thousand interfaces may (docs/performance.md); what has few series is left to it.
+The Prometheus client library needs twenty times as long for them, more than a scrape of a thousand
+interfaces may take (docs/performance.md). It still writes the families that have few series.
 """
 
 from __future__ import annotations
@@ -10,17 +10,17 @@ import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-Row = tuple[str, int]
+Series = tuple[str, int]
 """labels as text, without braces; value"""
 Histogram = tuple[str, Sequence[int], int]
-"""labels as text; how many in each bucket; sum of all"""
+"""labels as text; packets in each bucket; sum of all values"""
 
 ESCAPES = str.maketrans({"\\": r"\\", "\n": r"\n", '"': r"\""})
 
 
 @dataclass(frozen=True)
 class Family:
-    """One family; `lines`: its samples as text."""
+    """One family; `lines` are its samples as text."""
 
     name: str
     kind: str
@@ -28,7 +28,7 @@ class Family:
     lines: list[str]
 
     def head(self, openmetrics: bool) -> list[str]:
-        """Help and type, in which alone the two formats differ."""
+        """Write help and type, the only lines that differ between the two formats."""
         counter = self.kind == "counter" and not openmetrics
         name = f"{self.name}_total" if counter else self.name
         kind = "untyped" if self.kind == "unknown" and not openmetrics else self.kind
@@ -36,27 +36,27 @@ class Family:
 
 
 def label(name: str, value: str) -> str:
-    """One label; the value may be anything."""
+    """Write one label, with its value escaped."""
     return f'{name}="{value.translate(ESCAPES)}"'
 
 
-def counter(name: str, text: str, rows: Iterable[Row]) -> Family:
-    """`name` without `_total`."""
-    lines = [f"{name}_total{{{labels}}} {value}" for labels, value in rows]
+def counter(name: str, text: str, series: Iterable[Series]) -> Family:
+    """Build a counter; `name` comes without `_total`."""
+    lines = [f"{name}_total{{{labels}}} {value}" for labels, value in series]
     return Family(name, "counter", text, lines)
 
 
-def gauge(name: str, text: str, rows: Iterable[Row], kind: str = "gauge") -> Family:
-    """Or of another kind whose samples have the family's own name."""
-    lines = [f"{name}{{{labels}}} {value}" for labels, value in rows]
+def gauge(name: str, text: str, series: Iterable[Series], kind: str = "gauge") -> Family:
+    """Build a gauge, or another `kind` whose samples have the family's own name."""
+    lines = [f"{name}{{{labels}}} {value}" for labels, value in series]
     return Family(name, kind, text, lines)
 
 
-def histogram(name: str, text: str, bounds: Sequence[str], rows: Iterable[Histogram]) -> Family:
-    """`bounds`: of the buckets, the last one "+Inf"."""
+def histogram(name: str, text: str, bounds: Sequence[str], series: Iterable[Histogram]) -> Family:
+    """Build a histogram; `bounds` are upper bounds of the buckets, the last one "+Inf"."""
     lines: list[str] = []
     ends = [f'le="{bound}"}}' for bound in bounds]
-    for labels, counts, sum_ in rows:
+    for labels, counts, sum_ in series:
         cumulated = list(itertools.accumulate(counts))
         start = f"{name}_bucket{{{labels},"
         lines += [f"{start}{end} {n}" for end, n in zip(ends, cumulated, strict=True)]
@@ -65,7 +65,7 @@ def histogram(name: str, text: str, bounds: Sequence[str], rows: Iterable[Histog
 
 
 def write(families: Iterable[Family], openmetrics: bool) -> str:
-    """All of them, in either of Prometheus's formats, without the end that OpenMetrics wants."""
+    """Write the families in one of the two formats, without the `# EOF` of OpenMetrics."""
     lines: list[str] = []
     for family in families:
         lines += family.head(openmetrics)

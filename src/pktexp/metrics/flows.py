@@ -1,4 +1,4 @@
-"""The flow families as text (exposition.py), beside metrics.py; flowlabels.py reads the keys."""
+"""Flow families, written for each scrape; the labels of a flow are written once."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import itertools
 
 from pktexp.flows.keylabels import FlowLabels, Names, Owners, Remembered, flow_labels, raw_keys
 from pktexp.flows.others import Tally
-from pktexp.interfaces.sources import Flows, Totals
-from pktexp.interfaces.totals import Snapshot
+from pktexp.flows.table import Flows
+from pktexp.interfaces.totals import Snapshot, Totals
 from pktexp.kubernetes.pods import PodTable
 from pktexp.metrics.exposition import counter, label, write
 from pktexp.packet import labels
 from pktexp.packet.records import Records
 
 FAMILIES = {
-    "packets": "Packets of the heaviest flows; the rest as other.",
-    "bytes": "Bytes of the heaviest flows; the rest as other.",
+    "packets": "Packets of the largest flows; the rest as other.",
+    "bytes": "Bytes of the largest flows; the rest as other.",
 }
 
 POD_LABELS = FlowLabels._fields[5:]
@@ -24,9 +24,9 @@ Rows = dict[str, tuple[int, int]]
 
 
 class FlowPage:
-    """The heaviest flows one by one, and for each interface all else, lost events included.
+    """Writes the largest flows one by one, and the rest of each interface as `other`.
 
-    With `pods`, whose address it is, too.
+    `other` includes the packets of lost events. With `pods`, labels name the pods at both ends.
     """
 
     def __init__(self, interfaces: Totals, flows: Flows, pods: PodTable | None = None) -> None:
@@ -36,7 +36,7 @@ class FlowPage:
         self._written = Remembered(_key_text)
 
     def __call__(self, openmetrics: bool) -> str:
-        """Both families in either of Prometheus's formats."""
+        """Write both families in OpenMetrics or the text format."""
         rows = self._rows()
         families = [
             counter(
@@ -47,24 +47,25 @@ class FlowPage:
         return write(families, openmetrics)
 
     def _rows(self) -> Rows:
-        """Flows are taken before the totals, and so are never ahead of them."""
+        """Read the flows, then the totals, so that flows are never ahead of totals."""
         owners = self._pods.by_address if self._pods else None
         flows = self._flows.snapshot(self._interfaces.lease_names())
         snapshot = self._interfaces.snapshot()
         sums = zip(flows.packets.tolist(), flows.bytes.tolist(), strict=True)
         rows = dict(zip(self._texts(flows.keys, snapshot, owners), sums, strict=True))
         rows.pop("", None)
-        sites = itertools.product(enumerate(snapshot.leases), snapshot.directions)
-        for (row, lease), direction in sites:
+        sites = itertools.product(
+            zip(snapshot.leases, snapshot.lost.tolist(), strict=True), snapshot.directions
+        )
+        for (lease, lost), direction in sites:
             rest = flows.others.get((lease.id, direction), Tally())
-            lost = snapshot.totals["lost"][row, direction]
             text = _text(lease.name, labels.DIRECTIONS[direction], *[labels.OTHER] * 3)
             text += _pods_text(owners, *[""] * 4)
-            rows[text] = rest.packets + int(lost["packets"]), rest.bytes + int(lost["bytes"])
+            rows[text] = rest.packets + lost[direction][0], rest.bytes + lost[direction][1]
         return rows
 
     def _texts(self, keys: Records, snapshot: Snapshot, owners: Owners) -> list[str]:
-        """Each key's labels; "" where its interface is no more."""
+        """Return the labels of each key; "" where its interface's lease has ended."""
         names = {lease.id: lease.name for lease in snapshot.leases}
         return list(self._written(raw_keys(keys), names, owners).values())
 
@@ -81,7 +82,7 @@ def _text(interface: str, direction: str, protocol: str, source: str, dest: str)
 
 
 def _pods_text(owners: Owners, *values: str) -> str:
-    """Whose addresses they are, to be appended; empty labels where they are no pod's."""
+    """Write the pod labels to append; empty where an address belongs to no pod."""
     if owners is None:
         return ""
     return "".join(f",{label(*pair)}" for pair in zip(POD_LABELS, values, strict=True))

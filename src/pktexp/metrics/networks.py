@@ -1,4 +1,4 @@
-"""The families of named networks as text (exposition.py), beside flowpage.py."""
+"""Families of the traffic between named networks, written for each scrape."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pktexp.flows.networksums import INTERFACE_CLASSES, NetworkSums, Sums
-from pktexp.interfaces.sources import Totals
-from pktexp.interfaces.totals import Snapshot
+from pktexp.interfaces.totals import Snapshot, Totals
 from pktexp.metrics.exposition import counter, label, write
 from pktexp.packet.labels import DIRECTIONS
 
@@ -18,7 +17,7 @@ FAMILIES = {
 
 
 class NetworkPage:
-    """Both families; what no record told of is between `other` and `other`."""
+    """Writes both families; packets missing from the records are from `other` to `other`."""
 
     def __init__(
         self, interfaces: Totals, sums: NetworkSums, classes: npt.NDArray[np.uint8]
@@ -30,7 +29,7 @@ class NetworkPage:
         self._lost_before = np.zeros((len(INTERFACE_CLASSES), len(DIRECTIONS), 2), np.uint64)
 
     def __call__(self, openmetrics: bool) -> str:
-        """In either of Prometheus's formats. Sums are taken before the totals: never ahead."""
+        """Write the families; sums are read before the totals, so that they are never ahead."""
         names, sums = self._sums.snapshot()
         sums[:, :, 0, 0] += self._lost_events(self._interfaces.snapshot())
         shown = np.argwhere(sums[..., 0] > 0).tolist()
@@ -46,14 +45,11 @@ class NetworkPage:
         return write(families, openmetrics)
 
     def _lost_events(self, snapshot: Snapshot) -> Sums:
-        """(class, direction, packets or bytes): also of interfaces whose counters have ended."""
-        lost = snapshot.totals["lost"]
+        """Sum lost packets and bytes: (class, direction, unit), also of ended leases."""
         now = {}
-        for row, lease in enumerate(snapshot.leases):
+        for lease, lost in zip(snapshot.leases, snapshot.lost, strict=True):
             of_class = np.zeros_like(self._lost_before)
-            of_class[self._classes[lease.slot]] = np.stack(
-                [lost[row]["packets"], lost[row]["bytes"]], axis=-1
-            )
+            of_class[self._classes[lease.slot]] = lost
             now[lease.id] = of_class
         for ended in self._lost.keys() - now.keys():
             self._lost_before += self._lost[ended]

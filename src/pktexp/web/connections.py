@@ -39,7 +39,9 @@ class Connections:
         self._tasks: set[asyncio.Task[None]] = set()
         self.ended: Counter[str] = Counter()
 
-    def __len__(self) -> int:
+    @property
+    def count(self) -> int:
+        """Number of open connections, TLS handshakes under way included."""
         return len(self._open)
 
     @asynccontextmanager

@@ -41,16 +41,16 @@ def sample(
     """`ids`: of the leases, if not the interfaces' numbers in their order."""
     names = list(dict.fromkeys(name for name, _ in packets))
     ids = ids or {name: number for number, name in enumerate(names, 1)}
-    tallies = np.zeros((len(names), len(Direction), PacketClass.COUNT, 2), np.uint64)
+    classes = np.zeros((len(names), len(Direction), PacketClass.COUNT, 2), np.uint64)
     for (name, packet_class), count in packets.items():
-        tallies[names.index(name), Direction.INGRESS, packet_class] = count, count * SIZE
-    told = None if flows is None else _flows(flows, ids, tallies, names)
+        classes[names.index(name), Direction.INGRESS, packet_class] = count, count * SIZE
+    told = None if flows is None else _flows(flows, ids, classes, names)
     return Sample(
         at=at,
         now=1_800_000_000 + at,
         leases=[Lease(name, ids[name], row) for row, name in enumerate(names)],
         directions=tuple(Direction),
-        tallies=tallies,
+        classes=classes,
         sizes=np.zeros((len(names), len(Direction), SIZE_BUCKETS), np.uint64),
         lost=np.zeros((len(names), len(Direction), 2), np.uint64),
         hooks={(name, direction): "tcx" for name in names for direction in Direction},
@@ -62,12 +62,12 @@ def sample(
 
 
 def _flows(
-    flows: Mapping[Flow, int], ids: Mapping[str, int], tallies: Any, names: list[str]
+    flows: Mapping[Flow, int], ids: Mapping[str, int], classes: Any, names: list[str]
 ) -> FlowSnapshot:
     """What the flows leave of the interfaces' packets is of the others."""
     keys = np.zeros(len(flows), FLOW_KEY)
     others = {
-        (ids[name], int(d)): Tally(*tallies[row, d].sum(axis=0).tolist())
+        (ids[name], int(d)): Tally(*classes[row, d].sum(axis=0).tolist())
         for row, name in enumerate(names)
         for d in Direction
     }

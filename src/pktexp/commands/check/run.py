@@ -14,7 +14,6 @@ from contextlib import nullcontext
 from pathlib import Path
 
 from pktexp import privileges
-from pktexp.assembly import datapath_options
 from pktexp.bpf import layout, libbpf
 from pktexp.bpf.datapath import OBJECT, Datapath
 from pktexp.bpf.libbpf import Libbpf, VerifierError
@@ -24,6 +23,7 @@ from pktexp.commands.check import interfaces, kernel
 from pktexp.commands.check.findings import Checked, Finding, finding
 from pktexp.errors import PktexpError
 from pktexp.kubernetes import naming
+from pktexp.pipeline import datapath_options
 from pktexp.settings import Settings
 from pktexp.web.listen import listen
 from pktexp.web.security import Security

@@ -101,9 +101,8 @@ def _flow_lines(flows: FlowSnapshot) -> list[FlowLine]:
 
 def _sums(replayed: Replayed, flows: FlowSnapshot) -> tuple[FlowLine, FlowLine]:
     """Return the sum that is in no listed flow, and the total of the interface."""
-    totals, others = replayed.totals.totals, flows.others.values()
-    lost, every = totals["lost"], totals["classes"]
-    packets = sum(tally.packets for tally in others) + int(lost["packets"].sum())
-    bytes_ = sum(tally.bytes for tally in others) + int(lost["bytes"].sum())
-    total = int(every["packets"].sum()), int(every["bytes"].sum())
+    totals, others = replayed.totals, flows.others.values()
+    lost, total = (units.sum(axis=(0, 1)).tolist() for units in (totals.lost, totals.totals))
+    packets = sum(tally.packets for tally in others) + lost[0]
+    bytes_ = sum(tally.bytes for tally in others) + lost[1]
     return (labels.OTHER, "", "", packets, bytes_), ("total", "", "", *total)

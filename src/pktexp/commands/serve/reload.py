@@ -1,7 +1,7 @@
-"""Files of the operator's that SIGHUP reads again; service.py registers them.
+"""The operator's files, read at start and again on SIGHUP.
 
-A file that is wrong keeps `serve` from starting. Later it leaves what was read before in force, and
-is counted: reloadmetrics.py shows it.
+A wrong file keeps `serve` from starting. Later, a failed reload keeps the previous version of the
+file in force, and is counted.
 """
 
 from __future__ import annotations
@@ -10,61 +10,50 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from pktexp.errors import PktexpError
+from pktexp.failures import FailureCounter
 
 log = logging.getLogger(__name__)
 
 Read = Callable[[], None]
-"""reads the file and puts it in force as one step; PktexpError or OSError changes nothing"""
+"""reads the file and puts it in force in one step; raises PktexpError or OSError before that"""
 
 
 @dataclass
 class File:
-    """One of them, and how reading it went; `failures` only grows, `read_at` is in Unix time."""
+    """A file and the outcome of its last reading; `read_at` is in Unix time."""
 
     read: Read
-    failures: int = 0
+    read_at: float
     good: bool = True
-    read_at: float = 0.0
+    failures: FailureCounter = field(default_factory=lambda: FailureCounter(log))
 
 
 class Reloader:
-    """Reads them one after another; `files` by what they are for."""
+    """Reads the files one after another; `files` by purpose."""
 
     def __init__(self) -> None:
         self.files: dict[str, File] = {}
         self._lock = asyncio.Lock()
 
     def add(self, name: str, read: Read) -> None:
-        """Read now, and again at each reload; what is wrong with the file is raised."""
+        """Read a file now, and again at each reload. Raises what is wrong with it now."""
         read()
-        self.files[name] = File(read, read_at=time.time())
+        self.files[name] = File(read, time.time())
 
     async def reload(self, *names: str) -> None:
-        """Read these or, without names, all of them, in threads; nothing is raised."""
+        """Read the named files again, or all of them; failures are counted, never raised."""
         async with self._lock:
             if not self.files:
-                log.info("SIGHUP: no file was given that could be read again")
+                log.info("SIGHUP: no file to reload")
             for name in names or self.files:
                 await self._reload(name, self.files[name])
 
     async def _reload(self, name: str, file: File) -> None:
-        try:
+        before = file.failures.count
+        with file.failures.suppressed("%s: reload failed, keeping the previous version", name):
             await asyncio.to_thread(file.read)
-        except Exception as error:
-            file.good = False
-            file.failures += 1
-            hint = f" ({error.hint})" if isinstance(error, PktexpError) else ""
-            debug = log.isEnabledFor(logging.DEBUG)
-            log.error(
-                "%s: not read again, the former stays in force: %s%s",
-                name,
-                error,
-                hint,
-                exc_info=debug,
-            )
-        else:
-            file.good, file.read_at = True, time.time()
-            log.info("%s: read again", name)
+            file.read_at = time.time()
+            log.info("%s: reloaded", name)
+        file.good = file.failures.count == before

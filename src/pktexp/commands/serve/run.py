@@ -1,7 +1,6 @@
-"""The story of `pktexp serve`: load, attach, read, serve, and close it all in reverse.
+"""The story of `pktexp serve`: read files, run the pipeline, serve, and close all in reverse.
 
-Settings come from cli.py, all up to serving from counting.py. Whatever can fail fails before
-"ready"; from then on failures are counted by those that meet them, and shown by selfmetrics.py.
+Whatever can fail at start fails before "ready". Later failures are counted and exported.
 """
 
 from __future__ import annotations
@@ -11,53 +10,75 @@ import logging
 import signal
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, ProcessCollector
 
-from pktexp import assembly
-from pktexp.assembly import WEB, Files
-from pktexp.commands.serve.notify import Notifier
+from pktexp import __version__
 from pktexp.commands.serve.reload import Reloader
-from pktexp.commands.serve.systemd import Supervision
+from pktexp.commands.serve.systemd import Notifier, Supervision
+from pktexp.flows.networks import NamedNetworks
 from pktexp.kubernetes.naming import require
-from pktexp.metrics.reloadmetrics import ReloadCollector
-from pktexp.metrics.webmetrics import ConnectionCollector
-from pktexp.pipeline import Counting, counting, prepare
+from pktexp.metrics import figures
+from pktexp.metrics.exporter import ExporterCollector, Group
+from pktexp.pipeline import Pipeline, prepare, running
 from pktexp.settings import Settings
 from pktexp.tasks import background
 from pktexp.web.api import PREFIX, make_api
 from pktexp.web.app import Source, make_app
 from pktexp.web.connections import Connections
 from pktexp.web.listen import listen, url
+from pktexp.web.security import Security
 
 log = logging.getLogger(__name__)
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 THREADS = 2  # for pages and netlink: more would not be faster, and each keeps memory of its own
+WEB, NETWORKS = "web", "networks"  # purposes of files
+
+
+@dataclass(frozen=True)
+class Files:
+    """The operator's files, read; `networks` is None without --networks."""
+
+    reloader: Reloader
+    security: Security
+    networks: NamedNetworks | None
+
+
+def read_files(settings: Settings) -> Files:
+    """Read all files that the settings name. Raises PktexpError if one is wrong."""
+    reloader, security = Reloader(), Security(settings.web_config)
+    networks = NamedNetworks(settings.networks) if settings.networks else None
+    if settings.web_config:
+        reloader.add(WEB, security.read)
+    if networks:
+        reloader.add(NETWORKS, networks.read)
+    return Files(reloader, security, networks)
 
 
 async def serve(settings: Settings) -> None:
-    """Run until SIGTERM or SIGINT; PktexpError or BpfError if it cannot start."""
+    """Serve until SIGTERM or SIGINT. Raises PktexpError or BpfError if it cannot start."""
     stop, hangup = _signals()
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(THREADS, "work"))
     async with AsyncExitStack() as stack:
         stack.callback(_ignore_signals)
         prepare()
-        files = assembly.read_files(settings)
+        files = read_files(settings)
         if settings.kubernetes:
             require(settings)
         listening = stack.enter_context(listen(settings.listen, settings.port))
-        counted = await stack.enter_async_context(counting(settings, files.networks))
+        pipeline = await stack.enter_async_context(running(settings, files.networks))
         connections = Connections(settings.max_connections, files.security)
-        source = _source(counted, files, connections)
+        source = _source(pipeline, files, connections)
         app = make_app(source, files.security, settings.telemetry_path)
-        app.add_subapp(PREFIX, make_api(counted.live))
+        app.add_subapp(PREFIX, make_api(pipeline.live))
         await stack.enter_async_context(connections.answering(app, listening))
         following = files.security.follow(lambda: files.reloader.reload(WEB))
         await stack.enter_async_context(background(following))
         where = url(listening, files.security.scheme)
         metrics = where + settings.telemetry_path.lstrip("/")
-        supervision = Supervision(Notifier(), counted.interfaces, counted.attribution, metrics)
+        supervision = Supervision(Notifier(), pipeline.interfaces, pipeline.attribution, metrics)
         await stack.enter_async_context(supervision.running())
         await stack.enter_async_context(background(_reload_at(hangup, files.reloader, supervision)))
         log.info("ready: %s", where)
@@ -65,32 +86,29 @@ async def serve(settings: Settings) -> None:
         log.info("stopping")
 
 
-def _source(counted: Counting, files: Files, connections: Connections) -> Source:
-    """What handlers ask for."""
+def _source(pipeline: Pipeline, files: Files, connections: Connections) -> Source:
+    """Register all collectors, and bring together what the HTTP handlers need."""
+    groups = [
+        *pipeline.groups(),
+        Group(figures.FILES, files.reloader.files, "config"),
+        Group(figures.CONNECTIONS, connections),
+        Group(figures.ACCESS, files.security),
+    ]
     registry = CollectorRegistry()
-    collectors = (
-        *counted.collectors,
-        ReloadCollector(files.reloader),
-        ConnectionCollector(connections, files.security),
-    )
-    for collector in collectors:
+    exporter = ExporterCollector(__version__, pipeline.lib.version, groups)
+    for collector in (*pipeline.collectors(), exporter):
         registry.register(collector)
     ProcessCollector(registry=registry)
-    return Source(
-        registry,
-        pages=counted.pages,
-        flush=counted.flush,
-        ready=counted.missing,
-    )
+    return Source(registry, pages=pipeline.pages(), flush=pipeline.flush, ready=pipeline.missing)
 
 
 def _signals() -> tuple[asyncio.Event, asyncio.Event]:
-    """Set when it is to stop, and when it is to read its files again."""
+    """Return two events, set by the signals to stop and to reload."""
     stop, hangup = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
     for number, event in zip(SIGNALS, (stop, stop, hangup), strict=True):
-        # Not the loop's own handlers: it takes those back when it is closed, and one more signal,
-        # in the moment before the process is gone, would decide the status that it ends with.
+        # Not by the loop's own handlers: closing the loop removes them, and one more signal just
+        # before the process ends would decide its exit status.
         signal.signal(number, lambda *_, event=event: loop.call_soon_threadsafe(event.set))
     return stop, hangup
 

@@ -11,7 +11,7 @@ import orjson
 from pktexp.commands.top.events import Event, Query
 from pktexp.live.documents import Live
 from pktexp.live.flows import Query as FlowQuery
-from pktexp.pipeline import counting, prepare
+from pktexp.pipeline import prepare, running
 from pktexp.settings import Settings
 
 
@@ -45,5 +45,5 @@ class Local:
 async def local(settings: Settings) -> AsyncIterator[Local]:
     """Run the pipeline while the context is open. Raises PktexpError if it cannot start."""
     prepare()
-    async with counting(settings) as counted:
-        yield Local(counted.live)
+    async with running(settings) as pipeline:
+        yield Local(pipeline.live)

@@ -10,8 +10,7 @@ from typing import cast
 
 import pytest
 
-from pktexp.commands.serve.notify import Notifier
-from pktexp.commands.serve.systemd import Supervision
+from pktexp.commands.serve.systemd import Notifier, Supervision
 from pktexp.flows.attribution import Attribution
 from pktexp.interfaces.tracker import Interfaces
 
@@ -63,7 +62,7 @@ def supervision(manager: Manager, state: Counted) -> Supervision:
 def test_the_status_says_how_many_interfaces_are_counted_and_where(
     manager: Manager, counted: int, wanted: int, status: str
 ) -> None:
-    supervision(manager, Counted(counted, wanted)).tell()
+    supervision(manager, Counted(counted, wanted)).report()
     assert manager.heard() == ["WATCHDOG=1", f"STATUS={status}"]
 
 
@@ -72,7 +71,7 @@ def test_a_dead_reader_is_said_once_and_the_watchdog_goes_hungry(
 ) -> None:
     supervised = supervision(manager, Counted(1, 1, alive=False))
     for _ in range(2):
-        supervised.tell()
+        supervised.report()
         assert manager.heard() == ["STATUS=a ring buffer is not being read"]
     assert len(caplog.messages) == 1
 
@@ -100,7 +99,9 @@ def test_a_manager_that_does_not_listen_costs_one_line(
     notifier.ready("well")
     notifier.stopping()
     (line,) = caplog.messages
-    assert line == "systemd cannot be told how it goes: [Errno 111] Connection refused (said once)"
+    assert (
+        line == "sending the status to systemd failed: [Errno 111] Connection refused (logged once)"
+    )
 
 
 def test_without_a_manager_nothing_is_said(caplog: pytest.LogCaptureFixture) -> None:
