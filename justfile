@@ -15,6 +15,7 @@ check: build
     ruff check
     ruff format --check
     mypy
+    PYTHONPATH=src lint-imports --no-cache
     clang-format --dry-run -Werror bpf/*.[ch] bench/*.[ch] tests/support/*/*.[ch]
 
 # mend what the tools can mend
