@@ -155,9 +155,9 @@ def test_answers_are_compressed_for_who_accepts_it(service: Service) -> None:
 @pytest.mark.parametrize(
     ("path", "status", "part"),
     [
-        ("flows?top=many", 400, "top is 'many', not a whole number from 1 to 1000"),
-        ("history?step=0", 400, "step is '0'"),
-        ("nothing", 404, "there is nothing here"),
+        ("flows?top=many", 400, "top must be a whole number from 1 to 1000, not 'many'"),
+        ("history?step=0", 400, "step must be a whole number from 1 to 60, not '0'"),
+        ("nothing", 404, "/api/v1/openapi.json lists all paths"),
     ],
 )
 def test_errors_are_sentences_in_json(service: Service, path: str, status: int, part: str) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pktexp.web.parameters import DOCUMENT
+from pktexp.web.parameters import OPENAPI
 from support.netns.namespace import Namespace
 from support.service.api import frames
 from support.service.process import Service, serving
@@ -32,7 +32,7 @@ def test_document_and_answers_agree_under_generated_requests(
 ) -> None:
     schema = tmp_path / "openapi.json"
     schema.write_bytes(service.get("api/v1/openapi.json").read())
-    assert schema.read_bytes() == DOCUMENT
+    assert schema.read_bytes() == OPENAPI
     options = ("--max-examples", EXAMPLES, "--no-color", "--exclude-path", "/api/v1/stream")
     command = (str(SCHEMATHESIS), "run", str(schema), "--url", service.url, *options)
     done = subprocess.run(

@@ -179,9 +179,9 @@ def test_without_a_place_at_the_stream_it_says_so_and_takes_the_next(
             stack.enter_context(contextlib.closing(Reader(service, "?top=1")))
         wait_for(lambda: readers(service) == MOST)
         view.page.click("#pause")
-        view.wait("document.querySelector('#state').textContent.includes('places')")
+        view.wait("document.querySelector('#state').textContent.includes('maximum')")
         assert view.texts("#state") == [
-            f"all of the {MOST} places for readers are taken, trying again"
+            f"the stream has its maximum of {MOST} readers, trying again"
         ]
     view.wait("document.querySelector('#state').textContent === 'live'")
     assert {text for text in view.complaints if "503" not in text} == set()

@@ -12,7 +12,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from pktexp.live.readers import MOST
-from pktexp.web.parameters import DOCUMENT
+from pktexp.web.parameters import OPENAPI
 from support.netns.namespace import Namespace, connect
 from support.patience import PATIENCE, wait_for
 from support.service.api import Reader, ask, frames
@@ -56,7 +56,7 @@ def test_an_event_comes_at_once_and_then_each_second(service: Service) -> None:
 
 
 def test_events_are_as_the_document_says(service: Service) -> None:
-    document = json.loads(DOCUMENT)
+    document = json.loads(OPENAPI)
     schema = {"$ref": "#/components/schemas/Event", "components": document["components"]}
     with reading(service, "?top=7&sort=packets") as (reader,):
         for event in itertools.islice(reader.events(), 2):

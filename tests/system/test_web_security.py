@@ -165,7 +165,7 @@ def test_a_bad_file_leaves_the_former_in_force_and_is_counted(
     (tmp_path / "web.yml").write_text("basic_auth_users:\n  bob: secret\n")
     os.kill(service.pid, signal.SIGHUP)
     line = service.wait_for_line("web: reload failed")
-    assert "web.yml:2: this is no bcrypt hash" in line
+    assert "web.yml:2: not a bcrypt hash" in line
     assert ask(service, "metrics", context, "wrong")[0] == 401
     status, page, headers = ask(service, "metrics", context)
     assert (status, headers["X-Frame-Options"]) == (200, "deny")

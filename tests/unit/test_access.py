@@ -36,27 +36,27 @@ async def test_only_the_users_own_password_is_right(
 ) -> None:
     passwords = Passwords()
     for _ in range(times):
-        assert await passwords.right(USERS, "alice", "wonder", "a")
-        assert await passwords.right(USERS, name, password, "a") == expected
+        assert await passwords.verify(USERS, "alice", "wonder", "a")
+        assert await passwords.verify(USERS, name, password, "a") == expected
 
 
 async def test_a_password_that_was_changed_is_no_longer_right() -> None:
     passwords = Passwords()
-    assert await passwords.right(USERS, "alice", "wonder", "a")
+    assert await passwords.verify(USERS, "alice", "wonder", "a")
     changed = USERS | {"alice": bcrypt.hashpw(b"land", bcrypt.gensalt(4))}
-    assert not await passwords.right(changed, "alice", "wonder", "a")
-    assert await passwords.right(changed, "alice", "land", "a")
+    assert not await passwords.verify(changed, "alice", "wonder", "a")
+    assert await passwords.verify(changed, "alice", "land", "a")
 
 
 async def test_a_hash_of_the_web_servers_tools_works() -> None:
     hashed = USERS["alice"].replace(b"$2b$", b"$2y$")
-    assert await Passwords().right({"alice": hashed}, "alice", "wonder", "a")
+    assert await Passwords().verify({"alice": hashed}, "alice", "wonder", "a")
 
 
 async def test_what_is_right_is_not_hashed_again_and_memory_is_bounded(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(access, "REMEMBERED", 1)
+    monkeypatch.setattr(access, "MAX_VERIFIED", 1)
     hashed: list[bytes] = []
     check = bcrypt.checkpw
 
@@ -67,8 +67,8 @@ async def test_what_is_right_is_not_hashed_again_and_memory_is_bounded(
     monkeypatch.setattr(bcrypt, "checkpw", counted)
     passwords = Passwords()
     for name, password in (("alice", "wonder"), ("alice", "wonder"), ("bob", "builder")):
-        assert await passwords.right(USERS, name, password, "a")
-    assert await passwords.right(USERS, "alice", "wonder", "a")
+        assert await passwords.verify(USERS, name, password, "a")
+    assert await passwords.verify(USERS, "alice", "wonder", "a")
     assert hashed == [b"wonder", b"builder", b"wonder"]
 
 
@@ -98,7 +98,7 @@ async def test_one_address_does_not_keep_others_from_having_their_passwords_chec
     passwords = Passwords()
 
     def ask(address: str, password: str) -> asyncio.Task[bool]:
-        return asyncio.create_task(passwords.right(USERS, "alice", password, address))
+        return asyncio.create_task(passwords.verify(USERS, "alice", password, address))
 
     async def refused(tasks: list[asyncio.Task[bool]]) -> int:
         await asyncio.wait(tasks, timeout=0.2)  # as long as the first is being checked
@@ -108,10 +108,10 @@ async def test_one_address_does_not_keep_others_from_having_their_passwords_chec
 
     try:
         guesses = [ask("guesser", str(n)) for n in range(100)]
-        assert await refused(guesses) == len(guesses) - access.EACH
+        assert await refused(guesses) == len(guesses) - access.MAX_PENDING_PER_ADDRESS
         other = ask("other", "wonder")
-        crowd = [ask(str(n), "guess") for n in range(access.WAITING)]
-        assert await refused(crowd) == access.EACH + 1
+        crowd = [ask(str(n), "guess") for n in range(access.MAX_PENDING)]
+        assert await refused(crowd) == access.MAX_PENDING_PER_ADDRESS + 1
         assert not other.done()
     finally:
         go_on.set()

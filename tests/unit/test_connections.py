@@ -112,8 +112,8 @@ def kept(port: int) -> list[str]:
 
 def limited(monkeypatch: pytest.MonkeyPatch, phase: Phase) -> None:
     """Little time for this, and soon looked at."""
-    monkeypatch.setitem(connection.LIMITS, phase, 0.05)
-    monkeypatch.setattr(connections, "SWEEP", 0.01)
+    monkeypatch.setitem(connection.DEADLINES, phase, 0.05)
+    monkeypatch.setattr(connections, "SWEEP_INTERVAL", 0.01)
 
 
 async def test_a_connection_answers_one_request_after_another(
@@ -152,8 +152,8 @@ async def test_a_client_that_dawdles_is_ended(
 async def test_a_byte_now_and_then_gives_a_request_no_more_time(
     monkeypatch: pytest.MonkeyPatch, served: Served
 ) -> None:
-    monkeypatch.setitem(connection.LIMITS, Phase.REQUEST, 0.5)
-    monkeypatch.setattr(connections, "SWEEP", 0.01)
+    monkeypatch.setitem(connection.DEADLINES, Phase.REQUEST, 0.5)
+    monkeypatch.setattr(connections, "SWEEP_INTERVAL", 0.01)
     with socket.create_connection(served[1]) as client:
         client.sendall(b"GET /small HTTP/1.1\r\nX-Slow: ")
 
@@ -246,7 +246,7 @@ async def test_without_file_descriptors_accepting_pauses_and_goes_on(
     monkeypatch: pytest.MonkeyPatch, served: Served, connect: Connect
 ) -> None:
     made, _ = served
-    monkeypatch.setattr(connections, "RETRY", 0.01)
+    monkeypatch.setattr(connections, "ACCEPT_RETRY", 0.01)
     accept, failures = socket.socket.accept, [OSError(24, "Too many open files")] * 3
 
     def fail(self: socket.socket) -> tuple[socket.socket, object]:
@@ -297,5 +297,5 @@ async def test_what_is_no_request_or_too_much_is_a_400_and_not_in_the_log(
 
 def test_the_reasons_are_explained() -> None:
     page = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text()
-    for phase in connection.LIMITS:
+    for phase in connection.DEADLINES:
         assert f"`{phase.value}`" in page

@@ -11,9 +11,10 @@ from yarl import URL
 
 from pktexp.live.interfaces import PROTOCOLS
 from pktexp.web.api import DOCUMENTS, PREFIX
-from pktexp.web.parameters import DOCUMENT, declared, parse
+from pktexp.web.parameters import OPENAPI, declared, parse
 
 FLOWS = declared("/api/v1/flows")
+SORTS = "bytes_per_second, packets_per_second, bytes, packets"
 
 
 def test_without_any_the_documents_defaults_hold() -> None:
@@ -37,17 +38,17 @@ def test_what_is_given_is_taken() -> None:
 @pytest.mark.parametrize(
     ("query", "sentence"),
     [
-        ("top=0", "top is '0', not a whole number from 1 to 1000"),
-        ("top=1001", "top is '1001', not a whole number from 1 to 1000"),
-        ("top=", "top is '', not a whole number from 1 to 1000"),
-        ("top=1e2", "top is '1e2', not a whole number from 1 to 1000"),
-        ("top=%D9%A1", "top is '\u0661', not a whole number from 1 to 1000"),
+        ("top=0", "top must be a whole number from 1 to 1000, not '0'"),
+        ("top=1001", "top must be a whole number from 1 to 1000, not '1001'"),
+        ("top=", "top must be a whole number from 1 to 1000, not ''"),
+        ("top=1e2", "top must be a whole number from 1 to 1000, not '1e2'"),
+        ("top=%D9%A1", "top must be a whole number from 1 to 1000, not '\u0661'"),
         ("top=1&top=2", "top is given more than once"),
-        ("tpo=1", "there is no parameter 'tpo' here, allowed: top, sort, interface, "),
-        ("direction=in", "direction is 'in', not one of: ingress, egress"),
-        ("interface=", "interface has 0 characters, not from 1 to 64"),
-        (f"search={'x' * 101}", "search has 101 characters, not from 0 to 100"),
-        (f"sort={'x' * 100}", f"sort is '{'x' * 40}…', not one of: "),
+        ("tpo=1", "unknown parameter 'tpo', allowed: top, sort, interface, "),
+        ("direction=in", "direction must be one of ingress, egress, not 'in'"),
+        ("interface=", "interface must have 1 to 64 characters, not 0"),
+        (f"search={'x' * 101}", "search must have 0 to 100 characters, not 101"),
+        (f"sort={'x' * 100}", f"sort must be one of {SORTS}, not '{'x' * 40}…'"),
     ],
 )
 def test_what_is_wrong_is_told_in_one_sentence(query: str, sentence: str) -> None:
@@ -66,7 +67,7 @@ def test_a_value_that_is_no_unicode_is_told_too() -> None:
 
 
 def test_the_document_has_every_path_and_every_protocol() -> None:
-    document = json.loads(DOCUMENT)
+    document = json.loads(OPENAPI)
     paths = {PREFIX + path for path in [*DOCUMENTS, "/stream", "/openapi.json"]}
     assert document["paths"].keys() == paths
     assert FLOWS["protocol"]["enum"] == list(PROTOCOLS)

@@ -18,7 +18,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from pktexp.web.app import Source, make_app
 from pktexp.web.listen import listen, url
 from pktexp.web.security import Security
-from pktexp.web.sharedpage import Shared
+from pktexp.web.sharedpage import SharedPage
 
 Client = TestClient[web.Request, web.Application]
 
@@ -127,7 +127,7 @@ async def test_a_scrape_does_not_share_a_page_that_was_begun_before_it() -> None
         await go.wait()
         return str(rendered).encode()
 
-    shared = Shared(render)
+    shared = SharedPage(render)
     first = asyncio.create_task(shared.page())
     await begun.wait()
     later = [asyncio.create_task(shared.page()) for _ in range(3)]

@@ -1,1 +1,1 @@
-"""The HTTP side: what is served (app.py) and on which socket (listen.py)."""
+"""The HTTP side: metrics, health, the live page and the JSON API, with TLS and passwords."""

@@ -1,6 +1,7 @@
-"""Who may ask: passwords and names of certificates, as the web configuration says (security.py).
+"""Authorize requests by password and by the names in the client's certificate.
 
-Health is open to whoever can connect, as probes of containers cannot authenticate.
+The web configuration in force (security.py) sets the rules. The health endpoints need no password,
+as container probes cannot authenticate.
 """
 
 from __future__ import annotations
@@ -23,52 +24,56 @@ from pktexp.web.tls import canonical
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-KINDS = ("DNS", "email", "URI", "IP Address")  # of names, as Python's ssl calls them
-OPEN = ("/healthz", "/readyz")
-REMEMBERED = 128  # passwords that were right
-LONGEST = 72  # bytes of a password that bcrypt takes
-WAITING = 64  # passwords that wait to be checked
-EACH = 8  # of these, those from one address, so that who guesses does not keep out the others
+NAME_TYPES = ("DNS", "email", "URI", "IP Address")  # as Python's ssl spells them
+PUBLIC_PATHS = ("/healthz", "/readyz")
+MAX_VERIFIED = 128  # passwords remembered as correct
+MAX_PASSWORD_BYTES = 72  # the most that bcrypt uses
+MAX_PENDING = 64  # password checks under way or queued
+MAX_PENDING_PER_ADDRESS = 8  # so that one guessing client does not lock out the others
 CHALLENGE = {"WWW-Authenticate": 'Basic realm="pktexp", charset="UTF-8"'}
 
 
 class Passwords:
-    """Checks them off the loop, in one thread, so that guessing takes no more than one CPU."""
+    """Verify passwords in one thread, so that guessing them costs one CPU at most.
+
+    Correct passwords are remembered as keyed digests, and verified without bcrypt from then on.
+    """
 
     def __init__(self) -> None:
         self._key = secrets.token_bytes(32)
-        self._right: OrderedDict[bytes, None] = OrderedDict()
-        self._waiting: Counter[str] = Counter()  # by address
+        self._verified: OrderedDict[bytes, None] = OrderedDict()  # digests, oldest first
+        self._pending: Counter[str] = Counter()  # by client address
         self._executor = ThreadPoolExecutor(1, "password")
 
-    async def right(
+    async def verify(
         self, users: Mapping[str, bytes], name: str, password: str, address: str
     ) -> bool:
-        """Whether this is the user's; for a name that is not known it takes as long to say no.
+        """Return whether `password` is that of the user `name`; unknown names cost as much time.
 
-        HTTPTooManyRequests if too many wait already.
+        Raises HTTPTooManyRequests when too many checks are pending.
         """
         hashed = users.get(name) or next(iter(users.values()))
-        given = password.encode()[:LONGEST]
+        given = password.encode()[:MAX_PASSWORD_BYTES]
         digest = hmac.digest(self._key, hashed + given, "sha256")
-        if digest in self._right:
+        if digest in self._verified:
             return name in users
         if not await self._check(given, hashed, address):
             return False
-        self._right[digest] = None
-        if len(self._right) > REMEMBERED:
-            self._right.popitem(last=False)
+        self._verified[digest] = None
+        if len(self._verified) > MAX_VERIFIED:
+            self._verified.popitem(last=False)
         return name in users
 
     async def _check(self, given: bytes, hashed: bytes, address: str) -> bool:
-        if self._waiting[address] >= EACH or self._waiting.total() >= WAITING:
-            raise web.HTTPTooManyRequests(text="too many passwords wait to be checked\n")
-        self._waiting[address] += 1
+        of_address = self._pending[address]
+        if of_address >= MAX_PENDING_PER_ADDRESS or self._pending.total() >= MAX_PENDING:
+            raise web.HTTPTooManyRequests(text="too many pending password checks, retry later\n")
+        self._pending[address] += 1
         try:
             loop = asyncio.get_running_loop()
             return await loop.run_in_executor(self._executor, _matches, given, hashed)
         finally:
-            self._waiting -= Counter((address,))  # which leaves out what is none
+            self._pending -= Counter((address,))  # also removes counts of zero
 
 
 def _matches(password: bytes, hashed: bytes) -> bool:
@@ -79,7 +84,7 @@ def _matches(password: bytes, hashed: bytes) -> bool:
 
 
 def credentials(header: str) -> tuple[str, str] | None:
-    """Name and password of a header `Authorization` (RFC 7617); None if it is no such."""
+    """Return name and password of an `Authorization` header (RFC 7617); None for any other."""
     scheme, _, encoded = header.partition(" ")
     try:
         text = base64.b64decode(encoded.strip(), validate=True).decode()
@@ -89,22 +94,25 @@ def credentials(header: str) -> tuple[str, str] | None:
     return (name, password) if scheme.lower() == "basic" and colon else None
 
 
-def names_of(request: web.Request) -> set[str]:
-    """Subject alternative names of the client's certificate, of the kinds that can be allowed."""
+def certificate_names(request: web.Request) -> set[str]:
+    """Return the client certificate's subject alternative names of the types in NAME_TYPES."""
     certificate = (request.get_extra_info("peercert") or {}) if request.transport else {}
     names = certificate.get("subjectAltName", ())
-    return {canonical(name) for kind, name in names if kind in KINDS}
+    return {canonical(name) for kind, name in names if kind in NAME_TYPES}
 
 
 def guard(app: web.Application, security: Security) -> None:
-    """Lets requests to `app` pass, or answers 401, 403 or 429 and closes; adds the headers."""
+    """Make `app` authorize every request, and add the configured headers to every response.
+
+    Refused requests get 401, 403 or 429, are counted by status, and end the connection.
+    """
     passwords = Passwords()
 
     @web.middleware
     async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
         try:
-            if request.path not in OPEN:
-                await _require(request, security.state.config, passwords)
+            if request.path not in PUBLIC_PATHS:
+                await _authorize(request, security.state.config, passwords)
         except web.HTTPClientError as refusal:
             security.refused[refusal.status] += 1
             refusal.force_close()
@@ -118,12 +126,12 @@ def guard(app: web.Application, security: Security) -> None:
     app.on_response_prepare.append(add_headers)
 
 
-async def _require(request: web.Request, config: WebConfig, passwords: Passwords) -> None:
+async def _authorize(request: web.Request, config: WebConfig, passwords: Passwords) -> None:
     names = config.tls.allowed_names if config.tls else None
-    if names and not names & names_of(request):
-        raise web.HTTPForbidden(text="the certificate has none of the allowed names\n")
+    if names and not names & certificate_names(request):
+        raise web.HTTPForbidden(text="the client certificate has none of the allowed names\n")
     if not config.users:
         return
     given = credentials(request.headers.get("Authorization", ""))
-    if not (given and await passwords.right(config.users, *given, request.remote or "")):
-        raise web.HTTPUnauthorized(text="name and password, please\n", headers=CHALLENGE)
+    if not (given and await passwords.verify(config.users, *given, request.remote or "")):
+        raise web.HTTPUnauthorized(text="user name and password required\n", headers=CHALLENGE)

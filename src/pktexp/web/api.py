@@ -1,7 +1,7 @@
-"""/api/v1: what pktexp knows as JSON, as openapi.json says; the documents are live/live.py's.
+"""/api/v1: the live documents as JSON, as openapi.json describes them.
 
-An application of its own, so that its errors are JSON; service.py hangs it into app.py's, behind
-the same doors. stream.py has the stream.
+A separate application below the main one, so that its errors are JSON. Requests pass the main
+application's authorization first.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ from aiohttp import web
 
 from pktexp.live.documents import Document, Live, Samples
 from pktexp.live.flows import Query
-from pktexp.web.parameters import DOCUMENT, declared, parse
+from pktexp.web.parameters import OPENAPI, declared, parse
 from pktexp.web.stream import LIVE, NO_FLOWS, NO_SAMPLE, stream
 
 PREFIX = "/api/v1"
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-Make = Callable[[Live, Samples, dict[str, Any]], Document]
+Builder = Callable[[Live, Samples, dict[str, Any]], Document]
 
 
 def make_api(live: Live) -> web.Application:
-    """The application below PREFIX."""
+    """Return the application to mount at PREFIX."""
     api = web.Application(middlewares=[errors_as_json])
     api[LIVE] = live
-    for path, make in DOCUMENTS.items():
-        api.router.add_get(path, _answering(path, make), allow_head=False)
+    for path, build in DOCUMENTS.items():
+        api.router.add_get(path, _handler(path, build), allow_head=False)
     api.router.add_get("/stream", stream, allow_head=False)
     api.router.add_get("/openapi.json", openapi, allow_head=False)
     return api
@@ -37,14 +37,14 @@ def make_api(live: Live) -> web.Application:
 
 @web.middleware
 async def errors_as_json(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Each error says in one sentence what is wrong."""
+    """Turn each error into a JSON object with one sentence."""
     try:
         return await handler(request)
     except web.HTTPNotFound:
-        return _error(404, f"there is nothing here; {PREFIX}/openapi.json tells what there is")
+        return _error(404, f"not found; {PREFIX}/openapi.json lists all paths")
     except web.HTTPMethodNotAllowed as error:
         allow = {"Allow": ", ".join(sorted(error.allowed_methods))}
-        return _error(405, f"{request.method} is not allowed here, only {allow['Allow']}", allow)
+        return _error(405, f"{request.method} is not allowed, use {allow['Allow']}", allow)
     except web.HTTPClientError as error:
         return _error(error.status, error.text or error.reason)
     except web.HTTPServiceUnavailable as error:
@@ -52,13 +52,13 @@ async def errors_as_json(request: web.Request, handler: Handler) -> web.StreamRe
 
 
 async def openapi(request: web.Request) -> web.Response:
-    """What there is, for programs."""
+    """Return the OpenAPI document."""
     parse(request, {})
-    return _json(DOCUMENT)
+    return _json(OPENAPI)
 
 
-def _answering(path: str, make: Make) -> Handler:
-    """A handler that writes the document which `make` makes."""
+def _handler(path: str, build: Builder) -> Handler:
+    """Return a handler that responds with the document that `build` returns."""
     parameters = declared(PREFIX + path)
 
     async def answer(request: web.Request) -> web.Response:
@@ -67,7 +67,7 @@ def _answering(path: str, make: Make) -> Handler:
             raise web.HTTPServiceUnavailable(text=NO_SAMPLE)
         compress = "gzip" in request.headers.get("Accept-Encoding", "").lower()
         key = (path, *values.values(), samples[-1].at, compress)
-        body = await live.write(key, lambda: make(live, samples, values), compress)
+        body = await live.write(key, lambda: build(live, samples, values), compress)
         return _json(body, headers={"Content-Encoding": "gzip"} if compress else {})
 
     return answer
@@ -97,7 +97,7 @@ def _flows(live: Live, samples: Samples, values: dict[str, Any]) -> Document:
     return document
 
 
-DOCUMENTS: dict[str, Make] = {
+DOCUMENTS: dict[str, Builder] = {
     "/status": _status,
     "/interfaces": _interfaces,
     "/flows": _flows,

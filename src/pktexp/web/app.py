@@ -1,7 +1,6 @@
-"""The aiohttp application: metrics, health, and the page (page.py). Knows nothing of the kernel.
+"""Build the aiohttp application: metrics, health and the live page, behind authorization.
 
-service.py passes in what to ask: a registry (selfmetrics.py), the pages of flows and traffic
-(flowpage.py, metrics.py), `flush`, and `ready`. access.py says who may ask.
+It depends on nothing of the kernel; a Source provides its data.
 """
 
 from __future__ import annotations
@@ -19,51 +18,51 @@ from prometheus_client.exposition import choose_encoder
 from pktexp.web import access
 from pktexp.web.livepage import add_page
 from pktexp.web.security import Security
-from pktexp.web.sharedpage import Shared
+from pktexp.web.sharedpage import SharedPage
 
-BODY = 1024  # bytes of a request's body: none is asked for
+MAX_BODY = 1024  # bytes; no request needs a body
 OPENMETRICS = "application/openmetrics-text"
-VERSIONS = ("0.0.4", "1.0.0")  # of the formats
+FORMAT_VERSIONS = ("0.0.4", "1.0.0")  # of the text format and of OpenMetrics
 
 Encode = Callable[[CollectorRegistry], bytes]
 
 
 @dataclass
 class Source:
-    """What the handlers ask for."""
+    """The data behind the handlers."""
 
     registry: CollectorRegistry
     pages: Sequence[Callable[[bool], str]]
-    """families that are not in the registry, in OpenMetrics or else in the text format; asked for
-    in this order, as flows must not be ahead of the totals"""
+    """render families outside of the registry, as OpenMetrics or (False) as text; called in this
+    order, as flows must not be newer than the totals"""
     flush: Callable[[], Awaitable[None]]
-    """waits, for a bounded time, until events that came so far are merged"""
+    """waits a bounded time until the events of packets counted so far are merged"""
     ready: Callable[[], str]
-    """"" when attached and reading, else what is missing"""
+    """returns "" when ready, else the reason"""
 
     def __post_init__(self) -> None:
         self.seconds = Histogram(
             "pktexp_scrape_duration_seconds",
-            "Time to answer a scrape; the one under way is not in it.",
+            "Time to answer a scrape; excludes the current one.",
             registry=self.registry,
         )
 
 
 class Handlers:
-    """Answers requests."""
+    """The handlers of metrics and health."""
 
     def __init__(self, source: Source) -> None:
         self._source = source
-        self._pages: dict[str, Shared] = {}  # by media type with its parameters: there are a few
+        self._pages: dict[str, SharedPage] = {}  # by content type, of which there are few
 
     async def metrics(self, request: web.Request) -> web.Response:
-        """All metrics, in the format and encoding that the client prefers."""
+        """Return all metrics in the format and encoding that the client accepts."""
         started = time.perf_counter()
         accept = ",".join(request.headers.getall("Accept", []))
         encode, content_type = _format(accept)
         headers = {"Content-Type": content_type, "Vary": "Accept, Accept-Encoding"}
         if content_type not in self._pages:
-            self._pages[content_type] = Shared(lambda: self._render(encode, content_type))
+            self._pages[content_type] = SharedPage(lambda: self._render(encode, content_type))
         page = await self._pages[content_type].page()
         body = page.text
         if "gzip" in request.headers.get("Accept-Encoding", "").lower():
@@ -78,34 +77,34 @@ class Handlers:
 
     def _write(self, encode: Encode, openmetrics: bool) -> bytes:
         pages = [page(openmetrics).encode() for page in self._source.pages]
-        return b"".join([*pages, encode(self._source.registry)])  # which writes the end
+        return b"".join([*pages, encode(self._source.registry)])  # the registry ends the page
 
     async def healthz(self, _: web.Request) -> web.Response:
-        """200 while the process answers."""
+        """Return 200 as long as the process responds."""
         return web.Response(text="alive\n")
 
     async def readyz(self, _: web.Request) -> web.Response:
-        """200 when attached and reading, else 503 and what is missing."""
+        """Return 200 when attached and reading, else 503 with the reason."""
         missing = self._source.ready()
         return web.Response(text=f"{missing or 'ready'}\n", status=503 if missing else 200)
 
 
 def _format(accept: str) -> tuple[Encode, str]:
-    """What the client understands, of the formats there are.
+    """Return the encoder and content type for an `Accept` header, the text format by default.
 
-    The library raises on a version that is not of numbers, and believes in every other; each would
-    be a page of its own.
+    The library raises on versions that are not numbers and accepts all others; each of them would
+    become a page of its own.
     """
     with contextlib.suppress(TypeError, ValueError):
         encode, content_type = choose_encoder(accept)
-        if any(f"version={version};" in content_type for version in VERSIONS):
+        if any(f"version={version};" in content_type for version in FORMAT_VERSIONS):
             return encode, content_type
     return choose_encoder("")
 
 
 def make_app(source: Source, security: Security, telemetry_path: str) -> web.Application:
-    """The application that serves `source`."""
-    app = web.Application(client_max_size=BODY)
+    """Return the application that serves `source`, with the metrics at `telemetry_path`."""
+    app = web.Application(client_max_size=MAX_BODY)
     access.guard(app, security)
     handlers = Handlers(source)
     add_page(app, telemetry_path)

@@ -1,6 +1,6 @@
 """The web configuration file, in the format of the Prometheus exporter-toolkit (0.14).
 
-Read by security.py, which puts it in force; the section on TLS is read by tls.py.
+This module validates the file; tls.py validates its TLS section, and security.py puts it in force.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 SECTIONS = ("tls_server_config", "http_server_config", "basic_auth_users", "rate_limit")
 BCRYPT = re.compile(r"\$2[aby]\$(0[4-9]|[12]\d|3[01])\$[./A-Za-z0-9]{53}")
-# Header: the values that the toolkit allows; () is any.
+# The toolkit's headers with the values that it allows; () allows any.
 HEADERS: Mapping[str, tuple[str, ...]] = {
     "Content-Security-Policy": (),
     "Strict-Transport-Security": (),
@@ -31,20 +31,20 @@ HEADERS: Mapping[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class WebConfig:
-    """What a file says; without one, nothing."""
+    """The contents of a web configuration file; the defaults ask clients for nothing."""
 
     tls: TlsConfig | None = None
     users: Mapping[str, bytes] = field(default_factory=dict)
-    """bcrypt hashes by name"""
+    """bcrypt hashes by user name"""
     headers: Mapping[str, str] = field(default_factory=dict)
-    """of every answer"""
+    """added to every response"""
 
 
 def read(path: Path) -> WebConfig:
-    """PktexpError, with the line, for whatever is wrong in it."""
+    """Read and validate a file. Raises PktexpError with the line of the first fault."""
     parts = yamlfile.read(path).mapping(SECTIONS)
     if "rate_limit" in parts:
-        hint = "leave it out: connections are limited, and scrapes at one time share a page"
+        hint = "remove it: connections are limited, and simultaneous scrapes share a page"
         raise parts["rate_limit"].error("rate_limit is not supported", hint)
     tls, http, users = (parts.get(name) for name in SECTIONS[:3])
     return WebConfig(
@@ -61,22 +61,22 @@ def _users(value: Value) -> dict[str, bytes]:
 def _hash(value: Value) -> bytes:
     text = value.text()
     if not BCRYPT.fullmatch(text):
-        hint = "'htpasswd -nBC 10 \"\"' makes one; quote it"
-        raise value.error("this is no bcrypt hash", hint)
+        hint = "create one with 'htpasswd -nBC 10 \"\"', and quote it in the file"
+        raise value.error("not a bcrypt hash", hint)
     return text.encode()
 
 
 def _headers(value: Value) -> dict[str, str]:
     parts = value.mapping(("http2", "headers"))
     if "http2" in parts and parts["http2"].flag():
-        log.info("HTTP/2 is not offered: clients take HTTP/1.1")
+        log.info("http2 is ignored: pktexp serves HTTP/1.1 only")
     headers = parts["headers"].mapping(HEADERS) if "headers" in parts else {}
     found = {name: _header(name, text) for name, text in headers.items()}
-    return {name: text for name, text in found.items() if text}  # as the toolkit: blank is unset
+    return {name: text for name, text in found.items() if text}  # blank is unset, as in the toolkit
 
 
 def _header(name: str, value: Value) -> str:
     text = value.choice(HEADERS[name]) if HEADERS[name] else value.text()
     if not text.isprintable():
-        raise value.error("a header is one line of printable characters")
+        raise value.error("a header value must be one line of printable characters")
     return text

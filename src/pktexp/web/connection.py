@@ -1,4 +1,4 @@
-"""One HTTP connection, between its transport and aiohttp's handler; kept by connections.py."""
+"""One HTTP connection: its phase, its deadline, and aiohttp's handler behind it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 
 class Phase(Enum):
-    """What a connection waits for."""
+    """The current state of a connection; the value is the reason when its deadline ends it."""
 
     HANDSHAKE = "slow_handshake"
     REQUEST = "slow_request"
@@ -30,18 +30,18 @@ class Phase(Enum):
     UNREAD = "slow_reader"
 
 
-# Seconds; there is none for an answer. Prometheus keeps its connection, and by default scrapes
-# each minute.
-LIMITS = {Phase.HANDSHAKE: 10.0, Phase.REQUEST: 10.0, Phase.IDLE: 120.0, Phase.UNREAD: 30.0}
-RESET = struct.pack("ii", 1, 0)  # as SO_LINGER has it: on, for no time
+# Seconds in a phase; ANSWER has no deadline. Prometheus keeps its connection between scrapes, one
+# minute by default.
+DEADLINES = {Phase.HANDSHAKE: 10.0, Phase.REQUEST: 10.0, Phase.IDLE: 120.0, Phase.UNREAD: 30.0}
+RESET = struct.pack("ii", 1, 0)  # SO_LINGER: on, for 0 seconds
 
 
 class QuietHandler(RequestHandler):
-    """aiohttp's, but that what is no HTTP is counted, not logged: strangers write it."""
+    """aiohttp's handler, which counts malformed requests instead of logging what strangers send."""
 
     def __init__(self, server: web.Server, malformed: Callable[[], None], **limits: int) -> None:
         loop = asyncio.get_running_loop()
-        super().__init__(server, loop=loop, access_log=None, **limits)  # type: ignore[arg-type]  # it may be None
+        super().__init__(server, loop=loop, access_log=None, **limits)  # type: ignore[arg-type]  # None is allowed
         self._malformed = malformed
 
     def handle_error(
@@ -51,18 +51,18 @@ class QuietHandler(RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        """The answer, after which the connection is closed."""
+        """Return the response to a request that failed; the connection then closes."""
         if not isinstance(exc, HttpProcessingError):
             return super().handle_error(request, status, exc, message)
         self._malformed()
-        log.debug("no request: %s", exc)
-        answer = web.Response(status=status, text="this is no request\n")
-        answer.force_close()
-        return answer
+        log.debug("malformed request: %s", exc)
+        response = web.Response(status=status, text="malformed HTTP request\n")
+        response.force_close()
+        return response
 
 
 class Connection(asyncio.Protocol):
-    """Hands on to `handler` what comes; `lost` is told when it is over."""
+    """Pass events to `handler` and track the phase; call `lost` when the connection is over."""
 
     def __init__(
         self, handler: RequestHandler, sock: socket.socket, lost: Callable[[Connection], None]
@@ -78,21 +78,21 @@ class Connection(asyncio.Protocol):
         self.phase, self.since = phase, time.monotonic()
 
     def overdue(self, now: float) -> bool:
-        """Whether it has waited too long at `now`, by the monotonic clock."""
-        return now > self.since + LIMITS.get(self.phase, math.inf)
+        """Return whether the deadline of the phase has passed at `now` (monotonic seconds)."""
+        return now > self.since + DEADLINES.get(self.phase, math.inf)
 
     def end(self) -> None:
-        """Whatever it is at, and at once: neither transport nor kernel keeps what is not taken."""
+        """Reset the connection at once, in any phase; unsent data is discarded."""
         with contextlib.suppress(OSError):
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
             if self._transport:
                 self._transport.abort()
-            else:  # in the handshake, which finds its socket shut
+            else:  # during the handshake, which then fails
                 self.sock.shutdown(socket.SHUT_RDWR)
 
     @contextlib.contextmanager
     def request(self) -> Iterator[None]:
-        """Around the answering of a request."""
+        """Mark a request as being answered while the context is open."""
         self._requests += 1
         self._enter(Phase.ANSWER)
         try:
@@ -103,33 +103,33 @@ class Connection(asyncio.Protocol):
                 self._enter(Phase.IDLE)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Connected, and TLS agreed on."""
-        # uvloop's transports do what asyncio's do, and are none by their class.
+        """Start to wait for a request; the TLS handshake is complete."""
+        # uvloop's transports implement the protocol, but are no subclass.
         self._transport = cast("asyncio.WriteTransport", transport)
         self._enter(Phase.REQUEST)
         self.handler.connection_made(transport)
 
     def data_received(self, data: bytes) -> None:
-        """The first bytes of a request start its time; later ones give it no more."""
+        """Start the request's deadline at its first bytes; later bytes do not extend it."""
         if self.phase is Phase.IDLE:
             self._enter(Phase.REQUEST)
         self.handler.data_received(data)
 
     def pause_writing(self) -> None:
-        """The client does not take the answer as fast as it is written."""
+        """Start the deadline of a client that reads slower than the response is written."""
         self._enter(Phase.UNREAD)
         self.handler.pause_writing()
 
     def resume_writing(self) -> None:
-        """It has taken some."""
+        """Return to the phase before the pause; the client has caught up."""
         self._enter(Phase.ANSWER if self._requests else Phase.IDLE)
         self.handler.resume_writing()
 
     def eof_received(self) -> None:
-        """The client has nothing more to say."""
+        """Pass on that the client sends nothing more."""
         self.handler.eof_received()
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        """Over."""
+        """Report the end to `lost` and to the handler."""
         self._lost(self)
         self.handler.connection_lost(exc)

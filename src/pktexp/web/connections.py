@@ -1,8 +1,7 @@
-"""Accepts connections, a bounded number of them, and ends those whose clients dawdle.
+"""Accept a bounded number of connections, and end those of slow or idle clients.
 
-aiohttp waits for a request as long as it takes; here clients have deadlines (connection.py), and
-when all places are taken the one that has waited longest makes room: a scrape always gets one.
-service.py starts it, and security.py says whether a connection has TLS.
+aiohttp waits for requests without limit. Here each phase has a deadline (connection.py), and at the
+limit the connection that has been idle longest is closed, so that a scrape always gets through.
 """
 
 from __future__ import annotations
@@ -18,19 +17,19 @@ from aiohttp import web
 
 from pktexp.tasks import background
 from pktexp.web.access import Handler
-from pktexp.web.connection import LIMITS, Connection, Phase, QuietHandler
+from pktexp.web.connection import DEADLINES, Connection, Phase, QuietHandler
 from pktexp.web.security import Security
 
-BURST = 64  # connections accepted before others have their turn
-SWEEP = 1.0  # seconds between looks at deadlines
-RETRY = 0.5  # seconds until the next try to accept, when none can be (no file descriptors)
-GRACE = 1.0  # seconds that requests under way get at the end
-# Headers of a request, and bytes of its first line and of each header.
-LARGEST = {"max_headers": 64, "max_line_size": 8190, "max_field_size": 8190}
+MAX_ACCEPTS = 64  # connections accepted before the loop does other work
+SWEEP_INTERVAL = 1.0  # seconds between checks of the deadlines
+ACCEPT_RETRY = 0.5  # seconds to pause when accepting fails (no file descriptors left)
+SHUTDOWN_TIMEOUT = 1.0  # seconds for requests in progress at the end
+# Number of headers of a request; bytes of its first line, and of each header.
+REQUEST_LIMITS = {"max_headers": 64, "max_line_size": 8190, "max_field_size": 8190}
 
 
 class Connections:
-    """At most `limit` at a time; `ended` counts, by reason, those that clients did not end."""
+    """At most `limit` open connections; `ended` counts by reason those that clients did not end."""
 
     def __init__(self, limit: int, security: Security) -> None:
         self._limit = limit
@@ -48,10 +47,11 @@ class Connections:
     async def answering(
         self, app: web.Application, listening: socket.socket
     ) -> AsyncIterator[None]:
-        """Requests to `app` are answered beside the body."""
-        # Behind access.py: who has yet to be let in can still be made to leave.
+        """Answer requests to `app` while the context is open."""
+        # After access.py: a connection counts as being answered only once it is authorized, so that
+        # password checks do not protect it from eviction.
         app.middlewares.append(self._mark)
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=GRACE)
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_TIMEOUT)
         await runner.setup()
         assert runner.server
         listening.setblocking(False)
@@ -68,7 +68,7 @@ class Connections:
             await runner.cleanup()
 
     def _accept(self, listening: socket.socket, server: web.Server) -> None:
-        for _ in range(BURST):
+        for _ in range(MAX_ACCEPTS):
             try:
                 sock, _ = listening.accept()
             except BlockingIOError:
@@ -77,10 +77,10 @@ class Connections:
                 self.ended["accept_failed"] += 1
                 self._pause(listening, server)
                 return
-            self._welcome(sock, server)
+            self._open_connection(sock, server)
 
     def _pause(self, listening: socket.socket, server: web.Server) -> None:
-        """The queue stays readable: without a pause the loop would do nothing else."""
+        """Stop accepting for ACCEPT_RETRY seconds; the readable queue would keep the loop busy."""
         loop = asyncio.get_running_loop()
         loop.remove_reader(listening)
 
@@ -88,23 +88,23 @@ class Connections:
             if listening.fileno() >= 0:
                 loop.add_reader(listening, self._accept, listening, server)
 
-        loop.call_later(RETRY, resume)
+        loop.call_later(ACCEPT_RETRY, resume)
 
-    def _welcome(self, sock: socket.socket, server: web.Server) -> None:
-        if len(self._open) >= self._limit and not self._make_room():
+    def _open_connection(self, sock: socket.socket, server: web.Server) -> None:
+        if len(self._open) >= self._limit and not self._evict():
             self.ended["refused"] += 1
             sock.close()
             return
         sock.setblocking(False)
-        handler = QuietHandler(server, lambda: self.ended.update(("malformed",)), **LARGEST)
+        handler = QuietHandler(server, lambda: self.ended.update(("malformed",)), **REQUEST_LIMITS)
         connection = Connection(handler, sock, self._forget)
         self._open[connection.handler] = connection
         task = asyncio.create_task(self._connect(connection))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def _make_room(self) -> bool:
-        """False if all are being answered."""
+    def _evict(self) -> bool:
+        """End the longest waiting connection; return False if all are being answered."""
         waiting = [c for c in self._open.values() if c.phase is not Phase.ANSWER]
         if waiting:
             self._end(min(waiting, key=lambda connection: connection.since), "evicted")
@@ -125,10 +125,10 @@ class Connections:
                 lambda: connection,
                 connection.sock,
                 ssl=context,
-                ssl_handshake_timeout=LIMITS[Phase.HANDSHAKE] if context else None,
+                ssl_handshake_timeout=DEADLINES[Phase.HANDSHAKE] if context else None,
             )
-        except OSError:  # TLS's errors are of this kind, and the time running out
-            if self._open.get(connection.handler):  # else it has been ended
+        except OSError:  # TLS errors and the timeout are subclasses
+            if self._open.get(connection.handler):  # otherwise already ended and counted
                 self.ended["handshake_failed"] += 1
             connection.sock.close()
             self._forget(connection)
@@ -136,14 +136,14 @@ class Connections:
     @web.middleware
     async def _mark(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         connection = self._open.get(request.protocol)
-        if connection is None:  # ended meanwhile
+        if connection is None:  # already ended
             return await handler(request)
         with connection.request():
             return await handler(request)
 
     async def _sweep(self) -> None:
         while True:
-            await asyncio.sleep(SWEEP)
+            await asyncio.sleep(SWEEP_INTERVAL)
             now = time.monotonic()
             for connection in [c for c in self._open.values() if c.overdue(now)]:
                 self._end(connection, connection.phase.value)

@@ -1,4 +1,4 @@
-"""The listening socket, opened by service.py first of all, with errors that say what to change."""
+"""Open the listening socket, with errors that say what to change."""
 
 from __future__ import annotations
 
@@ -7,26 +7,26 @@ import socket
 
 from pktexp.errors import PktexpError
 
-BACKLOG = 1024  # beyond, a client tries again after a second: a scrape beside a burst, too
+BACKLOG = 1024  # a client beyond it retries only after a second, also a scrape during a burst
 
 
 def listen(address: str, port: int) -> socket.socket:
-    """A listening TCP socket; "" is every address, IPv6 and IPv4, and port 0 any free port.
+    """Return a listening TCP socket; "" is every IPv6 and IPv4 address, port 0 any free port.
 
-    PktexpError if the address is bad or the port taken.
+    Raises PktexpError if the address is invalid or the port in use.
     """
     try:
         return _listen_everywhere(port) if not address else _listen_at(address, port)
     except socket.gaierror as error:
         message = f"cannot listen on '{address}': {error.strerror}"
-        raise PktexpError(message, "--listen takes an IP address of this machine") from error
+        raise PktexpError(message, "set --listen to an IP address of this machine") from error
     except OSError as error:
         message = f"cannot listen on {address or '*'}, port {port}: {error.strerror}"
         raise PktexpError(message, _hint(error.errno, port)) from error
 
 
 def url(listening: socket.socket, scheme: str) -> str:
-    """Where a person finds the service."""
+    """Return the URL of the service, with `localhost` where it listens on every address."""
     host, port = listening.getsockname()[:2]
     if host in ("::", "0.0.0.0"):
         host = "localhost"
@@ -41,7 +41,7 @@ def _listen_everywhere(port: int) -> socket.socket:
     except (OSError, ValueError) as error:
         if getattr(error, "errno", None) == errno.EADDRINUSE:
             raise
-        return socket.create_server(("", port), backlog=BACKLOG)  # IPv6 is off
+        return socket.create_server(("", port), backlog=BACKLOG)  # IPv6 is disabled
 
 
 def _listen_at(address: str, port: int) -> socket.socket:
@@ -53,11 +53,9 @@ def _listen_at(address: str, port: int) -> socket.socket:
 
 def _hint(code: int | None, port: int) -> str:
     if code == errno.EADDRINUSE:
-        return (
-            f"another process has it ('ss -ltnp sport = :{port}' shows which): choose with --port"
-        )
+        return f"choose another --port; 'ss -ltnp sport = :{port}' shows the process that uses it"
     if code == errno.EADDRNOTAVAIL:
-        return "this machine does not have that address: 'ip address' lists those it has"
+        return "set --listen to an address of this machine; 'ip address' lists them"
     if code == errno.EACCES:
         return "ports below 1024 need root or CAP_NET_BIND_SERVICE"
-    return "choose with --listen and --port"
+    return "choose another --listen or --port"

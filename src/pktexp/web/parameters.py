@@ -1,7 +1,4 @@
-"""Query parameters, as openapi.json declares them: the document that is served is what is checked.
-
-For api.py and stream.py.
-"""
+"""Parse query parameters by their schemas in openapi.json, the document that clients get."""
 
 from __future__ import annotations
 
@@ -13,17 +10,17 @@ from typing import Any
 
 from aiohttp import web
 
-DOCUMENT = files("pktexp.web").joinpath("openapi.json").read_bytes()
+OPENAPI = files("pktexp.web").joinpath("openapi.json").read_bytes()
 NUMBER = re.compile(r"-?[0-9]{1,9}")
-SHOWN = 40  # characters of what was given
+MAX_QUOTED = 40  # characters of a client's text in an error
 
 Schema = Mapping[str, Any]
 Parameters = dict[str, Schema]
 
 
 def declared(path: str) -> Parameters:
-    """The schema of each parameter of a path, by name."""
-    document = json.loads(DOCUMENT)
+    """Return the schema of each query parameter of a path, by name."""
+    document = json.loads(OPENAPI)
     known = document["components"]["parameters"]
     listed = document["paths"][path]["get"].get("parameters", [])
     parameters = [known[entry["$ref"].rpartition("/")[2]] for entry in listed]
@@ -31,18 +28,18 @@ def declared(path: str) -> Parameters:
 
 
 def parse(request: web.Request, parameters: Parameters) -> dict[str, Any]:
-    """A value for each, the default where none is given ("" if it has none); else HTTPBadRequest.
+    """Return a value for each parameter: the one given, the default, or "" without a default.
 
-    That says what is wrong, and what is allowed, in one sentence.
+    Raises HTTPBadRequest with one sentence that names the fault and the allowed values.
     """
     for name in request.query:
         if name not in parameters:
             allowed = ", ".join(parameters) or "none"
-            raise _bad(f"there is no parameter {_shown(name)} here, allowed: {allowed}")
+            raise _bad(f"unknown parameter {_quoted(name)}, allowed: {allowed}")
         if len(request.query.getall(name)) > 1:
             raise _bad(f"{name} is given more than once")
     return {
-        name: KINDS[schema["type"]](name, request.query[name], schema)
+        name: PARSERS[schema["type"]](name, request.query[name], schema)
         if name in request.query
         else schema.get("default", "")
         for name, schema in parameters.items()
@@ -53,24 +50,25 @@ def _number(name: str, text: str, schema: Schema) -> int:
     least, most = schema["minimum"], schema["maximum"]
     if NUMBER.fullmatch(text) and least <= int(text) <= most:
         return int(text)
-    raise _bad(f"{name} is {_shown(text)}, not a whole number from {least} to {most}")
+    raise _bad(f"{name} must be a whole number from {least} to {most}, not {_quoted(text)}")
 
 
 def _text(name: str, text: str, schema: Schema) -> str:
     if text not in schema.get("enum", [text]):
-        raise _bad(f"{name} is {_shown(text)}, not one of: {', '.join(schema['enum'])}")
+        allowed = ", ".join(schema["enum"])
+        raise _bad(f"{name} must be one of {allowed}, not {_quoted(text)}")
     least, most = schema.get("minLength", 0), schema.get("maxLength", len(text))
     if not least <= len(text) <= most:
-        raise _bad(f"{name} has {len(text)} characters, not from {least} to {most}")
+        raise _bad(f"{name} must have {least} to {most} characters, not {len(text)}")
     return text
 
 
-KINDS: dict[str, Callable[[str, str, Schema], Any]] = {"integer": _number, "string": _text}
+PARSERS: dict[str, Callable[[str, str, Schema], Any]] = {"integer": _number, "string": _text}
 
 
-def _shown(text: str) -> str:
-    """What a client sent may be no UTF-8, which JSON has to be."""
-    cut = text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
+def _quoted(text: str) -> str:
+    """Return the text quoted, cut to MAX_QUOTED, and encodable: clients may send invalid UTF-8."""
+    cut = text if len(text) <= MAX_QUOTED else f"{text[:MAX_QUOTED]}…"
     return f"'{cut.encode(errors='backslashreplace').decode()}'"
 
 

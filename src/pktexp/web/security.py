@@ -1,6 +1,6 @@
-"""The web configuration in force, which connections.py and access.py ask; service.py has it read.
+"""The web configuration in force: read at the start, on SIGHUP, and when a file changes.
 
-Its files are looked at once a second, so that what they say also goes for connections that stay.
+Files are checked once a second. A new configuration applies to open connections, too.
 """
 
 from __future__ import annotations
@@ -14,70 +14,80 @@ from pathlib import Path
 
 from pktexp.errors import PktexpError
 from pktexp.web.config import WebConfig, read
-from pktexp.web.tlscontext import make_context
+from pktexp.web.tlscontext import configure_context
 
-LOOK = 1.0  # seconds between looks at whether files have changed
+CHECK_INTERVAL = 1.0  # seconds between checks of the files
 
 Stamps = Mapping[Path, tuple[int, int] | None]
-"""by file: inode and time of change; None where there is none"""
+"""inode and modification time in nanoseconds, by file; None for a missing file"""
 
 
 @dataclass(frozen=True)
 class State:
-    """What one reading of the files gave."""
+    """The configuration and the TLS context of one reading of the files."""
 
     config: WebConfig
     context: ssl.SSLContext | None
-    """None without TLS"""
+    """None for plain HTTP"""
 
 
 class Security:
-    """Nothing is asked of clients without a file; `refused` counts requests by status."""
+    """The configuration of a file, and the number of `refused` requests by HTTP status.
+
+    Without a file there is neither TLS nor authentication.
+    """
 
     def __init__(self, path: Path | None) -> None:
         self._path = path
-        self._read: Stamps = {}
-        self._seen: Stamps = {}
+        self._loaded: Stamps = {}  # at the last reading, successful or not
+        self._latest: Stamps = {}  # at the last check
         self.state = State(WebConfig(), None)
         self.refused: Counter[int] = Counter()
 
     def read(self) -> None:
-        """Put the files in force for what comes from now on; PktexpError if one is bad."""
+        """Read the files and put them in force.
+
+        Raises PktexpError and keeps the previous state if a file is invalid, or if less would be
+        required of clients than before.
+        """
         if self._path is None:
             return
-        self._read = _look(self._path, self.state.config)
+        self._loaded = _stamps(self._path, self.state.config)
         config = read(self._path)
-        self._read = _look(self._path, config)
+        self._loaded = _stamps(self._path, config)
         context = None
         if config.tls:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            make_context(config.tls, context)
-        if lost := _lost(self.state.config, config):
-            hint = "a file that is half written looks so; if it is meant, restart"
-            raise PktexpError(f"{self._path}: {lost} is gone", hint)
+            configure_context(config.tls, context)
+        if dropped := _dropped(self.state.config, config):
+            hint = "complete the file, or restart pktexp to accept the change"
+            raise PktexpError(f"{self._path}: a reload must not remove {dropped}", hint)
         self.state = State(config, context)
 
     @property
     def scheme(self) -> str:
-        """Of the service's URL."""
+        """Return the scheme of the service's URL."""
         return "https" if self.state.context else "http"
 
     async def follow(self, reload: Callable[[], Awaitable[None]]) -> None:
-        """Reload whenever a file has changed, until cancelled."""
+        """Call `reload` whenever a file has changed, until cancelled."""
         while self._path:
-            await asyncio.sleep(LOOK)
+            await asyncio.sleep(CHECK_INTERVAL)
             if self.changed():
                 await reload()
 
     def changed(self) -> bool:
-        """Whether a file is not what was last read, good or bad, and rests since the last look."""
-        before = self._seen
-        self._seen = {path: _stamp(path) for path in self._read}
-        return self._seen != self._read and self._seen == before
+        """Return whether files differ from those last read, and are the same as at the last call.
+
+        A file that is still being written differs from one call to the next.
+        """
+        before = self._latest
+        self._latest = {path: _stamp(path) for path in self._loaded}
+        return self._latest != self._loaded and self._latest == before
 
 
-def _lost(before: WebConfig, now: WebConfig) -> str:
-    """What was asked of clients, and no longer would be."""
+def _dropped(before: WebConfig, now: WebConfig) -> str:
+    """Return the first key that protected the service before and no longer would; "" if none."""
     if before.users and not now.users:
         return "basic_auth_users"
     if before.tls is None:
@@ -89,7 +99,7 @@ def _lost(before: WebConfig, now: WebConfig) -> str:
     return "client_auth_type" if now.tls.client_auth < before.tls.client_auth else ""
 
 
-def _look(path: Path, config: WebConfig) -> Stamps:
+def _stamps(path: Path, config: WebConfig) -> Stamps:
     return {file: _stamp(file) for file in (path, *(config.tls.files if config.tls else ()))}
 
 

@@ -1,7 +1,7 @@
-"""/api/v1/stream: an event each second (server-sent events), the same work for all who read it.
+"""/api/v1/stream: one server-sent event per second.
 
-Nobody waits for a reader: it gets the latest event whenever it has taken the one before, and is
-dropped when that takes too long.
+Readers with the same query share an event. No reader delays the others: each gets the latest event
+once it has read the one before, and a reader that takes too long is dropped.
 """
 
 from __future__ import annotations
@@ -22,25 +22,25 @@ log = logging.getLogger(__name__)
 LIVE = web.AppKey("live", Live)
 
 PARAMETERS = declared("/api/v1/stream")
-PATIENCE = 5.0  # seconds that a reader may take over an event
-LOOK = 0.05  # seconds between looks at whether it has
-ROOM = 64 << 10  # bytes of a reader's socket buffer, which the kernel doubles, and would let grow
+SEND_TIMEOUT = 5.0  # seconds for a reader to read an event
+SEND_CHECK_INTERVAL = 0.05  # seconds between checks of the write buffer
+SEND_BUFFER = 64 << 10  # bytes; the kernel doubles it, and would otherwise let it grow
 
-NO_FLOWS = "there are no flows, as pktexp runs with --flows off"
-NO_SAMPLE = "the counters could not be read, and the log of pktexp says why"
+NO_FLOWS = "flows are disabled: pktexp runs with --flows off"
+NO_SAMPLE = "reading the counters failed: see the log of pktexp"
 HEADERS = {
     "Content-Type": "text/event-stream",
     "Cache-Control": "no-store",
-    "X-Accel-Buffering": "no",  # nginx would gather events before it sends them on
+    "X-Accel-Buffering": "no",  # nginx would otherwise buffer events
 }
 
 
 async def stream(request: web.Request) -> web.StreamResponse:
-    """Events until the reader leaves, is dropped, or the service stops and its grace is over."""
+    """Send events until the reader disconnects or is dropped, or the service stops."""
     live, query = request.app[LIVE], Query(**parse(request, PARAMETERS))
     if live.readers.full:
         most = live.readers.most
-        raise web.HTTPServiceUnavailable(text=f"all of the {most} places for readers are taken")
+        raise web.HTTPServiceUnavailable(text=f"the stream has its maximum of {most} readers")
     with live.readers.one_more():
         return await _answer(request, live, query)
 
@@ -51,7 +51,7 @@ async def _answer(request: web.Request, live: Live, query: Query) -> web.StreamR
     response = web.StreamResponse(headers=HEADERS)
     await response.prepare(request)
     _limit_buffer(request)
-    with contextlib.suppress(ConnectionError):  # the reader has left
+    with contextlib.suppress(ConnectionError):  # the reader has disconnected
         await _push(request, response, live, query)
     return response
 
@@ -68,22 +68,22 @@ async def _push(
             await _send(request, response, event)
         except TimeoutError:
             live.readers.dropped += 1
-            log.debug("%s did not read the stream, and was dropped", request.remote)
+            log.debug("dropped stream reader %s: it does not read", request.remote)
             if request.transport:
                 request.transport.abort()
             return
 
 
 async def _send(request: web.Request, response: web.StreamResponse, event: bytes) -> None:
-    """TimeoutError if the kernel does not take all of it for the reader in time."""
-    async with asyncio.timeout(PATIENCE):
+    """Write an event. Raises TimeoutError if the kernel does not accept all of it in time."""
+    async with asyncio.timeout(SEND_TIMEOUT):
         await response.write(event)
-        # No event tells when the buffer is empty.
+        # The transport has no event for an empty buffer.
         while (now := request.transport) and now.get_write_buffer_size():  # noqa: ASYNC110
-            await asyncio.sleep(LOOK)
+            await asyncio.sleep(SEND_CHECK_INTERVAL)
 
 
 def _limit_buffer(request: web.Request) -> None:
-    """So that readers who do not read take a bounded part of the kernel's memory."""
+    """Bound the kernel memory that a reader can fill by not reading."""
     if request.transport and (found := request.transport.get_extra_info("socket")):
-        found.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, ROOM)
+        found.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)

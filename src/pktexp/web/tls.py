@@ -1,6 +1,6 @@
-"""TLS as the web configuration file's first section asks for it (config.py); done by context.py.
+"""Validate the section `tls_server_config` of the web configuration file.
 
-What Python's ssl cannot do is refused, never left out silently.
+Settings that Python's ssl does not support are errors; none is ignored silently.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ KEYS = (
     "prefer_server_cipher_suites",
     "curve_preferences",
 )
-# Go's names (crypto/tls.ClientAuthType). OpenSSL by way of Python verifies whatever it asks for.
+# Go's names (crypto/tls.ClientAuthType). Python's ssl verifies every certificate that it requests.
 CLIENT_AUTH = {
     "NoClientCert": ssl.CERT_NONE,
     "VerifyClientCertIfGiven": ssl.CERT_OPTIONAL,
@@ -36,8 +36,8 @@ CLIENT_AUTH = {
 }
 UNVERIFIED = ("RequestClientCert", "RequireAnyClientCert", "RequireClientCert")
 VERSION_KEYS = ("min_version", "max_version")
-# RFC 8996 forbids the older ones.
-VERSIONS = {
+# RFC 8996 forbids older versions.
+TLS_VERSIONS = {
     "TLS12": ssl.TLSVersion.TLSv1_2,
     "TLS13": ssl.TLSVersion.TLSv1_3,
 }
@@ -47,10 +47,11 @@ CURVES = {
     "CurveP521": "secp521r1",
     "X25519": "X25519",
 }
-# Go's names (crypto/tls.CipherSuites) to OpenSSL's. Those of TLS 1.3 may be listed; all of them are
-# used whether they are or not, by Go as well.
-ALWAYS = ("TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256")
-CIPHERS = {
+# Go's names (crypto/tls.CipherSuites). As in Go, a file may list the suites of TLS 1.3, but all of
+# them are enabled in any case.
+TLS13_CIPHERS = ("TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256")
+# Go's names to OpenSSL's.
+TLS12_CIPHERS = {
     f"TLS_ECDHE_{key}_WITH_{cipher}": f"ECDHE-{key}-{name}"
     for key in ("ECDSA", "RSA")
     for cipher, name in (
@@ -65,7 +66,7 @@ CIPHERS = {
 
 @dataclass(frozen=True)
 class TlsConfig:
-    """The section; PEM is in a file, or in the section itself."""
+    """The validated section; a Path names a PEM file, a str is PEM from the section itself."""
 
     section: Value
     cert: Path | str
@@ -73,7 +74,7 @@ class TlsConfig:
     client_auth: ssl.VerifyMode
     client_ca: Path | str | None
     allowed_names: frozenset[str]
-    """of which a client's certificate must have one; any if empty"""
+    """a client certificate must have one of these names; if empty, any is accepted"""
     minimum: ssl.TLSVersion
     maximum: ssl.TLSVersion
     ciphers: tuple[str, ...]
@@ -82,25 +83,26 @@ class TlsConfig:
 
     @property
     def files(self) -> list[Path]:
-        """Those that it names."""
+        """Return the PEM files that the section names."""
         return [p for p in (self.cert, self.key, self.client_ca) if isinstance(p, Path)]
 
 
 def read_tls(section: Value) -> TlsConfig:
-    """PktexpError, with the line, for what is wrong or cannot be done."""
+    """Validate the section. Raises PktexpError with the line of a bad or unsupported key."""
     parts = section.mapping(KEYS)
     certificate, key = (_pem(section, parts, name) for name in ("cert", "key"))
     if certificate is None or key is None:
-        raise section.error("a certificate and its key are needed: cert_file and key_file")
+        raise section.error("TLS needs a certificate and its key", "set cert_file and key_file")
     client_auth = _client_auth(parts.get("client_auth_type"))
     client_ca = _pem(section, parts, "client_ca")
     if (client_ca is None) != (client_auth == ssl.CERT_NONE):
-        hint = "both client_ca_file and client_auth_type, or neither"
-        raise section.error("clients' certificates are asked for by halves", hint)
+        message = "client_auth_type and client_ca_file must be set together"
+        raise section.error(message, "set both, or remove both")
     allowed = frozenset(canonical(v.text()) for v in _values(parts, "client_allowed_sans"))
     if allowed and client_auth != ssl.CERT_REQUIRED:
-        hint = "client_auth_type: RequireAndVerifyClientCert"
-        raise parts["client_allowed_sans"].error("a certificate has to be required for this", hint)
+        hint = "set client_auth_type: RequireAndVerifyClientCert"
+        value = parts["client_allowed_sans"]
+        raise value.error("client_allowed_sans requires client certificates", hint)
     versions = _versions(section, parts)
     return TlsConfig(
         section,
@@ -123,10 +125,10 @@ def _values(parts: Mapping[str, Value], name: str) -> list[Value]:
 
 
 def _pem(section: Value, parts: Mapping[str, Value], name: str) -> Path | str | None:
-    """A file, by a path that is relative to the configuration's, or the PEM itself."""
+    """Return a file, its path relative to the configuration file, or the PEM text itself."""
     given = [key for key in (f"{name}_file", name) if key in parts and not parts[key].empty]
     if len(given) > 1:
-        raise parts[given[1]].error(f"both {given[0]} and {given[1]} are given")
+        raise parts[given[1]].error(f"both {given[0]} and {given[1]} are set", "remove one of them")
     if not given:
         return None
     text = parts[given[0]].text()
@@ -137,14 +139,14 @@ def _client_auth(value: Value | None) -> ssl.VerifyMode:
     if value is None or value.empty:
         return ssl.CERT_NONE
     if value.text() in UNVERIFIED:
-        hint = "VerifyClientCertIfGiven or RequireAndVerifyClientCert"
-        raise value.error("certificates that are not verified are not asked for", hint)
+        hint = "set VerifyClientCertIfGiven or RequireAndVerifyClientCert"
+        raise value.error("client certificates without verification are not supported", hint)
     return CLIENT_AUTH[value.choice(CLIENT_AUTH)]
 
 
 def _versions(section: Value, parts: Mapping[str, Value]) -> tuple[ssl.TLSVersion, ssl.TLSVersion]:
-    given = [parts[name].choice(VERSIONS) if name in parts else "" for name in VERSION_KEYS]
-    minimum, maximum = VERSIONS[given[0] or "TLS12"], VERSIONS[given[1] or "TLS13"]
+    given = [parts[name].choice(TLS_VERSIONS) if name in parts else "" for name in VERSION_KEYS]
+    minimum, maximum = TLS_VERSIONS[given[0] or "TLS12"], TLS_VERSIONS[given[1] or "TLS13"]
     if minimum > maximum:
         raise section.error("min_version is above max_version")
     return minimum, maximum
@@ -152,15 +154,16 @@ def _versions(section: Value, parts: Mapping[str, Value]) -> tuple[ssl.TLSVersio
 
 def _ciphers(parts: Mapping[str, Value], minimum: ssl.TLSVersion) -> tuple[str, ...]:
     values = _values(parts, "cipher_suites")
-    names = [value.choice([*CIPHERS, *ALWAYS]) for value in values]
-    found = tuple(CIPHERS[name] for name in names if name not in ALWAYS)
+    names = [value.choice([*TLS12_CIPHERS, *TLS13_CIPHERS]) for value in values]
+    found = tuple(TLS12_CIPHERS[name] for name in names if name not in TLS13_CIPHERS)
     if values and not found and minimum < ssl.TLSVersion.TLSv1_3:
-        raise values[0].error("none of these is for TLS 1.2", "min_version: TLS13, or add one")
+        hint = "add a suite of TLS 1.2, or set min_version: TLS13"
+        raise values[0].error("no cipher suite of TLS 1.2 is listed", hint)
     return found
 
 
 def canonical(name: str) -> str:
-    """A name of a certificate; of ways to write an address, the one."""
+    """Return a certificate's name, with IP addresses in their canonical form."""
     try:
         return str(ipaddress.ip_address(name))
     except ValueError:
@@ -170,5 +173,5 @@ def canonical(name: str) -> str:
 def _curve(parts: Mapping[str, Value]) -> str | None:
     values = _values(parts, "curve_preferences")
     if len(values) > 1:
-        raise values[1].error("only one curve can be given", "leave the others out")
+        raise values[1].error("only one curve is supported", "remove the others")
     return CURVES[values[0].choice(CURVES)] if values else None

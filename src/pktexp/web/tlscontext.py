@@ -1,4 +1,4 @@
-"""OpenSSL set up as the web configuration asks for it (tls.py); security.py has it done."""
+"""Configure an SSL context by a validated TLS section (tls.py)."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from pktexp.errors import PktexpError
 from pktexp.web.tls import TlsConfig
 
 
-def make_context(config: TlsConfig, context: ssl.SSLContext) -> None:
-    """Puts the section into a fresh context; PktexpError for files that are of no use."""
+def configure_context(config: TlsConfig, context: ssl.SSLContext) -> None:
+    """Apply the section to a fresh context. Raises PktexpError if OpenSSL rejects a file."""
     try:
         _configure(config, context)
     except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
         reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or error
         names = ", ".join(str(path) for path in config.files) or "the inline PEM"
-        hint = f"look at {names}: PEM, readable, of one pair, the key without a passphrase"
-        raise config.section.error(f"TLS cannot be had with this: {reason}", hint) from error
+        hint = f"check {names}: readable PEM, a matching pair, the key without a passphrase"
+        raise config.section.error(f"cannot set up TLS: {reason}", hint) from error
 
 
 def _configure(config: TlsConfig, context: ssl.SSLContext) -> None:
@@ -31,7 +31,7 @@ def _configure(config: TlsConfig, context: ssl.SSLContext) -> None:
     if config.client_ca is not None:
         with _path(config.client_ca) as authorities:
             context.load_verify_locations(authorities)
-        # Go takes whatever is in the file for a root, an intermediate authority as well.
+        # As in Go, any certificate in the file is a root, an intermediate authority included.
         context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     if config.ciphers:
         context.set_ciphers(":".join(config.ciphers))
@@ -42,13 +42,13 @@ def _configure(config: TlsConfig, context: ssl.SSLContext) -> None:
 
 
 def _no_passphrase() -> str:
-    """Else OpenSSL would ask for one at the terminal."""
-    raise PktexpError("the key has a passphrase", "store it without one")
+    """Raise PktexpError; without a callback OpenSSL would prompt at the terminal."""
+    raise PktexpError("the key has a passphrase", "remove the passphrase from the key file")
 
 
 @contextlib.contextmanager
 def _path(pem: Path | str) -> Iterator[str]:
-    """Of a file, or of memory that holds the text: OpenSSL reads certificates from files alone."""
+    """Yield the path of a file, or of a memory file with the PEM: OpenSSL loads only from files."""
     if isinstance(pem, Path):
         yield str(pem)
         return
