@@ -1,1 +1,1 @@
-"""From ring buffers and flow cache to a bounded table of flows; sums by network; accounting."""
+"""Flow records: read from the kernel, merged into a table and into sums, checked against totals."""

@@ -1,7 +1,7 @@
-"""Whether the sums agree: what interfaces counted (interfaces.py) = flows + other + lost.
+"""Compare interface totals with flows: total = flows + other + lost, for each site.
 
-The two sides come to user space by different ways: the totals are read where the kernel counts,
-the flows (flows.py) are what came through cache and rings. counting.py runs it.
+The two sides reach user space on different paths: totals are read from the kernel's counters, flows
+pass through the flow cache and the ring buffers. A difference is a bug of pktexp.
 """
 
 from __future__ import annotations
@@ -31,17 +31,18 @@ ANYTHING = (0.0, math.inf)
 
 @dataclass(frozen=True)
 class Look:
-    """Packets of each site: `counted`, and of these those that are known to be `lost`."""
+    """Packets of each site at one moment: all that were `counted`, and the `lost` ones of them."""
 
     counted: dict[Site, int]
     lost: dict[Site, int]
 
 
 class Accounts:
-    """`unaccounted`: packets of each site that are in no flow, or negative if in more than one.
+    """Compares totals with flows, and keeps the difference of each site.
 
-    While packets come the two sides are not of the same moment: then what is missing shows as soon
-    as it is more than came between two looks, and without traffic to the packet.
+    `unaccounted` counts packets that are in no flow; it is negative for packets in more than one.
+    During traffic the two sides are not of the same moment, so a difference shows once it exceeds
+    the packets counted between two readings of the totals. Without traffic it is exact.
     """
 
     def __init__(
@@ -51,10 +52,10 @@ class Accounts:
         settle: Callable[[], Awaitable[None]],
         inherited: Collection[int] = (),
     ) -> None:
-        """`settle` returns when what was counted before the call has come to `flows`.
+        """`settle` returns when all packets counted before the call are merged into `flows`.
 
-        `inherited`: ids of leases that an earlier process attributed packets of: how many is not
-        known, but each check narrows it.
+        `inherited` are ids of leases some of whose packets an earlier process attributed. Their
+        number is unknown; each check narrows it.
         """
         self._interfaces = interfaces
         self._flows = flows
@@ -78,7 +79,7 @@ class Accounts:
             await to_its_end(self.check())
 
     async def check(self) -> None:
-        """Compare; a failure is counted, never raised."""
+        """Compare once. A failure is counted and logged, never raised."""
         with self.failures.suppressed("failed to compare totals with flows, retrying"):
             before = await asyncio.to_thread(self._look)
             await self._settle()
@@ -97,14 +98,14 @@ class Accounts:
             least = counted - known - after.lost.get(site, 0)
             most = after.counted.get(site, counted) - known - before.lost[site]
             found[site] = self._differ(site, least, most)
-        # A record that is being written while the rings are read comes a moment later.
+        # A record that is being written while the rings are read is missing from one check only.
         lasting = {site: _less(n, self._last.get(site, 0)) for site, n in found.items()}
         self._last = found
         self._tell({site: n for site, n in lasting.items() if n}, names)
         self.checks += 1
 
     def _differ(self, site: Site, least: int, most: int) -> int:
-        """By how much what no flow has, between these bounds, is not what it was before."""
+        """Return how many packets the bounds of a difference lie outside its earlier bounds."""
         low, high = self._earlier.get(site, (0, 0) if site[0] not in self._inherited else ANYTHING)
         if least > high:
             return int(least - high)
@@ -125,7 +126,7 @@ class Accounts:
 
 
 def look(snapshot: Snapshot) -> Look:
-    """The packets of a snapshot."""
+    """Return the packets of each site of a snapshot."""
     totals, lost = snapshot.totals[..., 0].tolist(), snapshot.lost[..., 0].tolist()
     rows = list(enumerate(snapshot.leases))
     sites = {(lease.id, d): (row, d) for row, lease in rows for d in snapshot.directions}
@@ -147,5 +148,5 @@ def _sums(flows: FlowSnapshot) -> dict[Site, int]:
 
 
 def _less(a: int, b: int) -> int:
-    """What both have: nothing if they differ in sign, else the smaller."""
+    """Return the number nearer to zero, or 0 if the two differ in sign."""
     return 0 if a * b <= 0 else min(a, b, key=abs)

@@ -1,6 +1,7 @@
-"""Whose packets they were: the rings' readers and the cache's drainer, filling the sums.
+"""Attribute packets to flows: read ring buffers and the flow cache into the sinks.
 
-Put together here for service.py; metrics.py and selfmetrics.py show what comes of it.
+One reader for each ring buffer and one drainer for the cache run in the background. Each has a
+merger of its own, and all feed the same sinks.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from pktexp.tasks import background
 
 
 class Attribution:
-    """One reader a ring; a drainer unless each packet is an event."""
+    """The readers, one for each ring, and the drainer; None if each packet is a record."""
 
     def __init__(self, datapath: Datapath, sinks: Sequence[Sink], executor: Executor) -> None:
         self.readers = [Reader(ring, Merger(sinks), executor) for ring in datapath.rings]
@@ -32,17 +33,17 @@ class Attribution:
 
     @property
     def alive(self) -> bool:
-        """Whether every reader reads."""
+        """Whether every reader is running."""
         return all(reader.alive for reader in self.readers)
 
     def runs(self) -> list[Coroutine[None, None, None]]:
-        """What is to run in the background."""
+        """Return the coroutines to run in the background."""
         return [source.run() for source in self._sources]
 
     async def settle(self) -> None:
-        """Wait until all that has been counted by now is merged, however long it takes.
+        """Wait, however long it takes, until all packets counted before the call are merged.
 
-        The cache comes first: what leaves it meanwhile is in the rings afterwards.
+        The cache comes first: records that leave it during the drain are in the rings afterwards.
         """
         if self.drainer:
             await self.drainer.drain()
@@ -50,9 +51,9 @@ class Attribution:
             await reader.drain()
 
     async def flush(self, timeout: float) -> None:
-        """Wait until all that has been counted by now is merged, at most `timeout` seconds.
+        """Wait up to `timeout` seconds until all packets counted before the call are merged.
 
-        What isn't done by then goes on by itself: a merge cancelled halfway would count twice.
+        Merges that take longer continue: a merge cancelled halfway would count packets twice.
         """
         tasks = [asyncio.create_task(source.drain()) for source in self._sources]
         await asyncio.wait(tasks, timeout=timeout)
@@ -60,7 +61,7 @@ class Attribution:
 
 @asynccontextmanager
 async def attributing(datapath: Datapath, sinks: Sequence[Sink]) -> AsyncIterator[Attribution]:
-    """Reads and drains beside the body, into all of `sinks`."""
+    """Read and drain into all of `sinks` while the context is open."""
     async with AsyncExitStack() as stack:
         executor = stack.enter_context(ThreadPoolExecutor(len(datapath.rings) + 1, "merge"))
         attribution = Attribution(datapath, sinks, executor)

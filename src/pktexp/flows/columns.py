@@ -1,4 +1,8 @@
-"""Records (kernel/records.py) by columns, hashed, grouped and found again; for flows.py."""
+"""Records by columns: hash their keys, group them by key, and find hashes in a sorted array.
+
+Keys are compared by a keyed 64-bit hash alone: two of them collide with a chance of about 2^-64,
+and nobody without the seed can choose two that do.
+"""
 
 from __future__ import annotations
 
@@ -29,9 +33,9 @@ KEY_WORDS = FLOW_KEY.itemsize // WORD
 KEY_MASK = key_mask(FLOW_KEY)
 HALF_WORD = np.uint64(32)
 
-# What is known of a flow; kept sorted by hash. `packets` and `bytes` count since it was shown;
-# `weight` is bytes that fade, and `credit` what it may have done before it was watched. The key is
-# a FLOW_KEY as words: as a struct, copying takes four times as long.
+# A watched flow. `packets` and `bytes` count from the moment it is shown; `weight` is bytes that
+# decay, and `credit` bounds the bytes it may have had before it was watched. The key is a FLOW_KEY
+# as words: as a struct, copying takes four times as long.
 FLOW = np.dtype(
     [
         ("hash", "u8"),
@@ -48,7 +52,7 @@ FLOW = np.dtype(
 
 @dataclass(frozen=True)
 class Columns:
-    """Some records of a batch by columns: those in `rows` of `words`, which are not copied."""
+    """Some records of a batch by columns; `rows` are their places in `words`, the whole batch."""
 
     words: U64
     rows: Indices
@@ -61,27 +65,27 @@ class Columns:
 
     @property
     def keys(self) -> U64:
-        """FLOW_KEYs as words."""
+        """Keys as words: (n, KEY_WORDS), with zeros outside the mask."""
         return self.words.take(self.rows, axis=0) & KEY_MASK
 
     @property
     def sites(self) -> U64:
-        """Sites as numbers (`encode_sites`)."""
+        """The site of each record, encoded by `encode_sites`."""
         return encode_sites(keys_of(self.words))[self.rows]
 
     def take(self, at: Indices) -> Columns:
-        """Those at these places among them."""
+        """Return the records at these places."""
         sums = self.packets.take(at), self.bytes.take(at)
         return Columns(self.words, self.rows.take(at), self.hashes.take(at), *sums)
 
     def split(self, at: int) -> tuple[Columns, Columns]:
-        """The first so many, and the rest."""
+        """Return the first `at` records, and the rest."""
         numbers = np.arange(len(self))
         return self.take(numbers[:at]), self.take(numbers[at:])
 
 
 class Hasher:
-    """Turns batches into columns, with hashes that nobody outside can foresee."""
+    """Turns batches into columns; a random seed makes the hashes unpredictable to senders."""
 
     def __init__(self) -> None:
         self._seed = np.array(
@@ -89,7 +93,7 @@ class Hasher:
         )
 
     def __call__(self, batch: Records) -> Columns:
-        """`batch`: RING_RECORD or FLOW_SLOT."""
+        """Hash a batch, an array of RING_RECORD or FLOW_SLOT, without copying its keys."""
         words = batch.view(np.uint64).reshape(len(batch), batch.itemsize // WORD)
         start = batch.dtype.fields["flow"][1] // WORD  # type: ignore[index]  # has such a field
         words = words[:, start : start + KEY_WORDS]
@@ -98,10 +102,10 @@ class Hasher:
         return Columns(words, np.arange(len(batch)), self._hash(words), *sums)
 
     def _hash(self, keys: U64) -> U64:
-        """64 bits a key: a sum of bijections of its words.
+        """Return 64 bits for each key: a sum of bijections of its words.
 
-        Folding a product and multiplying again makes every difference between two words come out
-        at a place that depends on the seed, so that no two can be chosen to cancel.
+        Folding a product and multiplying again moves each difference between two words to bits
+        that depend on the seed, so that no two differences can be chosen to cancel.
         """
         state = np.zeros(len(keys), np.uint64)
         for column, mask, (first, shift, second) in zip(keys.T, KEY_MASK, self._seed, strict=True):
@@ -116,7 +120,7 @@ class Hasher:
 
 
 def group(records: Columns) -> Records:
-    """One FLOW (not shown) for each key, in the order of their hashes; at least one record."""
+    """Sum records, at least one, by key: a FLOW for each, not shown, sorted by hash."""
     order = np.argsort(records.hashes)
     hashes = records.hashes[order]
     starts = np.flatnonzero(np.concatenate(([True], hashes[1:] != hashes[:-1])))
@@ -130,18 +134,18 @@ def group(records: Columns) -> Records:
 
 
 class HashIndex:
-    """Finds hashes in a sorted array: by their first bits, then from there on."""
+    """Finds hashes in a sorted array: looks up their first bits, then steps forward."""
 
     def __init__(self, hashes: U64) -> None:
-        """`hashes`: sorted, none twice."""
+        """Index `hashes`, which are sorted and unique."""
         bits = len(hashes).bit_length() + 1
         self._shift = np.uint64(64 - bits)
         counts = np.bincount((hashes >> self._shift).astype(np.intp), minlength=1 << bits)
         self._starts = np.cumsum(counts) - counts
-        self._hashes = np.append(hashes, ~np.uint64(0))  # every search ends here at the latest
+        self._hashes = np.append(hashes, ~np.uint64(0))  # a sentinel that ends every search
 
     def find(self, wanted: U64) -> tuple[Indices, npt.NDArray[np.bool_]]:
-        """(where each is or would be, whether it is there)."""
+        """Return the place of each hash, or where it would be inserted, and whether it is there."""
         at = self._starts[(wanted >> self._shift).astype(np.intp)]
         behind = np.flatnonzero(self._hashes[at] < wanted)
         while len(behind):

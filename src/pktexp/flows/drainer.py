@@ -1,7 +1,7 @@
-"""Drains the flow cache (kernel/flowcache.py) into the flow table, on a timer and when asked to.
+"""Drain the flow cache through a merger, on a timer and on request.
 
-Beside reader.py, which reads what left the cache earlier. Waiting for the kernel and merging are
-done in a thread; a drain that fails is counted, and the next one finds all that it left.
+Readers read the records that left the cache earlier. A worker thread waits for the kernel and
+merges. A failed drain is counted, and the next one finds all records that it left.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from pktexp.flows.merger import Merger
 
 log = logging.getLogger(__name__)
 
-INTERVAL = 5.0  # seconds between drains that nobody asks for
+INTERVAL = 5.0  # seconds between drains on the timer
 
 
 class Drainer:
-    """The cache's only drainer. Its counters only grow."""
+    """Drains one flow cache. There is one drainer for a cache; its counters only grow."""
 
     def __init__(self, cache: FlowCache, merger: Merger, executor: Executor) -> None:
         self._cache = cache
@@ -40,14 +40,14 @@ class Drainer:
             await self.drain()
 
     async def drain(self) -> None:
-        """Merge all that was counted before this call; callers who wait share a drain."""
+        """Merge all packets counted before the call; waiting callers share one drain."""
         if self._next is None:
             self._next = asyncio.create_task(self._drain_next())
         await asyncio.shield(self._next)
 
     async def _drain_next(self) -> None:
         async with self._lock:
-            self._next = None  # who comes from now on may have counted too late for this one
+            self._next = None  # packets of later callers may miss this drain
             await asyncio.get_running_loop().run_in_executor(self._executor, self._drain)
 
     def _drain(self) -> None:

@@ -1,6 +1,6 @@
-"""What a flow's key reads as; for flowpage.py, and live/flows.py.
+"""Labels of flows: a flow's key as text, with the pods at both ends.
 
-It changes only with the pods (kubernetes/pods.py).
+Labels of a flow change only when pods change, so they are built once and remembered.
 """
 
 from __future__ import annotations
@@ -17,35 +17,45 @@ from pktexp.packet.records import FLOW_KEY, Records
 KEY = FLOW_KEY.itemsize
 
 Names = Mapping[int, str]
-"""interfaces by lease id"""
+"""interface names by lease id"""
 Owners = Mapping[bytes, Pod] | None
-"""pods by address; None if they are not to be told"""
+"""pods by address; None without names of pods"""
 
 T = TypeVar("T")
 
 
 class FlowLabels(NamedTuple):
-    """As text; empty where there is none."""
+    """The labels of a flow; "" where it has none."""
 
     interface: str
     direction: str
     protocol: str
     source: str
     dest: str
-    source_namespace: str
-    source_pod: str
-    dest_namespace: str
-    dest_pod: str
+    source_namespace: str = ""
+    source_pod: str = ""
+    dest_namespace: str = ""
+    dest_pod: str = ""
+
+    @property
+    def pods(self) -> dict[str, str]:
+        """The labels that name the pods at both ends, by label name."""
+        return {
+            "source_namespace": self.source_namespace,
+            "source_pod": self.source_pod,
+            "dest_namespace": self.dest_namespace,
+            "dest_pod": self.dest_pod,
+        }
 
 
 def raw_keys(keys: Records) -> list[bytes]:
-    """Each FLOW_KEY as bytes, to be looked up by."""
+    """Return each FLOW_KEY as bytes, as a key of dictionaries."""
     raw = keys.tobytes()
     return [raw[at : at + KEY] for at in range(0, len(raw), KEY)]
 
 
 def flow_labels(raw: bytes, names: Names, owners: Owners) -> FlowLabels | None:
-    """Of one of `raw_keys`; None where its interface is none of `names`."""
+    """Return the labels of a key as bytes; None if `names` lacks its interface."""
     key = np.frombuffer(raw, FLOW_KEY)[0]
     name = names.get(int(key["interface"]))
     if name is None:
@@ -58,17 +68,17 @@ def flow_labels(raw: bytes, names: Names, owners: Owners) -> FlowLabels | None:
 
 
 class Remembered(Generic[T]):
-    """What is made of each flow's labels, once for as long as it is shown and the pods stay."""
+    """Values built from flow keys, each kept while its flow is shown and the pods stay the same."""
 
     def __init__(self, make: Callable[[bytes, Names, Owners], T]) -> None:
         self._make = make
         self._last: tuple[Owners, dict[bytes, T]] = (None, {})
 
     def __call__(self, raw: Sequence[bytes], names: Names, owners: Owners) -> dict[bytes, T]:
-        """By each of `raw_keys`, in their order; what is falsy is made anew each time."""
+        """Return the value of each key of `raw`, in order; falsy values are not remembered."""
         before, known = self._last
         if owners is not before:
             known = {}
         made = {key: known.get(key) or self._make(key, names, owners) for key in raw}
-        self._last = owners, made  # at once, as pages are written in more threads than one
+        self._last = owners, made  # in one step: several threads write pages
         return made

@@ -1,7 +1,4 @@
-"""Takes batches of records into the sums that are kept (flows.py, networksums.py), and counts them.
-
-Called by reader.py and drainer.py from worker threads; each has a merger of its own.
-"""
+"""Merge batches of records into sinks, the tables and sums of this layer, and count them."""
 
 from __future__ import annotations
 
@@ -17,17 +14,17 @@ log = logging.getLogger(__name__)
 
 
 class Sink(Protocol):
-    """Takes each batch by one of these."""
+    """A table or sum that records are added to, a batch at a time, from several threads."""
 
     def merge(self, batch: Records) -> None:
-        """Add each record to what it belongs to."""
+        """Add each record of the batch to its flow or network."""
 
     def fold(self, batch: Records) -> None:
-        """Add all of it to `other`."""
+        """Add the whole batch to `other`."""
 
 
 class Merger:
-    """Counters only grow. Not to be called from two threads at a time."""
+    """Merges batches into all sinks. Call it from one thread at a time; its counters only grow."""
 
     def __init__(self, sinks: Sequence[Sink]) -> None:
         self._sinks = sinks
@@ -38,7 +35,7 @@ class Merger:
         self.failures = FailureCounter(log)
 
     def __call__(self, batch: Records) -> None:
-        """Merge a batch; what can't be merged counts as other, and nothing is raised."""
+        """Merge a batch; in a sink that fails it counts as other. Nothing is raised."""
         started = time.perf_counter()
         for sink in self._sinks:
             self._merge(sink, batch)

@@ -1,7 +1,7 @@
-"""Networks by name, and which of them an address is in; for networksums.py.
+"""Named networks of the operator's file, and a search for the network of many addresses.
 
-The file's prefixes become ranges, of which numpy finds many addresses' at a time by bisection: the
-libraries for longest-prefix search (pytricia, py-radix) take addresses one by one.
+Prefixes become ranges, which numpy searches by bisection for many addresses at a time; libraries
+for longest-prefix match (pytricia, py-radix) look up one address at a time.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from pktexp.yamlfile import Value
 
 MOST_NAMES = 64
 MOST_PREFIXES = 10_000
-HINT = "a name and its networks, as: 'office: [192.0.2.0/24, \"2001:db8::/32\"]'"
+HINT = "write a name and its networks: 'office: [192.0.2.0/24, \"2001:db8::/32\"]'"
 
 Network = IPv4Network | IPv6Network
 Indices = npt.NDArray[np.intp]
 
 
 class Networks:
-    """`names`, of which the first is what belongs to no network."""
+    """Networks by name. `names` starts with `other`, for addresses in no network."""
 
     def __init__(self, named: Mapping[Network, str]) -> None:
         self.names = (OTHER, *dict.fromkeys(named.values()))
@@ -36,7 +36,7 @@ class Networks:
         self._ipv6 = Ranges({n: self.names.index(name) for n, name in named.items()}, 6)
 
     def find(self, addresses: Records, packet_classes: npt.NDArray[np.uint8]) -> Indices:
-        """Index of each address's name; `addresses`: (n, 16) bytes, as a flow record has them."""
+        """Return the index in `names` for each address, (n, 16) bytes as in flow records."""
         found = np.zeros(len(addresses), np.intp)
         ipv6 = packet_classes >= PacketClass.IPV6
         ipv4 = (packet_classes >= PacketClass.IPV4) & ~ipv6
@@ -46,7 +46,7 @@ class Networks:
 
 
 class Ranges:
-    """All addresses of one version, cut wherever a network begins or ends."""
+    """The addresses of one IP version, cut into ranges where networks begin and end."""
 
     def __init__(self, indices: Mapping[Network, int], version: int) -> None:
         self._size = 4 if version == 4 else 16
@@ -63,14 +63,14 @@ class Ranges:
         self._indices = np.array([_longest(by_length, start, bits) for start in starts], np.intp)
 
     def find(self, addresses: Records) -> Indices:
-        """The index of each; those that are in no network are 0."""
+        """Return the index of the smallest network that holds each address, or 0."""
         keys = np.ascontiguousarray(addresses[:, : self._size]).view(f"S{self._size}")[:, 0]
         found: Indices = self._indices[np.searchsorted(self._starts, keys, "right") - 1]
         return found
 
 
 def _longest(by_length: Mapping[int, Mapping[int, int]], address: int, bits: int) -> int:
-    """Of the networks that an address is in, the smallest one's index."""
+    """Return the index of the smallest network that holds the address, or 0."""
     for length in sorted(by_length, reverse=True):
         rest = bits - length
         if (index := by_length[length].get(address >> rest << rest)) is not None:
@@ -79,40 +79,40 @@ def _longest(by_length: Mapping[int, Mapping[int, int]], address: int, bits: int
 
 
 class NamedNetworks:
-    """The file's networks in force; `read` is for a Reloader."""
+    """The named networks of a file; `current` is the version in force."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self.current = Networks({})
 
     def read(self) -> None:
-        """Put the file in force; PktexpError, with the line, if it is wrong."""
+        """Read the file and put it in force. Raises PktexpError with the line of a mistake."""
         self.current = Networks(read(self._path))
 
 
 def read(path: Path) -> dict[Network, str]:
-    """The names of networks; PktexpError, with the line, for what is wrong."""
+    """Read the name of each network. Raises PktexpError with the line of a mistake."""
     file = yamlfile.read(path)
     entries = file.mapping()
     if not entries:
-        raise file.error("no network is named", HINT)
+        raise file.error("the file names no networks", HINT)
     if len(entries) > MOST_NAMES:
-        raise file.error(f"{len(entries)} names, and at most {MOST_NAMES} are taken", "merge some")
+        raise file.error(f"{len(entries)} names, at most {MOST_NAMES} are allowed", "merge some")
     named: dict[Network, str] = {}
     for name, value in entries.items():
         for item in _prefixes(name, value):
             network = _network(item)
             if network in named:
-                raise item.error(f"{network} is named already: '{named[network]}'")
+                raise item.error(f"{network} already has the name '{named[network]}'")
             named[network] = name
     if len(named) > MOST_PREFIXES:
-        raise file.error(f"{len(named)} networks, and at most {MOST_PREFIXES} are taken")
+        raise file.error(f"{len(named)} networks, at most {MOST_PREFIXES} are allowed")
     return named
 
 
 def _prefixes(name: str, value: Value) -> list[Value]:
     if name in ("", OTHER):
-        raise value.error(f"'{name}' is for what is in no network", "choose another name")
+        raise value.error(f"'{name}' is reserved for all other addresses", "choose another name")
     if not (items := value.sequence()):
         raise value.error(f"'{name}' has no networks", HINT)
     return items
@@ -122,7 +122,7 @@ def _network(item: Value) -> Network:
     try:
         network = ip_network(item.text())
     except ValueError as error:
-        raise item.error(f"no network: {error}", HINT) from error
+        raise item.error(f"not a network: {error}", HINT) from error
     if "%" in item.text():
-        raise item.error("a network has no zone", "leave out '%' and what follows it")
+        raise item.error("a network cannot have a zone", "remove '%' and the zone")
     return network

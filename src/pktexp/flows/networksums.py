@@ -1,7 +1,6 @@
-"""Packets and bytes between named networks (networks.py), summed over all records.
+"""Packets and bytes between named networks, summed over all records.
 
-Batches come through merger.py, from several threads; networkpage.py takes snapshots. Sums are kept
-by class of interface, as a packet that crosses a bridge and a NIC is on both.
+Sums are kept by class of interface, since a packet that crosses a bridge and a NIC counts on both.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from pktexp.packet.records import Records
 INTERFACE_CLASSES = tuple(InterfaceClass)
 
 Sums = npt.NDArray[np.uint64]
-"""(class, direction, source, dest, packets or bytes)"""
+"""(interface class, direction, source, dest, unit), the unit being packets or bytes"""
 
 
 class NetworkSums:
@@ -47,13 +46,13 @@ class NetworkSums:
             self._add(flows, *ends)
 
     def fold(self, batch: Records) -> None:
-        """Add a batch to `other` alone: for one that could not be merged."""
+        """Add a batch that could not be merged to `other`."""
         nowhere = np.zeros(len(batch), np.intp)
         with self._lock:
             self._add(batch["flow"], nowhere, nowhere)
 
     def snapshot(self) -> tuple[tuple[str, ...], Sums]:
-        """The names, and the sums by them."""
+        """Return the names of networks, and the sums whose axes they index."""
         with self._lock:
             self._follow(self._named.current)
             return self._networks.names, self._sums.copy()
@@ -67,7 +66,7 @@ class NetworkSums:
             self._sums[..., unit] += sums.astype(np.uint64).reshape(shape)
 
     def _follow(self, networks: Networks) -> None:
-        """Keep the sums by the names that are in force now."""
+        """Move the sums to the names now in force."""
         if networks is self._networks:
             return
         moved = _none(networks)

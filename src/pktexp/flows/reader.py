@@ -1,7 +1,7 @@
-"""Reads one ring (kernel/ring.py) into the flow table, a batch at a time, through a merger.
+"""Read a ring buffer through a merger, a batch at a time.
 
-Batches are views into the ring: they wait there, in a queue that the kernel bounds. When merging
-falls behind, the ring fills, and the kernel counts what finds no room, exactly and per interface.
+Batches are views into the ring, so records wait there, in a queue that the kernel bounds. When
+merging falls behind, the ring fills, and the programs count lost records, exactly, by interface.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from pktexp.bpf.ring import Ring
 from pktexp.flows.merger import Merger
 from pktexp.wakeup import Wakeup
 
-INTERVAL = 0.25  # seconds after which even a few records are read
+INTERVAL = 0.25  # seconds after which a reader reads without being woken
 
 
 class Reader:
-    """One ring's reader; `alive` tells whether it reads."""
+    """Reads one ring buffer; `alive` is true while it runs."""
 
     def __init__(self, ring: Ring, merger: Merger, executor: Executor) -> None:
         self._ring = ring
@@ -29,12 +29,12 @@ class Reader:
 
     @property
     def wakeups(self) -> int:
-        """How often the kernel woke this reader."""
+        """Number of times the kernel woke this reader."""
         return self._wakeup.count
 
     @property
     def unread(self) -> int:
-        """Bytes that wait in the ring."""
+        """Bytes waiting in the ring."""
         return self._ring.unread
 
     async def run(self) -> None:
@@ -50,7 +50,7 @@ class Reader:
             self._wakeup.close()
 
     async def drain(self) -> None:
-        """Merge what is in the ring now; what comes meanwhile waits for the next time."""
+        """Merge the records that are in the ring now; later ones wait for the next drain."""
         async with self._lock:
             end = self._ring.produced
             while len(batch := self._ring.batch(end)):

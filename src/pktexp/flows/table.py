@@ -1,12 +1,12 @@
-"""The flow table: the heaviest flows kept one by one, everything else summed as `other`.
+"""The flow table: the largest flows one by one, everything else summed as `other`.
 
-Batches come through merger.py, in worker threads, and are grouped by grouping.py; flowpage.py takes
-snapshots. All work over records is numpy's; nothing here loops over packets or flows in Python.
+Batches arrive from worker threads. numpy does all work over records; nothing loops over packets or
+flows in Python.
 
-Every counter only grows, and the sum over the shown flows and `other` is the sum over all records:
-a flow that loses its place folds its total into `other`, one that gains a place starts from zero.
-Places go by bytes, halved every HALF_LIFE so that the page shows who is heavy now, and a newcomer
-must be FACTOR times heavier than the flow it ousts, so that series do not flap.
+Every counter only grows, and shown flows and `other` sum to all records: a flow that loses its
+place adds its sums to `other`, and one that gains a place starts from zero. Places go to the flows
+with most bytes, halved every HALF_LIFE so that current flows win. A newcomer needs FACTOR times the
+bytes of the flow whose place it takes, so that series do not flap.
 """
 
 from __future__ import annotations
@@ -33,14 +33,15 @@ from pktexp.packet.records import U64, Records
 
 HALF_LIFE = 600.0  # seconds
 FACTOR = 2.0
-NOMINATED = 8  # one in so many unknown flows' records at most
+NOMINATED = 8  # at most one in 8 records of unknown flows
 
 
 @dataclass(frozen=True)
 class FlowSnapshot:
-    """`keys[i]` (FLOW_KEY) had `packets[i]` and `bytes[i]` since it is shown; `others`: the rest.
+    """The shown flows and the rest; together they are all records.
 
-    Both together are all records.
+    The flow `keys[i]` (FLOW_KEY) had `packets[i]` and `bytes[i]` since it is shown; `others` has
+    everything else by site.
     """
 
     keys: Records
@@ -57,7 +58,7 @@ class Flows(Protocol):
 
 
 class FlowTable:
-    """At most `limit` flows shown, a few times as many watched, whatever the traffic."""
+    """Shows at most `limit` flows and watches a few times as many, whatever the traffic."""
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
@@ -73,7 +74,7 @@ class FlowTable:
 
     @property
     def watched(self) -> int:
-        """Flows that are known, shown or not."""
+        """Number of watched flows, shown or not."""
         return len(self._flows)
 
     def merge(self, batch: Records) -> None:
@@ -90,13 +91,13 @@ class FlowTable:
                 self._others.add(records.sites, records.packets, records.bytes)
 
     def fold(self, batch: Records) -> None:
-        """Add a batch to `other` alone: for one that could not be merged."""
+        """Add a batch that could not be merged to `other`."""
         records = self._hasher(batch)
         with self._lock:
             self._others.add(records.sites, records.packets, records.bytes)
 
     def snapshot(self, ids: Collection[int]) -> FlowSnapshot:
-        """Decide which flows are shown, and return them; flows of interfaces not in `ids` end."""
+        """Choose the shown flows and return them; forget interfaces whose lease is not in `ids`."""
         with self._lock:
             self._admit()
             self._forget_all_but(ids)
@@ -107,7 +108,7 @@ class FlowTable:
             return FlowSnapshot(keys, *sums, self._others.copy())
 
     def _update(self, records: Columns) -> Columns:
-        """Add to flows that are known; returns the records of the others."""
+        """Add records to the watched flows; return the records of other flows."""
         at, known = self._index.find(records.hashes)
         sums = np.zeros((2, len(self._flows)), np.uint64)
         np.add.at(sums[0], at[known], records.packets[known])
@@ -121,12 +122,12 @@ class FlowTable:
         return records.take(np.flatnonzero(~known))
 
     def _nominate(self, records: Columns) -> None:
-        """Of unknown flows note some, to take the places of the lightest that are watched.
+        """Choose unknown flows that will take the places of the smallest watched ones.
 
-        By threshold sampling (Duffield, Lund, Thorup: IEEE Trans. Inf. Theory 51, 2005): a record
-        as heavy as the lightest flow always, a lighter one by a chance in proportion. As in Space
-        Saving (Metwally, Agrawal, El Abbadi: ICDT 2005) a newcomer is credited with what the flow
-        had whose place it takes, so that in a flood the lightest settle.
+        Threshold sampling (Duffield, Lund, Thorup: IEEE Trans. Inf. Theory 51, 2005): a record as
+        large as the smallest flow is always chosen, a smaller one with a chance in proportion. As
+        in Space Saving (Metwally, Agrawal, El Abbadi: ICDT 2005) a newcomer is credited with the
+        bytes of the flow whose place it takes, so that the smallest flows settle in a flood.
         """
         claims = self._flows["weight"] + self._flows["credit"]
         least = claims[~self._flows["shown"]].min()
@@ -143,13 +144,14 @@ class FlowTable:
             self._admit()
 
     def _admit(self) -> None:
-        """Watch the nominees: many at a time, as each change of the table takes it whole."""
+        """Watch the nominees, many at a time, since each change copies the whole table."""
         if len(self._nominees):
             _, first = np.unique(self._nominees["hash"], return_index=True)
             self._insert(self._nominees[first])
             self._nominees = self._nominees[:0]
 
     def _insert(self, new: Records) -> None:
+        """Watch new flows, the largest of which take the free places."""
         room = self.limit - int(np.count_nonzero(self._flows["shown"]))
         heaviest = np.argsort(-new["weight"])[: self._capacity]
         new["shown"][heaviest[:room]] = True
@@ -164,12 +166,12 @@ class FlowTable:
         self._others.add(encode_sites(keys_of(keys)), packets, bytes_)
 
     def _replace(self, flows: Records) -> None:
-        """Watch these, which are sorted by hash."""
+        """Watch these flows, which are sorted by hash, in place of all others."""
         self._flows = flows
         self._index = HashIndex(flows["hash"])
 
     def _shrink(self) -> None:
-        """Stop watching the lightest of the flows that are not shown, down to the capacity."""
+        """Stop watching the smallest flows that are not shown, down to the capacity."""
         if len(self._flows) > self._capacity:
             claims = self._flows["weight"] + self._flows["credit"]
             rank = np.where(self._flows["shown"], np.inf, claims)
@@ -177,7 +179,7 @@ class FlowTable:
             self._flows = self._flows[keep]
 
     def _rank(self, now: float) -> None:
-        """Let time pass over the weights, and let heavier flows take the places of lighter ones."""
+        """Let weights decay to `now`, and exchange shown flows for larger ones."""
         for field in ("weight", "credit"):
             self._flows[field] *= 0.5 ** ((now - self._ranked) / HALF_LIFE)
         self._ranked = now
@@ -194,6 +196,7 @@ class FlowTable:
         self._hide(lightest[:swaps])
 
     def _hide(self, at: Indices) -> None:
+        """Stop showing the flows at these places, and add their sums to `other`."""
         rows = self._flows[at]
         self._add_to_others(rows["key"], rows["packets"], rows["bytes"])
         for field, nothing in (("shown", False), ("packets", 0), ("bytes", 0)):

@@ -1,1 +1,1 @@
-"""The data that crosses from the BPF programs: enumerations, records and their labels."""
+"""Data shared with the BPF programs: enumerations, record types, and the labels of both."""

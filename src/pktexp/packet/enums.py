@@ -6,7 +6,7 @@ from enum import IntEnum
 
 
 class LinkType(IntEnum):
-    """What the first byte of a frame is (enum link_type)."""
+    """The header that a frame starts with (enum link_type)."""
 
     ETHERNET = 0
     IP = 1
@@ -14,7 +14,7 @@ class LinkType(IntEnum):
 
 
 class Direction(IntEnum):
-    """Which way a packet goes (enum direction)."""
+    """Direction of a packet as its interface sees it (enum direction)."""
 
     INGRESS = 0
     EGRESS = 1
@@ -55,7 +55,7 @@ class IpClass(IntEnum):
 
 
 class PacketClass(IntEnum):
-    """Where each family's classes begin in the flat index (enum packet_class)."""
+    """Start of each family's classes in the flat index of packet classes (enum packet_class)."""
 
     LINK = 0
     IPV4 = 8
@@ -74,7 +74,7 @@ class SizeGroup(IntEnum):
 
 
 class Unparsed(IntEnum):
-    """Why a packet could not be parsed to its end (enum unparsed)."""
+    """Reasons why a packet was parsed only in part (enum unparsed)."""
 
     NOTHING = 0
     TRUNCATED_LINK = 1
@@ -87,7 +87,7 @@ class Unparsed(IntEnum):
 
 
 class IcmpType(IntEnum):
-    """Types of ICMP messages that are counted one by one (enum icmp_type)."""
+    """Types of ICMP and ICMPv6 messages that have a counter each (enum icmp_type)."""
 
     NONE = 0
     OTHER = 1
@@ -121,7 +121,7 @@ class IcmpType(IntEnum):
 
 
 class Trait(IntEnum):
-    """What few packets are, beside their class (enum trait)."""
+    """Rare properties of packets; a packet can have several (enum trait)."""
 
     GROUP = 0
     BROADCAST = 1
@@ -130,7 +130,7 @@ class Trait(IntEnum):
 
 
 class Tunnel(IntEnum):
-    """Packets that carry others (enum tunnel)."""
+    """Protocols that carry other packets (enum tunnel)."""
 
     VXLAN = 0
     GENEVE = 1

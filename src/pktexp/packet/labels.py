@@ -1,4 +1,4 @@
-"""How records (kernel/records.py) read as label values; used by metrics.py."""
+"""Label values of counters and flow keys: classes, directions, types, addresses and ports."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ def _classes() -> dict[int, tuple[str, str]]:
 
 
 PACKET_CLASSES = _classes()
-"""packet class -> (protocol, IP version; "" for what is not IP)"""
+"""(protocol, IP version) by packet class; the version is "" for packets that are not IP"""
 
 DIRECTIONS = {direction.value: direction.name.lower() for direction in Direction}
 FLAG_BITS = np.array(
     [[bits >> bit & 1 for bit in range(len(TCP_FLAGS))] for bits in TCP_COMBINATIONS], np.uint64
 )
-"""(combination, flag): whether packets that are counted by the combination carry the flag"""
+"""(combination, flag): 1 where packets of the combination carry the flag, else 0"""
 
 ICMP_TYPES = {
     t.value: ("icmpv6" if t.name.startswith("V6_") else "icmp", t.name.removeprefix("V6_").lower())
     for t in IcmpType
 }
-"""ICMP type -> (protocol, its name)"""
+"""(protocol, name) by ICMP type"""
 
 TUNNELS = {t: t.name.lower().replace("_", "-").replace("sixin4", "6in4") for t in Tunnel}
 UNPARSED = {r.value: r.name.lower() for r in Unparsed if r is not Unparsed.NOTHING}
@@ -50,13 +50,13 @@ SIZE_GROUPS = {group.value: group.name.lower() for group in SizeGroup}
 
 
 def size_group(packet_class: int) -> SizeGroup:
-    """The size group of a packet class, as in packet.bpf.c."""
+    """Return the size group of a packet class, as the BPF programs choose it."""
     protocol, version = PACKET_CLASSES[packet_class]
     return SizeGroup.__members__.get(protocol.upper() if version else "", SizeGroup.OTHER)
 
 
 def addresses(key: Any) -> tuple[bytes, bytes]:
-    """Source and destination of a flow key (FLOW_KEY), of four or 16 bytes; empty without any."""
+    """Return source and destination of a FLOW_KEY: four or 16 bytes each, or none."""
     packet_class = int(key["packet_class"])
     size = 16 if packet_class >= PacketClass.IPV6 else 4
     if packet_class < PacketClass.IPV4 and packet_class != LinkClass.ARP:
@@ -65,9 +65,9 @@ def addresses(key: Any) -> tuple[bytes, bytes]:
 
 
 def endpoints(key: Any) -> tuple[str, str]:
-    """Source and destination of a flow key (FLOW_KEY); "" where the packet has no addresses.
+    """Return source and destination of a FLOW_KEY as text; "" where a packet has no addresses.
 
-    `address` where the key has no port for it, else `address:port`, and `[address]:port` for IPv6.
+    The form is `address` without a port, `address:port`, or `[address]:port` for IPv6.
     """
     source, dest = addresses(key)
     return _endpoint(source, int(key["ports"][0])), _endpoint(dest, int(key["ports"][1]))

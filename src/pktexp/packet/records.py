@@ -19,14 +19,14 @@ U64 = npt.NDArray[np.uint64]
 
 WORD = 8  # bytes of a word, by which keys are hashed and copied
 
-# Upper bounds of the size buckets in bytes; one more bucket takes what is larger (enum size_bound).
+# Upper bounds of the size buckets in bytes (enum size_bound); one more bucket counts the rest.
 SIZE_BOUNDS = (64, 128, 256, 512, 1024, 1518, 4096, 9216, 16384, 65535)
 SIZE_BUCKETS = len(SIZE_BOUNDS) + 1
 INTERFACE_WAYS = 4
 FLOW_WAYS = 4
 HASH_SEEDS = 6
 
-# Flags of TCP by bit (RFC 9293, 3.1; RFC 3168), and combinations of them that are counted as one.
+# TCP flags by bit (RFC 9293, 3.1; RFC 3168), and combinations of them that have a counter each.
 TCP_FLAGS = ("fin", "syn", "rst", "psh", "ack", "urg", "ece", "cwr")
 TCP_COMBINATIONS = (0x10, 0x18, 0x02, 0x12, 0x11, 0x19, 0x04, 0x14, 0x50, 0x90, 0xC2, 0x52)
 
@@ -64,10 +64,10 @@ INTERFACE_COUNTERS = np.dtype(
         ("lost", TALLY),
     ]
 )
-# To whom a slot is let (leases.py); not the programs' concern, and kept where they are pinned.
+# The interface that a slot is leased to. The programs do not read it; a pinned map keeps it.
 LEASE = np.dtype([("name", "S16"), ("id", "u4"), ("_pad", "u4")])
 # Fields that distinguish flows, at the beginning of flow_record. This list alone describes the key:
-# hashes, masks and places follow from it. Explicit padding has a name with an underscore in front.
+# hashes, masks and positions follow from it. Names of padding start with an underscore.
 KEY_FIELDS: list[tuple[Any, ...]] = [
     ("saddr", "u1", 16),
     ("daddr", "u1", 16),
@@ -90,5 +90,5 @@ def flow_key(fields: Sequence[tuple[Any, ...]]) -> np.dtype[Any]:
 FLOW_KEY = flow_key(KEY_FIELDS)
 RING_WAKEUP = np.dtype([("armed", "u4"), ("_pad", "u4", 15)])
 
-# A record as it lies in a ring: the kernel's header (kernel/bpf/ringbuf.c, 5.8), then ours.
+# A record in a ring buffer: the kernel's header (kernel/bpf/ringbuf.c, 5.8), then a flow record.
 RING_RECORD = np.dtype([("header", "u4"), ("page_offset", "u4"), ("flow", FLOW_RECORD)])
