@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
 from collections.abc import Callable
@@ -14,9 +15,16 @@ T = TypeVar("T")
 
 
 def wait_for(condition: Callable[[], T]) -> T:
-    """The first true result."""
+    """Call a condition until its result is true, and return that."""
     end = time.monotonic() + PATIENCE
     while not (result := condition()):
         assert time.monotonic() < end, f"not within {PATIENCE} s: {condition}"
         time.sleep(0.02)
     return result
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Wait, while the event loop runs, until a condition is true."""
+    async with asyncio.timeout(PATIENCE):
+        while not condition():  # noqa: ASYNC110  # no event exists for it
+            await asyncio.sleep(0.01)

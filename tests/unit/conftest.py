@@ -14,7 +14,8 @@ from pktexp.kubernetes.watch import PodWatch
 from pktexp.tasks import background
 from support.kubernetes.apiserver import TOKEN, ApiServer, answering
 from support.kubernetes.podshapes import NODE
-from support.kubernetes.podwatch import WEB, listening, until, write_kubeconfig
+from support.kubernetes.podwatch import WEB, listening, write_kubeconfig
+from support.patience import until
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Whether the sums agree, of interfaces and flows made by hand."""
+"""Accounts compare totals with flows, both made by hand."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ EGRESS = int(Direction.EGRESS)
 
 
 class World:
-    """Two interfaces whose packets come to the table, as they should or not."""
+    """Two interfaces whose packets are counted, lost and attributed as a test says."""
 
     def __init__(self) -> None:
         self.leases = [Lease("eth0", 7, 0), Lease("eth1", 8, 1)]
@@ -52,15 +52,15 @@ class World:
         self.flows.merge(batch)
 
     async def unaccounted(self) -> dict[str, int]:
-        for _ in range(2):  # what only one check has may have been on its way
+        for _ in range(2):  # a difference in one check only is not reported
             await self.accounts.check()
         names, found = self.lease_names(), self.accounts.unaccounted
         return {f"{names[i]} {Direction(d).name.lower()}": n for (i, d), n in found.items()}
 
 
-async def test_flows_others_and_losses_account_for_what_interfaces_counted() -> None:
+async def test_flows_others_and_losses_account_for_all_packets() -> None:
     world = World()
-    for host in range(40):  # more than are shown
+    for host in range(40):  # more than the table shows
         world.count(11, direction=EGRESS)
         world.attribute(10, direction=EGRESS, host=host)
     world.lose(40, direction=EGRESS)
@@ -69,7 +69,7 @@ async def test_flows_others_and_losses_account_for_what_interfaces_counted() -> 
 
 
 @pytest.mark.parametrize("row", [0, 1])
-async def test_what_no_flow_has_is_told_once_with_its_place(
+async def test_missing_packets_are_logged_once_with_their_site(
     row: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     world = World()
@@ -83,14 +83,14 @@ async def test_what_no_flow_has_is_told_once_with_its_place(
     ]
 
 
-async def test_what_was_counted_twice_is_below_zero() -> None:
+async def test_packets_counted_twice_are_negative() -> None:
     world = World()
     world.count(5)
     world.attribute(7)
     assert await world.unaccounted() == {"eth0 ingress": -2}
 
 
-async def test_a_loss_that_was_told_of_twice_is_seen() -> None:
+async def test_loss_counted_twice_is_negative() -> None:
     world = World()
     world.count(5)
     world.attribute(5)
@@ -98,18 +98,18 @@ async def test_a_loss_that_was_told_of_twice_is_seen() -> None:
     assert await world.unaccounted() == {"eth0 ingress": -1}
 
 
-async def test_what_comes_while_it_looks_is_not_missing() -> None:
+async def test_packets_that_arrive_during_a_check_are_not_missing() -> None:
     world = World()
 
     def come() -> None:
         world.count(1000)
-        world.attribute(400)  # and the other six hundred are still in the cache
+        world.attribute(400)  # the other 600 are still in the cache
 
     world.meanwhile = come
     assert await world.unaccounted() == {}
 
 
-async def test_what_was_on_its_way_is_not_missing() -> None:
+async def test_packets_merged_before_the_next_check_are_not_missing() -> None:
     world = World()
     world.count(5)
     await world.accounts.check()
@@ -118,7 +118,7 @@ async def test_what_was_on_its_way_is_not_missing() -> None:
     assert await world.unaccounted() == {}
 
 
-async def test_what_an_earlier_process_attributed_is_not_missing_but_what_is_lost_later() -> None:
+async def test_only_later_losses_of_an_inherited_lease_are_missing() -> None:
     world = World()
     world.count(1000)
     world.lose(10)
@@ -143,7 +143,7 @@ async def test_what_an_earlier_process_attributed_is_not_missing_but_what_is_los
     assert await world.unaccounted() == {"eth0 ingress": -2}
 
 
-async def test_a_failure_is_counted_and_the_next_check_is_made(
+async def test_failed_check_is_counted_and_the_next_one_runs(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     world = World()

@@ -21,6 +21,7 @@ from pktexp.web.connection import Phase
 from pktexp.web.connections import Connections
 from pktexp.web.listen import listen
 from pktexp.web.security import Security
+from support.patience import until
 
 LIMIT = 4
 LISTENING = "0A"
@@ -73,12 +74,6 @@ async def connect(served: Served) -> AsyncIterator[Connect]:
     yield open_one
     for _, writer in made:
         writer.close()
-
-
-async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(30):
-        while not condition():  # noqa: ASYNC110 # there is no event to wait for
-            await asyncio.sleep(0.01)
 
 
 async def ask(client: Client, name: bytes = b"small") -> bytes:

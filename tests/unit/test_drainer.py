@@ -1,4 +1,4 @@
-"""When the flow cache is drained, and what happens when that fails; the cache is a stand-in."""
+"""Drains on the timer, on request, and drains that fail; the flow cache is a stand-in."""
 
 from __future__ import annotations
 
@@ -19,10 +19,11 @@ from pktexp.flows.merger import Merger
 from pktexp.flows.table import FlowTable
 from pktexp.packet.records import FLOW_SLOT, Records
 from pktexp.tasks import background
+from support.patience import until
 
 
 class Cache:
-    """Gives one packet a drain, once it may."""
+    """Yields one packet for each drain, once `may_go_on` is set."""
 
     def __init__(self) -> None:
         self.drains = 0
@@ -51,46 +52,39 @@ async def drainer(cache: Cache) -> AsyncIterator[Drainer]:
         yield Drainer(cast("FlowCache", cache), Merger([FlowTable(10)]), executor)
 
 
-async def test_a_drain_merges_what_the_cache_gives(drainer: Drainer) -> None:
+async def test_drain_merges_the_records_of_the_cache(drainer: Drainer) -> None:
     await drainer.drain()
     assert (drainer.drains, drainer.failures.count, drainer.merger.records) == (1, 0, 1)
 
 
-async def test_the_timer_drains(monkeypatch: pytest.MonkeyPatch, drainer: Drainer) -> None:
+async def test_timer_drains_the_cache(monkeypatch: pytest.MonkeyPatch, drainer: Drainer) -> None:
     monkeypatch.setattr(drainer_module, "INTERVAL", 0.001)
     async with background(drainer.run()):
-        while drainer.drains < 3:  # noqa: ASYNC110  # it tells nobody
-            await asyncio.sleep(0.001)
+        await until(lambda: drainer.drains >= 3)
 
 
-async def test_who_asks_during_a_drain_gets_the_next_one_together(
-    cache: Cache, drainer: Drainer
-) -> None:
+async def test_callers_during_a_drain_share_the_next_one(cache: Cache, drainer: Drainer) -> None:
     cache.may_go_on.clear()
     first = asyncio.create_task(drainer.drain())
-    while not cache.drains:  # noqa: ASYNC110  # it tells nobody
-        await asyncio.sleep(0.001)
+    await until(lambda: cache.drains == 1)
     later = [asyncio.create_task(drainer.drain()) for _ in range(50)]
-    await asyncio.sleep(0.01)
-    assert not any(task.done() for task in later)  # what came before them may be too late for it
+    await asyncio.sleep(0)  # each task runs until it waits for its drain
     cache.may_go_on.set()
     await asyncio.gather(first, *later)
-    assert cache.drains == 2
+    assert cache.drains == 2  # the first may miss packets that were counted before the later calls
 
 
-async def test_who_no_longer_waits_does_not_end_the_drain_of_others(
-    cache: Cache, drainer: Drainer
-) -> None:
+async def test_cancelled_caller_does_not_end_a_shared_drain(cache: Cache, drainer: Drainer) -> None:
     cache.may_go_on.clear()
     waiting = [asyncio.create_task(drainer.drain()) for _ in range(2)]
-    await asyncio.sleep(0.01)
+    await until(lambda: cache.drains == 1)
     waiting[0].cancel()
     cache.may_go_on.set()
     await waiting[1]
     assert (drainer.drains, drainer.merger.records) == (1, 1)
 
 
-async def test_a_drain_that_fails_is_counted_and_the_next_one_goes_on(
+async def test_failed_drain_is_counted_and_the_next_one_runs(
     cache: Cache, drainer: Drainer, caplog: pytest.LogCaptureFixture
 ) -> None:
     cache.error = BpfError(12, "enter a ring buffer")

@@ -1,4 +1,4 @@
-"""What is remembered of flows' labels, and for how long."""
+"""Labels of flows are remembered while the flow is shown and pods stay the same."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pktexp.kubernetes.pods import NOBODY
 
 
 class Maker:
-    """Says which keys it was asked for."""
+    """Notes the keys that it builds labels for."""
 
     def __init__(self) -> None:
         self.made: list[bytes] = []
@@ -17,7 +17,7 @@ class Maker:
         return raw.decode()
 
 
-def test_labels_are_made_once_while_their_flow_is_shown() -> None:
+def test_labels_are_built_once_while_their_flow_is_shown() -> None:
     make = Maker()
     remembered = Remembered(make)
     remembered([b"a", b"b"], {}, None)
@@ -28,7 +28,7 @@ def test_labels_are_made_once_while_their_flow_is_shown() -> None:
     assert make.made == [b"a", b"b", b"a"]
 
 
-def test_labels_are_made_anew_when_pods_have_changed() -> None:
+def test_labels_are_built_again_when_pods_change() -> None:
     make = Maker()
     remembered = Remembered(make)
     remembered([b"a"], {}, {})

@@ -1,4 +1,4 @@
-"""Merging batches into flows, against a plain dictionary of every record."""
+"""Merging batches into flows, compared with a plain dictionary of every record."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def batch(rows: list[Record]) -> Records:
         info[i]["interface"], info[i]["packet_class"] = interface, packet_class
         info[i]["saddr"][:4] = list(address.to_bytes(4, "big"))
         info[i]["ports"][0], info[i]["packets"], info[i]["bytes"] = port, 1, size
-        info[i]["_pad"] = 0xAB  # what isn't part of a key must not split flows
+        info[i]["_pad"] = 0xAB  # padding must not split flows
     return made
 
 
@@ -46,7 +46,7 @@ def shown(snapshot: FlowSnapshot) -> dict[tuple[int, int, int, int], tuple[int, 
 
 
 def sums(snapshot: FlowSnapshot) -> Counter[tuple[int, str]]:
-    """(interface, unit) -> shown and other together."""
+    """Sum shown flows and other by interface and unit."""
     found: Counter[tuple[int, str]] = Counter()
     for (interface, *_), (packets, bytes_) in shown(snapshot).items():
         found[interface, "packets"] += packets
@@ -69,7 +69,7 @@ IDS = [7, 1 << 20 | 7]
 
 
 @given(st.lists(st.lists(records, max_size=40), max_size=6))
-def test_with_room_for_all_every_flow_equals_a_plain_dictionary(
+def test_flows_equal_a_plain_dictionary_if_all_fit(
     batches: list[list[Record]],
 ) -> None:
     table = FlowTable(1000)
@@ -86,7 +86,7 @@ def test_with_room_for_all_every_flow_equals_a_plain_dictionary(
 
 @settings(deadline=None)
 @given(st.lists(st.lists(records, max_size=60), max_size=8), st.integers(1, 5))
-def test_shown_flows_and_other_always_sum_to_all_records_and_only_grow(
+def test_shown_flows_and_other_sum_to_all_records_and_only_grow(
     batches: list[list[Record]], limit: int
 ) -> None:
     table = FlowTable(limit)
@@ -106,10 +106,10 @@ def test_shown_flows_and_other_always_sum_to_all_records_and_only_grow(
         before = snapshot
 
 
-def test_what_is_shown_is_within_a_factor_of_two_of_the_heaviest() -> None:
+def test_shown_flows_are_within_factor_two_of_the_largest() -> None:
     table = FlowTable(10)
     rows = [(7, address, 0, 9, 100 * (address + 1)) for address in range(100)]
-    for row in rows:  # lightest first: the first ten take the places
+    for row in rows:  # smallest first: the first ten take the places
         table.merge(batch([row]))
     found = {address for _, address, _, _ in shown(table.snapshot(IDS))}
     lightest_shown = min(100 * (address + 1) for address in found)
@@ -118,44 +118,44 @@ def test_what_is_shown_is_within_a_factor_of_two_of_the_heaviest() -> None:
     assert 99 in found
 
 
-def test_in_one_batch_the_heaviest_are_the_ones_shown() -> None:
+def test_largest_flows_of_a_batch_are_shown() -> None:
     table = FlowTable(10)
     table.merge(batch([(7, address, 0, 9, 100 * (address + 1)) for address in range(100)]))
     assert {address for _, address, _, _ in shown(table.snapshot(IDS))} == set(range(90, 100))
 
 
-def test_a_flow_that_loses_its_place_folds_its_total_into_other() -> None:
+def test_flow_that_loses_its_place_adds_to_other() -> None:
     table = FlowTable(1)
     table.merge(batch([(7, 1, 0, 9, 100)]))
     assert shown(table.snapshot(IDS)) == {(7, 1, 0, 9): (1, 100)}
     table.merge(batch([(7, 2, 0, 9, 201)]))
     first = table.snapshot(IDS)
-    assert shown(first) == {(7, 2, 0, 9): (0, 0)}  # what it did before is in other for good
+    assert shown(first) == {(7, 2, 0, 9): (0, 0)}  # its earlier packets stay in other
     assert (first.others[7, 0].packets, first.others[7, 0].bytes) == (2, 301)
     table.merge(batch([(7, 2, 0, 9, 50)]))
     assert shown(table.snapshot(IDS)) == {(7, 2, 0, 9): (1, 50)}
 
 
-def test_a_flow_as_heavy_as_a_shown_one_does_not_oust_it() -> None:
+def test_flow_less_than_twice_as_large_does_not_replace_a_shown_one() -> None:
     table = FlowTable(1)
     table.merge(batch([(7, 1, 0, 9, 100)]))
     table.merge(batch([(7, 2, 0, 9, 190)]))
     assert list(shown(table.snapshot(IDS))) == [(7, 1, 0, 9)]
 
 
-def test_a_flow_that_was_heavy_long_ago_gives_way(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_flow_that_was_large_long_ago_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
     monkeypatch.setattr("pktexp.flows.table.time.monotonic", lambda: now[0])
     table = FlowTable(1)
     table.merge(batch([(7, 1, 0, 9, 1000)]))
     table.snapshot(IDS)
-    now[0] = 5 * HALF_LIFE  # a thirty-second part is left
+    now[0] = 5 * HALF_LIFE  # one thirty-second is left
     table.snapshot(IDS)
     table.merge(batch([(7, 2, 0, 9, 100)]))
     assert list(shown(table.snapshot(IDS))) == [(7, 2, 0, 9)]
 
 
-def test_flows_of_an_interface_that_has_ended_are_forgotten() -> None:
+def test_flows_of_an_ended_lease_are_forgotten() -> None:
     table = FlowTable(1)
     table.merge(batch([(7, 1, 0, 9, 10), (8, 1, 0, 9, 10), (8, 2, 0, 9, 10)]))
     snapshot = table.snapshot([8])
@@ -164,7 +164,7 @@ def test_flows_of_an_interface_that_has_ended_are_forgotten() -> None:
     assert sums(snapshot)[8, "packets"] == 2
 
 
-def test_a_batch_that_is_folded_counts_as_other() -> None:
+def test_folded_batch_counts_as_other() -> None:
     table = FlowTable(5)
     table.fold(batch([(7, 1, 0, 9, 10), (7, 2, 0, 9, 20)]))
     snapshot = table.snapshot(IDS)
@@ -172,7 +172,7 @@ def test_a_batch_that_is_folded_counts_as_other() -> None:
     assert (snapshot.others[7, 0].packets, snapshot.others[7, 0].bytes) == (2, 30)
 
 
-def test_a_flood_of_random_sources_stays_within_the_capacity() -> None:
+def test_flood_of_random_sources_stays_within_capacity() -> None:
     table = FlowTable(100)
     heavy = np.zeros(1, RING_RECORD)
     heavy["flow"]["interface"], heavy["flow"]["packets"], heavy["flow"]["bytes"] = 7, 1, 10**9
@@ -201,7 +201,7 @@ def flood_of(rng: np.random.Generator, size: int = 20_000) -> Records:
 
 
 @pytest.mark.parametrize("packets", [1, 5000])
-def test_a_heavy_flow_that_comes_into_a_full_table_is_soon_shown(packets: int) -> None:
+def test_large_new_flow_is_soon_shown_in_a_full_table(packets: int) -> None:
     rng, table = np.random.default_rng(2), FlowTable(10)
     for _ in range(5):
         table.merge(flood_of(rng))
@@ -217,7 +217,7 @@ def test_a_heavy_flow_that_comes_into_a_full_table_is_soon_shown(packets: int) -
     assert sums(snapshot)[7, "packets"] == 5 * 20_000 + 3 * (40_000 + packets)
 
 
-def test_a_lasting_flood_changes_what_is_watched_less_and_less() -> None:
+def test_lasting_flood_replaces_fewer_and_fewer_watched_flows() -> None:
     rng, table = np.random.default_rng(3), FlowTable(10)
 
     def newly_watched(batches: int) -> int:

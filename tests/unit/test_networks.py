@@ -17,7 +17,7 @@ from pktexp.flows.networksums import INTERFACE_CLASSES, NetworkSums
 from pktexp.packet.enums import IpClass, LinkClass, PacketClass
 from pktexp.packet.records import RING_RECORD, Records
 
-# Few bits, so that networks contain one another and addresses meet them.
+# Few bits, so that networks contain one another and hold addresses.
 LENGTHS = {
     4: st.sampled_from([0, 1, 8, 9, 15, 16, 31, 32]),
     6: st.sampled_from([0, 3, 64, 65, 128]),
@@ -58,7 +58,7 @@ def records(*pairs: tuple[str, str], interface: int = 0, size: int = 100) -> Rec
 
 
 @given(st.dictionaries(networks(), st.sampled_from("abc")), st.lists(addresses(), min_size=1))
-def test_the_smallest_network_that_an_address_is_in_gives_its_name(
+def test_smallest_network_that_holds_an_address_names_it(
     named: dict[Network, str], wanted: list[IPv4Address | IPv6Address]
 ) -> None:
     batch = records(*((str(address), str(address)) for address in wanted))["flow"]
@@ -67,7 +67,7 @@ def test_the_smallest_network_that_an_address_is_in_gives_its_name(
     assert [made.names[i] for i in found] == [longest(named, address) for address in wanted]
 
 
-def test_what_is_not_ip_is_in_no_network() -> None:
+def test_packets_other_than_ip_are_in_no_network() -> None:
     made = Networks({ip_network("0.0.0.0/0"): "all"})
     batch = records(("192.0.2.1", "192.0.2.2"))["flow"]
     batch["packet_class"] = PacketClass.LINK + LinkClass.ARP
@@ -91,7 +91,7 @@ def test_what_is_not_ip_is_in_no_network() -> None:
         ("\n".join(f"n{i}: 10.0.{i}.0/24" for i in range(65)), 1, "65 names"),
     ],
 )
-def test_what_is_wrong_in_the_file_is_told_with_its_line(
+def test_mistake_in_the_file_is_reported_with_its_line(
     tmp_path: Path, text: str, line: int, message: str
 ) -> None:
     file = tmp_path / "networks.yml"
@@ -102,7 +102,7 @@ def test_what_is_wrong_in_the_file_is_told_with_its_line(
     assert message in str(raised.value)
 
 
-def test_a_name_may_have_one_network_or_many_of_both_versions(tmp_path: Path) -> None:
+def test_name_may_have_one_network_or_many(tmp_path: Path) -> None:
     file = tmp_path / "networks.yml"
     file.write_text("a: 10.0.0.0/8\nb: ['::/0', 192.0.2.1]\n")
     assert {str(network): name for network, name in read(file).items()} == {
@@ -113,7 +113,7 @@ def test_a_name_may_have_one_network_or_many_of_both_versions(tmp_path: Path) ->
 
 
 class Named(NamedNetworks):
-    """Without a file."""
+    """Networks named in the test, without a file."""
 
     def __init__(self, **named: str) -> None:
         super().__init__(Path())
@@ -124,7 +124,7 @@ class Named(NamedNetworks):
 
 
 def sums(made: NetworkSums) -> dict[tuple[str, str, str], tuple[int, int]]:
-    """(class, source, dest) -> packets, bytes; of ingress."""
+    """Return packets and bytes by (class, source, dest)."""
     names, found = made.snapshot()
     return {
         (INTERFACE_CLASSES[kind].value, names[source], names[dest]): tuple(
@@ -134,7 +134,7 @@ def sums(made: NetworkSums) -> dict[tuple[str, str, str], tuple[int, int]]:
     }
 
 
-def test_sums_go_by_class_and_names() -> None:
+def test_sums_are_kept_by_class_and_names() -> None:
     classes = np.array([INTERFACE_CLASSES.index(c) for c in ("physical", "virtual")], np.uint8)
     made = NetworkSums(Named(a="10.0.0.0/8", b="192.0.2.0/24"), classes)
     made.merge(records(("10.0.0.1", "192.0.2.1"), ("10.0.0.2", "192.0.2.1"), ("::", "::1")))
@@ -147,7 +147,7 @@ def test_sums_go_by_class_and_names() -> None:
     }
 
 
-def test_names_that_stay_go_on_and_those_that_are_gone_become_other() -> None:
+def test_kept_names_keep_sums_and_removed_names_move_to_other() -> None:
     named = Named(a="10.0.0.0/8", b="192.0.2.0/24")
     made = NetworkSums(named, np.zeros(2, np.uint8))
     made.merge(records(("10.0.0.1", "192.0.2.1"), ("192.0.2.1", "192.0.2.1")))
@@ -161,7 +161,7 @@ def test_names_that_stay_go_on_and_those_that_are_gone_become_other() -> None:
     }
 
 
-def test_nothing_is_lost_while_several_threads_merge_and_the_file_changes() -> None:
+def test_no_packet_is_lost_while_threads_merge_and_the_file_changes() -> None:
     named = Named(a="10.0.0.0/8")
     made = NetworkSums(named, np.zeros(2, np.uint8))
     batch = records(("10.0.0.1", "192.0.2.1"))

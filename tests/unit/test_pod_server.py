@@ -20,7 +20,8 @@ from pktexp.tasks import background
 from support.kubernetes import podshapes
 from support.kubernetes.apiserver import ApiServer, answering
 from support.kubernetes.podshapes import NODE
-from support.kubernetes.podwatch import DB, DB_NAMED, WEB, WEB_NAMED, listening, names, until
+from support.kubernetes.podwatch import DB, DB_NAMED, WEB, WEB_NAMED, listening, names
+from support.patience import until
 from support.service.settings import settings
 
 

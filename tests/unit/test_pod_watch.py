@@ -12,7 +12,8 @@ from pktexp.kubernetes.watch import PodWatch
 from support.kubernetes import podshapes
 from support.kubernetes.apiserver import ApiServer
 from support.kubernetes.podshapes import NODE_ADDRESS, pod
-from support.kubernetes.podwatch import DB, DB_NAMED, WEB, WEB_NAMED, names, until
+from support.kubernetes.podwatch import DB, DB_NAMED, WEB, WEB_NAMED, names
+from support.patience import until
 
 NO_ADDRESS = pod("odd-1", "10.244.1")
 NO_ADDRESS["metadata"]["resourceVersion"] = "1001"

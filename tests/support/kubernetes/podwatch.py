@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import ipaddress
 import json
 import socket
-from collections.abc import Callable
 from pathlib import Path
 
 from pktexp.kubernetes.watch import PodWatch
 from support.kubernetes.podshapes import pod
-
-PATIENCE = 30.0
 
 WEB = pod("web-1", "10.244.1.5", "fd00:10:244:1::5")
 DB = pod("db-0", "10.244.1.6", namespace="store")
@@ -33,12 +29,6 @@ def write_kubeconfig(path: Path, port: int, token: Path) -> None:
         "contexts": [named | {"context": {"cluster": "test", "user": "test"}}],
     }
     path.write_text(json.dumps(text))  # which is YAML
-
-
-async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(PATIENCE):
-        while not condition():  # noqa: ASYNC110  # there is no event for what others see
-            await asyncio.sleep(0.01)
 
 
 def names(watching: PodWatch) -> dict[str, str]:
