@@ -27,12 +27,13 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return built
 
 
-def test_the_wheel_carries_the_objects_the_page_and_the_licences(wheel: Path) -> None:
+def test_the_wheel_carries_objects_page_types_and_licences(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     objects = {"packet.bpf.o", "drops.bpf.o", "retransmits.bpf.o"}
+    others = {"commands/main.py", "web/openapi.json", "py.typed"}
     page = {"index.html", "main.js", "vendor/uPlot.iife.min.js", "vendor/uPlot.LICENSE"}
     assert {f"pktexp/web/page/{name}" for name in page} <= names
-    assert {f"pktexp/{name}" for name in (*objects, "cli.py", "web/openapi.json")} <= names
+    assert {f"pktexp/{name}" for name in objects | others} <= names
     licences = {Path(name).name for name in names if "/licenses/" in name}
     assert licences == {"MIT.txt", "GPL-2.0-only.txt"}
     assert not [name for name in names if not name.startswith("pktexp")]
