@@ -92,11 +92,14 @@ extras folder:
 image *options:
     ./dev/image {{ options }}
 
-# the image's Python packages, newest versions, with the hashes of their wheels
-lock:
-    uv pip compile pyproject.toml --extra kubernetes --upgrade --universal --python-version 3.13 \
-        --generate-hashes --no-build --no-emit-package pylibbpf --no-emit-package llvmlite \
-        --custom-compile-command "just lock" --quiet --output-file deploy/container/requirements.lock
+# pin the newest Python packages, with hashes: those of the image, and those of developers
+lock: (compile "deploy/container/requirements.lock" "--python-version 3.13 --extra kubernetes --no-emit-package pylibbpf --no-emit-package llvmlite") \
+    (compile "dev/requirements.lock" "--python-version 3.11 --all-extras --group dev")
+
+[private]
+compile file options:
+    uv pip compile pyproject.toml {{ options }} --upgrade --universal --generate-hashes --no-build \
+        --custom-compile-command "just lock" --quiet --output-file {{ file }}
 
 # whether the image's Python packages have known vulnerabilities; takes the options of pip-audit
 audit *options:

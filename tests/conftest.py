@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import inspect
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -28,6 +29,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         kind, *_ = item.path.relative_to(HERE).parts
         if lacking and kind in ("kernel", "system"):
             item.add_marker(skip)
+        if inspect.iscoroutinefunction(getattr(item, "function", None)):
+            # uvloop drops what a handler of a signal raises; this ends the whole process instead.
+            item.add_marker(pytest.mark.timeout(method="thread"))
 
 
 @pytest.fixture(autouse=True)

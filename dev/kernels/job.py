@@ -21,6 +21,7 @@ def smoke() -> str:
     environment = {
         "PATH": f"{python}:{os.defpath}:/usr/sbin:/sbin",
         "PYTHONPATH": ":".join(str(REPOSITORY / folder) for folder in ("src", "tests", "dev")),
+        "PYTEST_TIMEOUT": "0",  # the machine as a whole has a limit
         "TEST_PATIENCE": str(PATIENCE),
         "TMPDIR": "/run",
     }
