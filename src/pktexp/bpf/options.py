@@ -19,6 +19,9 @@ from pktexp.packet.records import FLOW_WAYS, Records
 
 EPHEMERAL = Path("/proc/sys/net/ipv4/ip_local_port_range")
 REVERSED = 16384  # connections remembered whose serving side their ports would not tell
+# Kernel memory in bytes: of an interface, for each CPU and once more; of a cached flow.
+INTERFACE_BYTES = records.INTERFACE_COUNTERS.itemsize * len(Direction)
+CACHED_FLOW_BYTES = records.FLOW_SLOT.itemsize * HALVES
 WAKEUP_SHARE = 8  # a reader is woken when this part of its ring has filled
 
 

@@ -15,6 +15,7 @@ import uvloop
 from pktexp import __version__, logs
 from pktexp.bpf.hookchoice import IngressMode
 from pktexp.bpf.libbpf import VerifierError
+from pktexp.bpf.options import CACHED_FLOW_BYTES, INTERFACE_BYTES
 from pktexp.commands import declare, options
 from pktexp.commands.declare import option
 from pktexp.commands.healthcheck import healthcheck
@@ -56,7 +57,8 @@ cli.add_command(healthcheck)
     "--max-interfaces",
     type=PowerOfTwo(16, 1 << 16),
     default=512,
-    help="Interfaces that can be counted at one time; 3,312 bytes each for every CPU.",
+    help="Interfaces that can be counted at one time; "
+    f"{INTERFACE_BYTES:,} bytes each for every CPU.",
 )
 @option(
     "--ingress",
@@ -80,7 +82,8 @@ cli.add_command(healthcheck)
     "--flow-cache",
     type=PowerOfTwo(16, 1 << 20),
     default=16384,
-    help="Flows that a CPU sums up before it sends a record; 128 bytes of kernel memory each.",
+    help="Flows that a CPU sums up before it sends a record; "
+    f"{CACHED_FLOW_BYTES} bytes of kernel memory each.",
 )
 @option(
     "--workers",
