@@ -18,7 +18,7 @@ from pktexp.bpf.libbpf import Libbpf
 from pktexp.commands.check.report import document as as_document
 from pktexp.commands.check.report import table
 from pktexp.commands.check.run import check
-from pktexp.netlink.rtnetlink import RouteSocket
+from pktexp.netlink.rtnetlink import NetlinkSocket
 from support.kernel.attached import attached
 from support.kernel.datapath import ROOT, build
 from support.netns.namespace import Namespace, connect
@@ -152,7 +152,7 @@ def test_nothing_is_attached_or_changed_meanwhile(
 
     monkeypatch.setattr(Libbpf, "__call__", record)
     monkeypatch.setattr(Hooks, "attach", fail)
-    monkeypatch.setattr(RouteSocket, "change", fail)
+    monkeypatch.setattr(NetlinkSocket, "change", fail)
     with zoo.entered():
         assert check(settings()).works
     assert "bpf_object__load" in calls

@@ -70,4 +70,4 @@ def test_a_kernel_without_ethtools_netlink_costs_one_line(
         speeds = LinkSpeeds()
         assert speeds.of([1]) == speeds.of([1]) == {}
     (line,) = caplog.messages
-    assert line.startswith("speeds of interfaces are not shown: ")
+    assert line.startswith("interface speeds are not available: ")

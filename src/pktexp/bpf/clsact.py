@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from pktexp.netlink.rtnetlink import RouteSocket, attribute, attributes
+from pktexp.netlink.rtnetlink import NetlinkSocket, attribute, attributes
 from pktexp.packet.enums import Direction
 
 # include/uapi/linux/rtnetlink.h, pkt_sched.h, pkt_cls.h (5.15).
@@ -53,7 +53,7 @@ class Clsact:
 
     def attach(self, ifindex: int, direction: Direction, program: int) -> None:
         """Add a filter that runs `program`, a descriptor."""
-        with RouteSocket() as netlink:
+        with NetlinkSocket() as netlink:
             ours = self._add_qdisc(netlink, ifindex)
             self._interfaces[ifindex] = ours or self._interfaces.get(ifindex, False)
             _remove_orphans(netlink, ifindex)
@@ -74,7 +74,7 @@ class Clsact:
             return
         ours = self._interfaces.pop(ifindex)
         self._attached -= {(ifindex, direction) for direction in Direction}
-        with RouteSocket() as netlink, contextlib.suppress(OSError):  # it may be gone by now
+        with NetlinkSocket() as netlink, contextlib.suppress(OSError):  # it may be gone by now
             for found in list(_filters(netlink, ifindex)):
                 if found.name == self._name:
                     _remove(netlink, ifindex, found)
@@ -83,7 +83,7 @@ class Clsact:
 
     def lost(self) -> Iterator[tuple[int, Direction]]:
         """Where a filter of ours is no more, though the interface is."""
-        with RouteSocket() as netlink:
+        with NetlinkSocket() as netlink:
             for ifindex, direction in list(self._attached):
                 try:
                     found = {x.parent for x in _filters(netlink, ifindex) if x.name == self._name}
@@ -98,7 +98,7 @@ class Clsact:
         for ifindex in list(self._interfaces):
             self.detach(ifindex)
 
-    def _add_qdisc(self, netlink: RouteSocket, ifindex: int) -> bool:
+    def _add_qdisc(self, netlink: NetlinkSocket, ifindex: int) -> bool:
         """Whether there was none."""
         try:
             netlink.change(RTM_NEWQDISC, NLM_F_EXCL_CREATE, _qdisc(ifindex))
@@ -112,7 +112,7 @@ def _qdisc(ifindex: int) -> bytes:
     return head + attribute(TCA_KIND, b"clsact\0")
 
 
-def _filters(netlink: RouteSocket, ifindex: int) -> Iterator[Filter]:
+def _filters(netlink: NetlinkSocket, ifindex: int) -> Iterator[Filter]:
     """Every BPF filter of an interface, in both directions."""
     for parent in PARENTS.values():
         for body in netlink.dump(RTM_GETTFILTER, TCMSG.pack(0, ifindex, 0, parent, 0)):
@@ -123,14 +123,14 @@ def _filters(netlink: RouteSocket, ifindex: int) -> Iterator[Filter]:
                 yield Filter(parent, handle, info, name)
 
 
-def _remove_orphans(netlink: RouteSocket, ifindex: int) -> None:
+def _remove_orphans(netlink: NetlinkSocket, ifindex: int) -> None:
     for found in list(_filters(netlink, ifindex)):
         pid = found.name.removeprefix(PREFIX)
         if pid != found.name and pid.isdigit() and not Path(f"/proc/{pid}").exists():
             _remove(netlink, ifindex, found)
 
 
-def _remove(netlink: RouteSocket, ifindex: int, found: Filter) -> None:
+def _remove(netlink: NetlinkSocket, ifindex: int, found: Filter) -> None:
     head = TCMSG.pack(0, ifindex, found.handle, found.parent, found.info)
     try:
         netlink.change(RTM_DELTFILTER, 0, head + attribute(TCA_KIND, b"bpf\0"))

@@ -1,1 +1,4 @@
-"""rtnetlink and generic netlink: network interfaces and what the kernel knows of them."""
+"""rtnetlink and generic netlink: the network interfaces and what the kernel reports about them.
+
+Imports only from `packet` and the modules at the ground.
+"""

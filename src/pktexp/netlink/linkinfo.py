@@ -1,4 +1,4 @@
-"""An interface as netlink describes it: one RTM_NEWLINK message becomes a `Link`; for links.py."""
+"""Decode RTM_NEWLINK messages into `Link`: the properties of one network interface."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pktexp.packet.enums import LinkType
 INTERFACE_INFO = struct.Struct("=BxHiII")  # struct ifinfomsg: family, type, index, flags, change
 UP = 1  # IFF_UP
 
-# include/uapi/linux/if_arp.h (6.1): hardware types and what their frames begin with.
+# Hardware types by the first header of their frames, include/uapi/linux/if_arp.h (6.1).
 LOOPBACK = 772
 ETHERNET_TYPES = {1, LOOPBACK}  # ARPHRD_ETHER
 TUNNEL_TYPES = {768, 769, 776, 778, 823}  # TUNNEL, TUNNEL6, SIT, IPGRE, IP6GRE
@@ -35,12 +35,12 @@ class Attribute(IntEnum):
 
 
 INFO_KIND = 1  # IFLA_INFO_KIND
-XDP_ATTACHED = 2  # IFLA_XDP_ATTACHED, and what it tells of no program, or of one in the hardware
-XDP_ELSEWHERE = (0, 3)  # XDP_ATTACHED_NONE, XDP_ATTACHED_HW: our hooks are free
+XDP_ATTACHED = 2  # IFLA_XDP_ATTACHED
+XDP_FREE = (0, 3)  # its values that leave the XDP hooks free: XDP_ATTACHED_NONE, XDP_ATTACHED_HW
 
 
 class InterfaceClass(StrEnum):
-    """What an interface is to the host."""
+    """Kind of device behind an interface."""
 
     PHYSICAL = "physical"
     VIRTUAL = "virtual"
@@ -49,7 +49,7 @@ class InterfaceClass(StrEnum):
 
 @dataclass(frozen=True)
 class Link:
-    """An interface; what netlink says nothing of is empty."""
+    """An interface; properties that netlink does not report are empty."""
 
     ifindex: int
     name: str
@@ -59,28 +59,28 @@ class Link:
     kind: str = ""
     """"veth", "bridge", … ; empty for plain hardware"""
     address: str = ""
-    """as `ip link` shows it: a MAC address, or a tunnel's own IP address"""
+    """as `ip link` shows it: a MAC address, or a tunnel's local IP address"""
     alias: str = ""
     link_netnsid: int | None = None
-    """this namespace's id for the one where the other end, or the device below, is"""
+    """this namespace's id for the namespace of the other end, or of the device below"""
     bus: str = ""
     """"pci", "virtio", … ; empty if no device on a bus is behind it"""
     xdp: bool = False
-    """whether an XDP program is at it, native or generic, when netlink last told"""
+    """whether a native or generic XDP program was attached when netlink last reported the link"""
 
     @property
     def link_type(self) -> LinkType:
-        """What its frames begin with."""
+        """First header of the interface's frames."""
         if self.hardware_type in ETHERNET_TYPES:
             return LinkType.ETHERNET
         return LinkType.IP if self.hardware_type in IP_TYPES else LinkType.OPAQUE
 
     @property
     def interface_class(self) -> InterfaceClass:
-        """Physical: backed by a device on a bus, as IFLA_PARENT_DEV_BUS_NAME tells.
+        """Class of the interface: physical if IFLA_PARENT_DEV_BUS_NAME names a bus.
 
-        Netlink is right where sysfs is another namespace's, or missing, as in containers. It tells
-        since commit 00e77ed8e64d (5.14).
+        Netlink reports it since commit 00e77ed8e64d (5.14), and is right where sysfs belongs to
+        another namespace or is missing, as in containers.
         """
         if self.hardware_type == LOOPBACK:
             return InterfaceClass.LOOPBACK
@@ -88,32 +88,32 @@ class Link:
 
 
 def parse_link(body: bytes) -> Link:
-    """The body of an RTM_NEWLINK or RTM_DELLINK message."""
+    """Decode the body of an RTM_NEWLINK or RTM_DELLINK message."""
     _, hardware_type, ifindex, flags, _ = INTERFACE_INFO.unpack_from(body)
-    told = attributes(body, INTERFACE_INFO.size)
+    values = attributes(body, INTERFACE_INFO.size)
     return Link(
         ifindex=ifindex,
-        name=_text(told, Attribute.IFNAME),
+        name=_text(values, Attribute.IFNAME),
         hardware_type=hardware_type,
         up=bool(flags & UP),
-        mtu=_number(told, Attribute.MTU) or 0,
-        kind=_kind(told, hardware_type),
-        address=_address(told.get(Attribute.ADDRESS, b""), hardware_type),
-        alias=_text(told, Attribute.IFALIAS),
-        link_netnsid=_number(told, Attribute.LINK_NETNSID),
-        bus=_text(told, Attribute.PARENT_DEV_BUS_NAME),
-        xdp=_xdp(told),
+        mtu=_number(values, Attribute.MTU) or 0,
+        kind=_kind(values, hardware_type),
+        address=_address(values.get(Attribute.ADDRESS, b""), hardware_type),
+        alias=_text(values, Attribute.IFALIAS),
+        link_netnsid=_number(values, Attribute.LINK_NETNSID),
+        bus=_text(values, Attribute.PARENT_DEV_BUS_NAME),
+        xdp=_xdp(values),
     )
 
 
-def _kind(told: Mapping[int, bytes], hardware_type: int) -> str:
-    info = attributes(told.get(Attribute.LINKINFO, b""), 0)
+def _kind(values: Mapping[int, bytes], hardware_type: int) -> str:
+    info = attributes(values.get(Attribute.LINKINFO, b""), 0)
     return _text(info, INFO_KIND) or ("loopback" if hardware_type == LOOPBACK else "")
 
 
-def _xdp(told: Mapping[int, bytes]) -> bool:
-    attached = attributes(told.get(Attribute.XDP, b""), 0).get(XDP_ATTACHED, b"\0")
-    return attached[0] not in XDP_ELSEWHERE
+def _xdp(values: Mapping[int, bytes]) -> bool:
+    attached = attributes(values.get(Attribute.XDP, b""), 0).get(XDP_ATTACHED, b"\0")
+    return attached[0] not in XDP_FREE
 
 
 def _address(address: bytes, hardware_type: int) -> str:
@@ -122,12 +122,12 @@ def _address(address: bytes, hardware_type: int) -> str:
     return address.hex(":")
 
 
-def _number(told: Mapping[int, bytes], kind: int) -> int | None:
-    """A signed 32-bit number: the kernel's namespace ids are, and its MTUs are below 2³¹."""
-    value = told.get(kind)
+def _number(values: Mapping[int, bytes], kind: int) -> int | None:
+    """Return a signed 32-bit number: namespace ids are signed, and MTUs are below 2³¹."""
+    value = values.get(kind)
     return struct.unpack("=i", value)[0] if value else None
 
 
-def _text(told: Mapping[int, bytes], kind: int) -> str:
-    """A string as text: the kernel takes any bytes for names and aliases, also no UTF-8."""
-    return told.get(kind, b"").split(b"\0")[0].decode(errors="backslashreplace")
+def _text(values: Mapping[int, bytes], kind: int) -> str:
+    """Return a string; names and aliases may be any bytes, also invalid UTF-8."""
+    return values.get(kind, b"").split(b"\0")[0].decode(errors="backslashreplace")

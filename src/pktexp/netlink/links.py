@@ -1,7 +1,7 @@
-"""Which interfaces there are, told by netlink as they come, change and go; read by interfaces.py.
+"""Monitor the network interfaces of this namespace through a non-blocking route socket.
 
-A plain non-blocking route socket; linkinfo.py reads its messages. What the socket's buffer could
-not hold (ENOBUFS) is made good by asking for everything again.
+When the kernel drops messages because the socket's buffer is full (ENOBUFS), all interfaces are
+listed again.
 """
 
 from __future__ import annotations
@@ -26,43 +26,45 @@ log = logging.getLogger(__name__)
 
 # include/uapi/linux/rtnetlink.h (6.1).
 RTM_NEWLINK, RTM_DELLINK, RTM_GETLINK, RTMGRP_LINK = 16, 17, 18, 1
-QUEUE = 8 << 20  # bytes asked for the socket's queue, so that overruns are rare
+RECEIVE_BUFFER = 8 << 20  # bytes requested for the socket, so that overruns are rare
 TIMEOUT = 10  # seconds to wait for the kernel's first list
 
 
 class LinkMonitor:
-    """Follows the interfaces of this network namespace; `links`: what is there now, by ifindex."""
+    """Keep `links`, the interfaces of this network namespace, by ifindex.
+
+    `gone` has the ifindexes removed since the last `take_gone()`, `overruns` only grows.
+    """
 
     def __init__(self) -> None:
-        """Subscribe, and wait for the first whole list; PktexpError if netlink refuses."""
+        """Subscribe, and wait for the first complete list. Raises PktexpError if it fails."""
         self.links: dict[int, Link] = {}
         self.gone: set[int] = set()
         self.overruns = 0
         self.synchronised = False
-        self._again = False
+        self._list_again = False
         self._listed: set[int] = set()
         try:
             self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, QUEUE)
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
             self._socket.bind((0, RTMGRP_LINK))
         except OSError as error:
-            hint = (
-                "pktexp needs a netlink route socket: allow AF_NETLINK (RestrictAddressFamilies=)"
-            )
-            raise PktexpError(f"cannot follow the network interfaces: {error}", hint) from error
+            hint = "allow netlink sockets: AF_NETLINK in systemd's RestrictAddressFamilies="
+            raise PktexpError(f"cannot monitor network interfaces: {error}", hint) from error
         self._socket.setblocking(False)
-        self._request()
+        self._list()
         while not self.synchronised:
             if not select.select([self._socket], [], [], TIMEOUT)[0]:
-                raise PktexpError("the kernel lists no network interfaces", "is netlink filtered?")
+                message = f"the kernel did not list the network interfaces within {TIMEOUT} s"
+                raise PktexpError(message, "check whether a sandbox filters netlink messages")
             self.receive()
 
     def fileno(self) -> int:
-        """The socket: readable when something has changed."""
+        """Return the socket's file descriptor, which is readable after a change."""
         return self._socket.fileno()
 
     def receive(self) -> None:
-        """Take in everything that has been told; never blocks."""
+        """Apply all queued messages without blocking."""
         while True:
             try:
                 data = self._socket.recv(BUFFER)
@@ -74,37 +76,37 @@ class LinkMonitor:
                 self._overrun()
             else:
                 for kind, flags, body in messages(data):
-                    self._take(kind, flags, body)
+                    self._apply(kind, flags, body)
 
     def take_gone(self) -> set[int]:
-        """Interfaces that went since the last call; a new one may have the same index by now."""
+        """Return the ifindexes removed since the last call; a new interface may reuse one."""
         gone, self.gone = self.gone, set()
         return gone
 
     def close(self) -> None:
-        """Stop following."""
+        """Stop monitoring."""
         self._socket.close()
 
     def _overrun(self) -> None:
         self.overruns += 1
-        log.info("netlink overrun: asking for all interfaces again")
+        log.info("netlink overrun: listing all interfaces again")
         if self.synchronised:
-            self._request()
+            self._list()
         else:
-            self._again = True  # a socket has one listing at a time (EBUSY)
+            self._list_again = True  # a socket has one dump at a time (EBUSY)
 
-    def _request(self) -> None:
-        """Ask for every interface; what is not in the answer is gone."""
+    def _list(self) -> None:
+        """Request all interfaces; those missing in the reply are removed at its end."""
         self._listed = set()
         self.synchronised = False
         body = INTERFACE_INFO.pack(socket.AF_UNSPEC, 0, 0, 0, 0)
         self._socket.send(request(RTM_GETLINK, NLM_F_DUMP, body))
 
-    def _take(self, kind: int, flags: int, body: bytes) -> None:
+    def _apply(self, kind: int, flags: int, body: bytes) -> None:
         if kind == NLMSG_DONE:
-            self._listing_ends(interrupted=bool(flags & NLM_F_DUMP_INTR))
+            self._end_list(interrupted=bool(flags & NLM_F_DUMP_INTR))
         elif kind in (RTM_NEWLINK, RTM_DELLINK):
-            # A bridge tells of its ports in messages of its own family, also when a port leaves it.
+            # A bridge reports its ports in messages of AF_BRIDGE, also when a port leaves it.
             if body[0] != socket.AF_UNSPEC:
                 return
             link = parse_link(body)
@@ -115,10 +117,10 @@ class LinkMonitor:
                 self.links[link.ifindex] = link
                 self._listed.add(link.ifindex)
 
-    def _listing_ends(self, interrupted: bool) -> None:
-        if interrupted or self._again:
-            self._again = False
-            self._request()
+    def _end_list(self, interrupted: bool) -> None:
+        if interrupted or self._list_again:
+            self._list_again = False
+            self._list()
             return
         self.gone |= self.links.keys() - self._listed
         self.links = {index: link for index, link in self.links.items() if index in self._listed}

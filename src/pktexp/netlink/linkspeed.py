@@ -1,7 +1,6 @@
-"""How fast links are, as their drivers tell ethtool; infometrics.py asks at each scrape.
+"""Read the speeds of links from ethtool's netlink family (5.6), which needs no privilege.
 
-sysfs would say the same, but of the namespace that mounted it (see linkinfo.py); netlink answers of
-ours, and needs no privilege.
+sysfs has the same speeds, but of the network namespace in which it was mounted.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ import struct
 from collections.abc import Sequence
 
 from pktexp.netlink import genetlink
-from pktexp.netlink.rtnetlink import RouteSocket, attribute
+from pktexp.netlink.rtnetlink import NetlinkSocket, attribute
 
 log = logging.getLogger(__name__)
 
@@ -20,38 +19,41 @@ ETHTOOL_MSG_LINKMODES_GET, ETHTOOL_A_LINKMODES_HEADER, ETHTOOL_A_LINKMODES_SPEED
 ETHTOOL_A_HEADER_DEV_INDEX = 1
 NLA_F_NESTED = 0x8000  # include/uapi/linux/netlink.h
 U32 = struct.Struct("=I")
-UNKNOWN = (0, 0xFFFF_FFFF)  # SPEED_UNKNOWN of include/uapi/linux/ethtool.h: no link, for one
+UNKNOWN = (0, 0xFFFF_FFFF)  # SPEED_UNKNOWN of include/uapi/linux/ethtool.h, such as without a link
 MEGABIT = 125_000  # bytes
 
 
 class LinkSpeeds:
-    """Asks of one link after another; of none where the kernel has no netlink for ethtool."""
+    """Read the speeds of links; none where the kernel lacks ethtool's netlink family."""
 
     def __init__(self) -> None:
         self._family: int | None = None
         try:
-            with RouteSocket(genetlink.NETLINK_GENERIC) as netlink:
+            with NetlinkSocket(genetlink.NETLINK_GENERIC) as netlink:
                 self._family = genetlink.family(netlink, b"ethtool")
         except OSError as error:
-            log.info("speeds of interfaces are not shown: %s", error)
+            log.info("interface speeds are not available: %s", error)
 
     def of(self, links: Sequence[int]) -> dict[int, int]:
-        """Bytes a second by ifindex, of those links whose speed is known; TimeoutError."""
+        """Return bytes a second by ifindex, of the links whose speed is known.
+
+        Raises OSError if no socket can be opened, and TimeoutError if the kernel does not reply.
+        """
         if self._family is None or not links:
             return {}
-        with RouteSocket(genetlink.NETLINK_GENERIC) as netlink:
-            told = {link: _megabits(netlink, self._family, link) for link in links}
-        return {link: speed * MEGABIT for link, speed in told.items() if speed not in UNKNOWN}
+        with NetlinkSocket(genetlink.NETLINK_GENERIC) as netlink:
+            speeds = {link: _megabits(netlink, self._family, link) for link in links}
+        return {link: speed * MEGABIT for link, speed in speeds.items() if speed not in UNKNOWN}
 
 
-def _megabits(netlink: RouteSocket, family: int, ifindex: int) -> int:
+def _megabits(netlink: NetlinkSocket, family: int, ifindex: int) -> int:
     link = attribute(ETHTOOL_A_HEADER_DEV_INDEX, U32.pack(ifindex))
-    asked = attribute(ETHTOOL_A_LINKMODES_HEADER | NLA_F_NESTED, link)
+    header = attribute(ETHTOOL_A_LINKMODES_HEADER | NLA_F_NESTED, link)
     try:
-        answer = netlink.ask(family, genetlink.question(ETHTOOL_MSG_LINKMODES_GET, asked))
+        reply = netlink.ask(family, genetlink.encode(ETHTOOL_MSG_LINKMODES_GET, header))
     except TimeoutError:
-        raise  # the late answer would be taken for that of the next question
+        raise  # the late reply would be taken for the next link's
     except OSError:
-        return UNKNOWN[0]  # the link has gone by now, or its driver does not tell
-    (speed,) = U32.unpack(genetlink.answered(answer)[ETHTOOL_A_LINKMODES_SPEED])
+        return UNKNOWN[0]  # the link was removed meanwhile, or its driver reports no speed
+    (speed,) = U32.unpack(genetlink.decode(reply)[ETHTOOL_A_LINKMODES_SPEED])
     return int(speed)

@@ -1,8 +1,7 @@
-"""What devices say of their traffic: rtnl_link_stats64 of every interface, in one dump.
+"""Read the devices' own statistics: rtnl_link_stats64 of every interface, in one dump.
 
-infometrics.py asks at each scrape. Unlike a listing of links, RTM_GETSTATS (commit 10c9ead9f3c6,
-4.7) sends nothing but the numbers, always at the same place, so that numpy reads all messages at
-once.
+Unlike a dump of links, RTM_GETSTATS (commit 10c9ead9f3c6, 4.7) sends only the numbers, always at
+the same offset, so that numpy reads all messages as one array.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ import struct
 
 import numpy as np
 
-from pktexp.netlink.rtnetlink import RouteSocket
+from pktexp.netlink.rtnetlink import NetlinkSocket
 from pktexp.packet.records import Records
 
 RTM_GETSTATS = 94  # include/uapi/linux/rtnetlink.h (6.1)
@@ -30,7 +29,7 @@ FIELDS = (
     *("tx_aborted_errors", "tx_carrier_errors", "tx_fifo_errors", "tx_heartbeat_errors"),
     *("tx_window_errors", "rx_compressed", "tx_compressed", "rx_nohandler"),
 )
-# No padding comes before the numbers: behind both headers they are at a multiple of eight bytes.
+# No padding precedes the numbers: after both headers they start at a multiple of eight bytes.
 LINK_STATISTICS = np.dtype(
     [("family", "u4"), ("ifindex", "u4"), ("filter", "u4"), ("length", "u2"), ("type", "u2")]
     + [(field, "u8") for field in FIELDS]
@@ -38,14 +37,17 @@ LINK_STATISTICS = np.dtype(
 
 
 def read() -> Records:
-    """LINK_STATISTICS, one for each interface here; OSError if netlink does not tell."""
-    with RouteSocket() as route:
+    """Return one LINK_STATISTICS row for each interface of this namespace.
+
+    Raises OSError if netlink refuses, or replies in a form that this module does not know.
+    """
+    with NetlinkSocket() as route:
         bodies = route.dump(RTM_GETSTATS, STATS_MESSAGE.pack(socket.AF_UNSPEC, 0, 0, FILTER))
     size = LINK_STATISTICS.itemsize
-    told = b"".join([body[:size].ljust(size, b"\0") for body in bodies])
-    rows = np.frombuffer(told, LINK_STATISTICS)
+    content = b"".join([body[:size].ljust(size, b"\0") for body in bodies])
+    rows = np.frombuffer(content, LINK_STATISTICS)
     if (rows["type"] != LINK_64).any():
-        raise OSError(errno.EPROTO, "statistics are told in an unknown form")
-    # While interfaces come and go, a listing of several datagrams may have one twice.
+        raise OSError(errno.EPROTO, "the kernel sent interface statistics of an unknown type")
+    # While interfaces appear and disappear, a dump of several datagrams may have one twice.
     _, first = np.unique(rows["ifindex"], return_index=True)
     return rows[first]

@@ -1,7 +1,7 @@
-"""IP addresses inside the network namespaces that links lead to; for infometrics.py.
+"""Read the IP addresses inside the network namespaces at the other end of links.
 
-The kernel lists them (IFA_TARGET_NETNSID, 4.20) for whoever knows this namespace's id of the other
-one, and has CAP_NET_ADMIN there. None is entered.
+The kernel lists them (IFA_TARGET_NETNSID, 4.20) by this namespace's id of the other one, for a
+process that has CAP_NET_ADMIN there. No namespace is entered.
 """
 
 from __future__ import annotations
@@ -12,51 +12,50 @@ import struct
 import time
 from collections.abc import Mapping
 
-from pktexp.netlink.rtnetlink import RouteSocket, attribute, attributes
+from pktexp.netlink.rtnetlink import NetlinkSocket, attribute, attributes
 
 RTM_GETADDR = 22  # include/uapi/linux/rtnetlink.h (6.1)
 MESSAGE = struct.Struct("=BBBBI")  # struct ifaddrmsg: family, prefix, flags, scope, ifindex
 ADDRESS, LOCAL, TARGET_NETNSID = 1, 2, 10  # IFA_…, include/uapi/linux/if_addr.h (4.20)
-LASTS = 10.0  # seconds
+CACHE_TIME = 10.0  # seconds
 
 Addresses = dict[int, frozenset[bytes]]
-"""this namespace's id of another -> addresses there, of four or 16 bytes in network byte order"""
+"""namespace id, as seen from this namespace -> addresses of 4 or 16 bytes, network byte order"""
 
 
 class NamespaceAddresses:
-    """Asks at most every LASTS, as long as the same links lead to the same namespaces."""
+    """Cache the addresses for CACHE_TIME, or until links lead to other namespaces."""
 
     def __init__(self) -> None:
-        self._known: tuple[float, Mapping[int, int], Addresses] = (0.0, {}, {})
+        self._cache: tuple[float, Mapping[int, int], Addresses] = (0.0, {}, {})
 
-    def of(self, leads: Mapping[int, int]) -> Addresses:
-        """`leads`: namespace ids by ifindex; OSError if netlink cannot be asked.
+    def of(self, nsids: Mapping[int, int]) -> Addresses:
+        """Return addresses by namespace id; `nsids` has the id of each link, by ifindex.
 
-        The ifindexes count: an id goes to another namespace when the one that had it is gone.
+        The ifindexes are compared too, as the kernel reuses the id of a removed namespace. Raises
+        OSError if netlink refuses.
         """
-        until, before, found = self._known
-        if before != leads or until < time.monotonic():
-            found = _ask(set(leads.values()))
-            self._known = time.monotonic() + LASTS, leads, found
+        until, before, found = self._cache
+        if before != nsids or until < time.monotonic():
+            found = _read(set(nsids.values()))
+            self._cache = time.monotonic() + CACHE_TIME, nsids, found
         return found
 
 
-def _ask(ids: set[int]) -> Addresses:
-    with RouteSocket(strict=True) as route:
+def _read(ids: set[int]) -> Addresses:
+    with NetlinkSocket(strict=True) as route:
         return {nsid: _inside(route, nsid) for nsid in ids}
 
 
-def _inside(route: RouteSocket, nsid: int) -> frozenset[bytes]:
-    """Nothing if the namespace is gone by now."""
-    question = MESSAGE.pack(socket.AF_UNSPEC, 0, 0, 0, 0)
+def _inside(route: NetlinkSocket, nsid: int) -> frozenset[bytes]:
+    """Return the addresses in one namespace; none if it was removed meanwhile."""
+    target = attribute(TARGET_NETNSID, struct.pack("=i", nsid))
     try:
-        bodies = route.dump(
-            RTM_GETADDR, question + attribute(TARGET_NETNSID, struct.pack("=i", nsid))
-        )
+        bodies = route.dump(RTM_GETADDR, MESSAGE.pack(socket.AF_UNSPEC, 0, 0, 0, 0) + target)
     except OSError as error:
         if error.errno != errno.EINVAL:
             raise
         return frozenset()
-    told = [attributes(body, MESSAGE.size) for body in bodies]
-    # IFA_ADDRESS is the other end's on point-to-point links; IPv6 has no IFA_LOCAL elsewhere.
-    return frozenset(found.get(LOCAL) or found[ADDRESS] for found in told)
+    found = [attributes(body, MESSAGE.size) for body in bodies]
+    # On point-to-point links IFA_ADDRESS is the peer's; elsewhere IPv6 has no IFA_LOCAL.
+    return frozenset(address.get(LOCAL) or address[ADDRESS] for address in found)

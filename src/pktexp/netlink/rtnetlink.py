@@ -1,8 +1,4 @@
-"""What all of rtnetlink's messages have in common, and a socket to ask it on.
-
-For links.py, which follows what is told unasked; linkinfo.py and linkstats.py, which read messages;
-nsids.py; nsaddresses.py; clsact.py; and genetlink.py, which is another of netlink's protocols.
-"""
+"""Encode and decode netlink messages, and exchange them with the kernel over a blocking socket."""
 
 from __future__ import annotations
 
@@ -19,20 +15,20 @@ NLM_F_REQUEST, NLM_F_ACK, NLM_F_DUMP_INTR, NLM_F_DUMP = 0x1, 0x4, 0x10, 0x100 | 
 HEADER = struct.Struct("=IHHII")  # struct nlmsghdr: length, type, flags, sequence, port
 ATTRIBUTE = struct.Struct("=HH")  # struct nlattr: length, type
 TYPE_MASK = 0x3FFF  # NLA_TYPE_MASK: without the flags "nested" and "network byte order"
-STATUS = struct.Struct("=i")  # how a dump ended, or what was wrong: 0 or a negative errno
+STATUS = struct.Struct("=i")  # result of a request or a dump: 0 or a negative errno
 SOL_NETLINK, NETLINK_GET_STRICT_CHK = 270, 12  # include/uapi/linux/netlink.h (4.20)
 
 BUFFER = 1 << 16  # bytes of one read; the kernel's dumps come in chunks of at most 32 KiB
-TIMEOUT = 5.0  # seconds; the kernel answers at once, unless somebody holds its lock on all links
+TIMEOUT = 5.0  # seconds; the kernel replies at once, unless another process holds the RTNL lock
 
 
 def request(kind: int, flags: int, body: bytes) -> bytes:
-    """A message to the kernel."""
+    """Return a request of the given message type, with its header."""
     return HEADER.pack(HEADER.size + len(body), kind, flags | NLM_F_REQUEST, 1, 0) + body
 
 
 def messages(data: bytes) -> Iterator[tuple[int, int, bytes]]:
-    """Type, flags and body of each message in a datagram."""
+    """Yield the type, flags and body of each message in a datagram."""
     offset = 0
     while offset + HEADER.size <= len(data):
         length, kind, flags, _, _ = HEADER.unpack_from(data, offset)
@@ -41,7 +37,10 @@ def messages(data: bytes) -> Iterator[tuple[int, int, bytes]]:
 
 
 def attributes(body: bytes, offset: int) -> dict[int, bytes]:
-    """The attributes of a body, or of an attribute that nests others, from `offset` on."""
+    """Return the values of the attributes in `body` from `offset` on, by type.
+
+    `body` may also be the value of an attribute that nests others.
+    """
     found = {}
     while offset + ATTRIBUTE.size <= len(body):
         length, kind = ATTRIBUTE.unpack_from(body, offset)
@@ -51,22 +50,26 @@ def attributes(body: bytes, offset: int) -> dict[int, bytes]:
 
 
 def attribute(kind: int, value: bytes) -> bytes:
-    """One attribute; a value may be attributes itself."""
+    """Return one encoded attribute; the value may itself be encoded attributes."""
     head = ATTRIBUTE.pack(ATTRIBUTE.size + len(value), kind)
     return head + value + bytes(-len(value) % 4)
 
 
-class RouteSocket:
-    """Asks one question after another; all raise OSError, with the kernel's own errno."""
+class NetlinkSocket:
+    """Send one request at a time and wait for its reply.
+
+    Every method raises OSError with the kernel's errno, and TimeoutError after TIMEOUT. A late
+    reply would be taken for that of the next request, so close the socket after a timeout.
+    """
 
     def __init__(self, protocol: int = socket.NETLINK_ROUTE, strict: bool = False) -> None:
-        """`strict`: the kernel looks at what else a question for a listing says."""
+        """Open a socket; with `strict` the kernel validates and applies the filters of a dump."""
         self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, protocol)
         self._socket.settimeout(TIMEOUT)
         if strict:
             self._socket.setsockopt(SOL_NETLINK, NETLINK_GET_STRICT_CHK, 1)
 
-    def __enter__(self) -> RouteSocket:
+    def __enter__(self) -> NetlinkSocket:
         return self
 
     def __exit__(
@@ -78,27 +81,27 @@ class RouteSocket:
         self._socket.close()
 
     def ask(self, kind: int, body: bytes, flags: int = 0) -> bytes:
-        """The body of the one message that answers."""
+        """Send a request and return the body of its single reply."""
         self._socket.send(request(kind, flags, body))
-        answer, _, answered = next(messages(self._socket.recv(BUFFER)))
-        if answer == NLMSG_ERROR:
-            _check(answered)
-        return answered
+        reply, _, content = next(messages(self._socket.recv(BUFFER)))
+        if reply == NLMSG_ERROR:
+            _check(content)
+        return content
 
     def change(self, kind: int, flags: int, body: bytes) -> None:
-        """Have the kernel change something."""
+        """Send a request that changes something and wait for the acknowledgement."""
         self.ask(kind, body, flags | NLM_F_ACK)
 
     def dump(self, kind: int, body: bytes) -> list[bytes]:
-        """The bodies of all messages of a listing."""
+        """Request a dump and return the bodies of all its messages."""
         self._socket.send(request(kind, NLM_F_DUMP, body))
         bodies: list[bytes] = []
         while True:
-            for answer, _, answered in messages(self._socket.recv(BUFFER)):
-                if answer in (NLMSG_DONE, NLMSG_ERROR):
-                    _check(answered)
+            for reply, _, content in messages(self._socket.recv(BUFFER)):
+                if reply in (NLMSG_DONE, NLMSG_ERROR):
+                    _check(content)
                     return bodies
-                bodies.append(answered)
+                bodies.append(content)
 
 
 def _check(body: bytes) -> None:
