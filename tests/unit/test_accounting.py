@@ -79,7 +79,7 @@ async def test_missing_packets_are_logged_once_with_their_site(
     assert await world.unaccounted() == {f"{name} ingress": 3}
     assert await world.unaccounted() == {f"{name} ingress": 3}
     assert [record.getMessage() for record in caplog.records] == [
-        f"flows do not sum to the total of {name}, ingress: 3 packets unaccounted"
+        f"flows do not sum to the total of {name}, ingress: 3 packets missing"
     ]
 
 

@@ -12,11 +12,9 @@ import math
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 
-import numpy as np
-
 from pktexp.failures import FailureCounter
 from pktexp.flows.others import Site
-from pktexp.flows.table import Flows, FlowSnapshot
+from pktexp.flows.table import Flows
 from pktexp.interfaces.totals import Snapshot, Totals
 from pktexp.packet.labels import DIRECTIONS
 from pktexp.tasks import to_its_end
@@ -30,7 +28,7 @@ ANYTHING = (0.0, math.inf)
 
 
 @dataclass(frozen=True)
-class Look:
+class Packets:
     """Packets of each site at one moment: all that were `counted`, and the `lost` ones of them."""
 
     counted: dict[Site, int]
@@ -81,27 +79,27 @@ class Accounts:
     async def check(self) -> None:
         """Compare once. A failure is counted and logged, never raised."""
         with self.failures.suppressed("failed to compare totals with flows, retrying"):
-            before = await asyncio.to_thread(self._look)
+            before = await asyncio.to_thread(self._read)
             await self._settle()
             await asyncio.to_thread(self._compare, before)
 
-    def _look(self) -> Look:
-        return look(self._interfaces.snapshot())
+    def _read(self) -> Packets:
+        return _packets(self._interfaces.snapshot())
 
-    def _compare(self, before: Look) -> None:
+    def _compare(self, before: Packets) -> None:
         names = self._interfaces.lease_names()
-        flows = _sums(self._flows.snapshot(names))
-        after = self._look()
+        attributed = self._flows.snapshot(names).others_with(slice(None))
+        after = self._read()
         found = {}
         for site, counted in before.counted.items():
-            known = flows.get(site, 0)
+            known = attributed[site].packets if site in attributed else 0
             least = counted - known - after.lost.get(site, 0)
             most = after.counted.get(site, counted) - known - before.lost[site]
             found[site] = self._differ(site, least, most)
         # A record that is being written while the rings are read is missing from one check only.
         lasting = {site: _less(n, self._last.get(site, 0)) for site, n in found.items()}
         self._last = found
-        self._tell({site: n for site, n in lasting.items() if n}, names)
+        self._report({site: n for site, n in lasting.items() if n}, names)
         self.checks += 1
 
     def _differ(self, site: Site, least: int, most: int) -> int:
@@ -115,36 +113,23 @@ class Accounts:
             self._earlier[site] = max(low, least), min(high, most)
         return 0
 
-    def _tell(self, unaccounted: dict[Site, int], names: dict[int, str]) -> None:
+    def _report(self, unaccounted: dict[Site, int], names: dict[int, str]) -> None:
         for site, packets in unaccounted.items():
             if self.unaccounted.get(site) != packets:
-                where = f"{names.get(site[0], '?')}, {DIRECTIONS[site[1]]}"
-                log.error(
-                    "flows do not sum to the total of %s: %d packets unaccounted", where, packets
-                )
+                name = f"{names.get(site[0], '?')}, {DIRECTIONS[site[1]]}"
+                log.error("flows do not sum to the total of %s: %d packets missing", name, packets)
         self.unaccounted = unaccounted
 
 
-def look(snapshot: Snapshot) -> Look:
+def _packets(snapshot: Snapshot) -> Packets:
     """Return the packets of each site of a snapshot."""
     totals, lost = snapshot.totals[..., 0].tolist(), snapshot.lost[..., 0].tolist()
     rows = list(enumerate(snapshot.leases))
     sites = {(lease.id, d): (row, d) for row, lease in rows for d in snapshot.directions}
-    return Look(
+    return Packets(
         {site: totals[row][d] for site, (row, d) in sites.items()},
         {site: lost[row][d] for site, (row, d) in sites.items()},
     )
-
-
-def _sums(flows: FlowSnapshot) -> dict[Site, int]:
-    sums = {site: tally.packets for site, tally in flows.others.items()}
-    sites = np.stack((flows.keys["interface"], flows.keys["direction"]), axis=1)
-    found, where = np.unique(sites, axis=0, return_inverse=True)
-    packets = np.zeros(len(found), np.uint64)
-    np.add.at(packets, where.reshape(-1), flows.packets)
-    for (interface, direction), shown in zip(found.tolist(), packets.tolist(), strict=True):
-        sums[interface, direction] = sums.get((interface, direction), 0) + shown
-    return sums
 
 
 def _less(a: int, b: int) -> int:

@@ -49,6 +49,15 @@ class FlowSnapshot:
     bytes: U64
     others: dict[Site, Tally]
 
+    def others_with(self, at: Indices | slice) -> dict[Site, Tally]:
+        """Return the sums of `others` and of the shown flows at these places, by site."""
+        chosen = Others()
+        chosen.add(encode_sites(self.keys)[at], self.packets[at], self.bytes[at])
+        sums = chosen.copy()
+        for site, tally in self.others.items():
+            sums.setdefault(site, Tally()).add(tally.packets, tally.bytes)
+        return sums
+
 
 class Flows(Protocol):
     """Flows of live traffic or of a capture, the largest one by one and the rest as others."""

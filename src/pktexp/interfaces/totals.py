@@ -7,16 +7,13 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 
 from pktexp.interfaces.leases import Lease
 from pktexp.packet.enums import Direction, SizeGroup
 from pktexp.packet.labels import FLAG_BITS
-from pktexp.packet.records import SIZE_BUCKETS, Records
+from pktexp.packet.records import SIZE_BUCKETS, U64, Records
 
 NO_HOOK = "none"
-
-U64 = npt.NDArray[np.uint64]
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,11 @@ import numpy.typing as npt
 
 from pktexp.flows.keylabels import FlowLabels, Remembered, flow_labels, raw_keys
 from pktexp.flows.table import FlowSnapshot
-from pktexp.interfaces.totals import U64
 from pktexp.live.rates import DIGITS, F64, Rates, base_of, grown, rates
 from pktexp.live.sample import Sample
 from pktexp.packet import labels
 from pktexp.packet.enums import Direction
+from pktexp.packet.records import U64
 
 UNITS = ("packets", "bytes")
 
@@ -83,7 +83,7 @@ class Flows:
 
     def _text(self, raw: bytes) -> str:
         flow = self._labels[raw]
-        return "\n".join(flow[3:]).lower() if flow else ""
+        return "\n".join((flow.source, flow.dest, *flow.pods.values())).lower() if flow else ""
 
     def _document(self, table: Table, row: int) -> dict[str, Any]:
         flow = self._labels[table.raw[row]]

@@ -15,12 +15,12 @@ import numpy as np
 import numpy.typing as npt
 
 from pktexp.packet.enums import Direction, IpClass, LinkClass, PacketClass
+from pktexp.packet.records import U64
 
 SECONDS = 900
 LIMIT = 128  # interfaces
 UNITS = ("packets", "bytes")
 
-U64 = npt.NDArray[np.uint64]
 F32 = npt.NDArray[np.float32]
 
 

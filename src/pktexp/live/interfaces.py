@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from pktexp.interfaces.totals import NO_HOOK, U64
+from pktexp.interfaces.totals import NO_HOOK
 from pktexp.kubernetes.pods import NOBODY
 from pktexp.live.rates import Rates, grown, rates
 from pktexp.live.sample import Sample
 from pktexp.netlink.linkinfo import InterfaceClass, Link
 from pktexp.packet import labels
 from pktexp.packet.enums import Direction
-from pktexp.packet.records import SIZE_BOUNDS, SIZE_BUCKETS
+from pktexp.packet.records import SIZE_BOUNDS, SIZE_BUCKETS, U64
 
 PROTOCOLS = tuple(dict.fromkeys(protocol for protocol, _ in labels.PACKET_CLASSES.values()))
 PROTOCOL_CLASSES = [

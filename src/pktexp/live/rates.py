@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from pktexp.interfaces.totals import U64
 from pktexp.live.sample import Sample
+from pktexp.packet.records import U64
 
 LONGEST = 5.5  # seconds: the last five, and the sampler may be late
 SHORTEST = 0.5  # seconds: bursts have no meaningful rate over less

@@ -16,11 +16,11 @@ from pktexp.flows.table import FlowSnapshot, FlowTable
 from pktexp.interfaces.drops import Drop, Drops
 from pktexp.interfaces.facts import DeviceDrops, InterfaceFacts
 from pktexp.interfaces.leases import Lease
-from pktexp.interfaces.totals import U64
 from pktexp.interfaces.tracker import Interfaces
 from pktexp.kubernetes.pods import Pod, PodTable
 from pktexp.netlink.linkinfo import Link
 from pktexp.packet.enums import Direction
+from pktexp.packet.records import U64
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,6 @@ FAMILIES = {
     "bytes": "Bytes of the largest flows; the rest as other.",
 }
 
-POD_LABELS = FlowLabels._fields[5:]
 Rows = dict[str, tuple[int, int]]
 """labels as text -> packets, bytes"""
 
@@ -59,9 +58,9 @@ class FlowPage:
         )
         for (lease, lost), direction in sites:
             rest = flows.others.get((lease.id, direction), Tally())
-            text = _text(lease.name, labels.DIRECTIONS[direction], *[labels.OTHER] * 3)
-            text += _pods_text(owners, *[""] * 4)
-            rows[text] = rest.packets + lost[direction][0], rest.bytes + lost[direction][1]
+            other = FlowLabels(lease.name, labels.DIRECTIONS[direction], *[labels.OTHER] * 3)
+            packets, bytes_ = lost[direction]
+            rows[_text(other, owners)] = rest.packets + packets, rest.bytes + bytes_
         return rows
 
     def _texts(self, keys: Records, snapshot: Snapshot, owners: Owners) -> list[str]:
@@ -71,18 +70,18 @@ class FlowPage:
 
 
 def _key_text(raw: bytes, names: Names, owners: Owners) -> str:
-    if (flow := flow_labels(raw, names, owners)) is None:
-        return ""
-    return _text(*flow[:5]) + _pods_text(owners, *flow[5:])
+    flow = flow_labels(raw, names, owners)
+    return "" if flow is None else _text(flow, owners)
 
 
-def _text(interface: str, direction: str, protocol: str, source: str, dest: str) -> str:
-    name = label("interface", interface)  # the others have nothing to escape
-    return f'dest="{dest}",direction="{direction}",{name},protocol="{protocol}",source="{source}"'
-
-
-def _pods_text(owners: Owners, *values: str) -> str:
-    """Write the pod labels to append; empty where an address belongs to no pod."""
-    if owners is None:
-        return ""
-    return "".join(f",{label(*pair)}" for pair in zip(POD_LABELS, values, strict=True))
+def _text(flow: FlowLabels, owners: Owners) -> str:
+    """Write the labels of a flow, with those of pods unless `owners` is None."""
+    texts = (
+        f'dest="{flow.dest}"',
+        f'direction="{flow.direction}"',
+        label("interface", flow.interface),  # the others have nothing to escape
+        f'protocol="{flow.protocol}"',
+        f'source="{flow.source}"',
+        *(() if owners is None else (label(*pair) for pair in flow.pods.items())),
+    )
+    return ",".join(texts)

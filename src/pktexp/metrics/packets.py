@@ -10,12 +10,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pktexp.interfaces.totals import U64, Snapshot
+from pktexp.interfaces.totals import Snapshot
 from pktexp.metrics.exposition import Family, counter, label
 from pktexp.metrics.series import SiteLabels, series_of
 from pktexp.packet import labels
 from pktexp.packet.enums import Trait
-from pktexp.packet.records import TCP_FLAGS
+from pktexp.packet.records import TCP_FLAGS, U64
 
 
 class Property(NamedTuple):

@@ -8,10 +8,11 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from pktexp.interfaces.totals import U64, Snapshot
+from pktexp.interfaces.totals import Snapshot
 from pktexp.metrics.exposition import Series, label
 from pktexp.packet import labels
 from pktexp.packet.enums import Direction
+from pktexp.packet.records import U64
 
 SiteLabels = dict[tuple[int, Direction], str]
 """row of the snapshot, direction -> labels as text"""

@@ -13,7 +13,6 @@ import numpy as np
 
 from pktexp.commands import texttable
 from pktexp.commands.replay.run import Replayed
-from pktexp.flows.others import Others, Tally, encode_sites
 from pktexp.flows.table import FlowSnapshot
 from pktexp.metrics.flows import FlowPage
 from pktexp.metrics.traffic import TrafficPage
@@ -49,12 +48,8 @@ def largest(flows: FlowSnapshot, most: int) -> FlowSnapshot:
     """Return the `most` flows with most bytes, largest first; the rest is added to the others."""
     order = np.argsort(flows.bytes, kind="stable")[::-1]
     shown, hidden = order[:most], order[most:]
-    others = Others()
-    others.add(encode_sites(flows.keys)[hidden], flows.packets[hidden], flows.bytes[hidden])
-    sums = others.copy()
-    for site, tally in flows.others.items():
-        sums.setdefault(site, Tally()).add(tally.packets, tally.bytes)
-    return FlowSnapshot(flows.keys[shown], flows.packets[shown], flows.bytes[shown], sums)
+    others = flows.others_with(hidden)
+    return FlowSnapshot(flows.keys[shown], flows.packets[shown], flows.bytes[shown], others)
 
 
 def page(replayed: Replayed, flows: FlowSnapshot) -> str:
