@@ -290,6 +290,18 @@ async def test_what_is_no_request_or_too_much_is_a_400_and_not_in_the_log(
     assert not [record for record in caplog.records if record.levelno > logging.DEBUG]
 
 
+async def test_connect_without_a_target_is_answered_and_not_logged(
+    served: Served, connect: Connect, caplog: pytest.LogCaptureFixture
+) -> None:
+    reader, writer = await connect()
+    writer.write(b"CONNECT \r\n\r\n")
+    async with asyncio.timeout(5):
+        assert b" 404 " in await reader.readline()
+        await reader.read()  # to the end: the connection is closed
+    assert not served[0].ended
+    assert not [record for record in caplog.records if record.levelno > logging.DEBUG]
+
+
 def test_the_reasons_are_explained() -> None:
     page = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text()
     for phase in connection.DEADLINES:

@@ -167,6 +167,7 @@ def write_users(path: Path) -> None:
     b"Accept: application/openmetrics-text; version=\xb2\r\n\r\n"
 )
 @example(sent=b"no request\r\n\r\n")
+@example(sent=b"CONNECT \r\n\r\n")
 @example(sent=b"GET /metrics HTTP/1.1\r\nHost: h\r\nAuthorization: Basic /w==\r\n\r\n")
 def test_any_bytes_are_answered_or_hung_up_on_and_counted(
     served: Served, caplog: pytest.LogCaptureFixture, sent: bytes

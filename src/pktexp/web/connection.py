@@ -11,11 +11,13 @@ import struct
 import time
 from collections.abc import Callable, Iterator
 from enum import Enum
-from typing import cast
+from typing import Any, cast
 
 from aiohttp import web
+from aiohttp.http import RawRequestMessage
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.web_protocol import RequestHandler
+from yarl import URL
 
 log = logging.getLogger(__name__)
 
@@ -59,6 +61,21 @@ class QuietHandler(RequestHandler):
         response = web.Response(status=status, text="malformed HTTP request\n")
         response.force_close()
         return response
+
+
+def with_target(make: Callable[..., web.BaseRequest]) -> Callable[..., web.BaseRequest]:
+    """Return a request factory that gives requests without a target the target "/".
+
+    aiohttp 3.14 parses `CONNECT` without a target to a message without a URL, and then fails to
+    make a request of it, with a traceback in the log.
+    """
+
+    def make_request(message: RawRequestMessage, *context: Any) -> web.BaseRequest:
+        if not message.path:
+            message = message._replace(path="/", url=URL("/"), should_close=True)
+        return make(message, *context)
+
+    return make_request
 
 
 class Connection(asyncio.Protocol):

@@ -17,7 +17,7 @@ from aiohttp import web
 
 from pktexp.tasks import background
 from pktexp.web.access import Handler
-from pktexp.web.connection import DEADLINES, Connection, Phase, QuietHandler
+from pktexp.web.connection import DEADLINES, Connection, Phase, QuietHandler, with_target
 from pktexp.web.security import Security
 
 MAX_ACCEPTS = 64  # connections accepted before the loop does other work
@@ -54,6 +54,7 @@ class Connections:
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_TIMEOUT)
         await runner.setup()
         assert runner.server
+        runner.server.request_factory = with_target(runner.server.request_factory)
         listening.setblocking(False)
         loop = asyncio.get_running_loop()
         loop.add_reader(listening, self._accept, listening, runner.server)
