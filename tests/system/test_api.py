@@ -51,7 +51,7 @@ def of_page(page: Page, name: str, labels: tuple[str, ...]) -> dict[tuple[str, .
     }
 
 
-def test_interfaces_are_those_of_the_metrics(service: Service) -> None:
+def test_interfaces_agree_with_the_metrics(service: Service) -> None:
     vb, page = interface(service, "vb"), service.page()
     assert vb["ingress"]["packets"] == SENT
     assert vb["ingress"]["bytes"] == SENT * LENGTH
@@ -69,13 +69,13 @@ def test_interfaces_are_those_of_the_metrics(service: Service) -> None:
     assert vb["hooks"] == {"ingress": "tcx-ingress", "egress": "tcx-egress"}
 
 
-def test_interfaces_are_chosen_by_name(service: Service) -> None:
+def test_interfaces_are_selected_by_glob(service: Service) -> None:
     names = [x["name"] for x in ask(service, "interfaces")["interfaces"]]
     assert names == ["idle", "vb"]
     assert [x["name"] for x in ask(service, "interfaces?name=i*")["interfaces"]] == ["idle"]
 
 
-def test_flows_are_those_of_the_metrics(service: Service) -> None:
+def test_flows_agree_with_the_metrics(service: Service) -> None:
     labels = ("interface", "direction", "protocol", "source", "dest")
 
     def same() -> bool:
@@ -93,7 +93,7 @@ def test_flows_are_those_of_the_metrics(service: Service) -> None:
     assert document["total"]["packets"] == SENT
 
 
-def test_drops_are_those_of_the_metrics(service: Service) -> None:
+def test_drops_agree_with_the_metrics(service: Service) -> None:
     document, page = ask(service, "drops"), service.page()
     told = {(x["interface"], x["reason"]): x["packets"] for x in document["drops"]}
     assert told == of_page(page, "pktexp_dropped_packets_total", ("interface", "reason"))
@@ -104,7 +104,7 @@ def test_drops_are_those_of_the_metrics(service: Service) -> None:
     assert devices == of_page(page, "pktexp_interface_dropped_packets_total", labels)
 
 
-def test_the_history_sums_up_to_what_the_counters_say(service: Service) -> None:
+def test_the_history_sums_to_the_counters(service: Service) -> None:
     def packets() -> float:
         past = ask(service, "history?interface=vb")["interfaces"]["vb"]["ingress"]
         return grown(past["protocols"]["udp"]["packets"])
@@ -115,7 +115,7 @@ def test_the_history_sums_up_to_what_the_counters_say(service: Service) -> None:
     assert not any(past["tcp"]["packets"][-1:])
 
 
-def test_history_has_the_asked_for_steps(service: Service) -> None:
+def test_the_history_has_the_requested_steps(service: Service) -> None:
     document = ask(service, "history?seconds=100&step=30")
     assert (document["step"], document["length"]) == (30, 4)
     assert document["interfaces"].keys() == {"vb", "idle"}
@@ -128,7 +128,7 @@ def test_history_has_the_asked_for_steps(service: Service) -> None:
     assert document["start"] == pytest.approx(now - 120, abs=60)
 
 
-def test_the_status_tells_what_runs(service: Service) -> None:
+def test_the_status_describes_the_service(service: Service) -> None:
     status, page = ask(service, "status"), service.page()
     ((_, build),) = [key for key in page if key[0] == "pktexp_build_info"]
     assert (status["version"], status["libbpf"]) == tuple(
@@ -146,7 +146,7 @@ def test_the_status_tells_what_runs(service: Service) -> None:
     assert status["cost"]["kernel_bytes"] == sum(total(page, f"{x}_memory_bytes") for x in memory)
 
 
-def test_answers_are_compressed_for_who_accepts_it(service: Service) -> None:
+def test_responses_are_compressed_for_clients_that_accept_gzip(service: Service) -> None:
     answer = service.get("api/v1/history", **{"Accept-Encoding": "gzip"})
     assert answer.headers["Content-Encoding"] == "gzip"
     assert json.loads(gzip.decompress(answer.read()))["length"] == 900
@@ -169,7 +169,7 @@ def test_errors_are_sentences_in_json(service: Service, path: str, status: int, 
         assert part in json.loads(answer.read())["error"]
 
 
-def test_without_flows_and_egress_the_api_says_so(pair: tuple[Namespace, Namespace]) -> None:
+def test_disabled_flows_and_egress_are_reported(pair: tuple[Namespace, Namespace]) -> None:
     options = ("--interfaces", "vb", "--flows", "off", "--no-egress")
     with serving(pair[1], *options) as service:
         with pytest.raises(urllib.error.HTTPError) as caught:

@@ -47,7 +47,7 @@ def crowd(service: Service, sent: bytes) -> Iterator[list[socket.socket]]:
 
 @pytest.mark.usefixtures("many_files")
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_thousand_connections_do_not_keep_a_scrape_from_its_answer(
+def test_scrapes_succeed_beside_a_thousand_connections(
     namespaces: Callable[[], Namespace], kind: str
 ) -> None:
     with serving(namespaces()) as service, crowd(service, KINDS[kind]) as clients:
@@ -62,7 +62,7 @@ def test_a_thousand_connections_do_not_keep_a_scrape_from_its_answer(
 
 
 @pytest.mark.usefixtures("many_files")
-def test_a_thousand_handshakes_do_not_keep_a_scrape_from_its_answer(
+def test_scrapes_succeed_beside_a_thousand_handshakes(
     namespaces: Callable[[], Namespace], tmp_path: Path
 ) -> None:
     authority = Authority(tmp_path)
@@ -83,7 +83,7 @@ def test_a_thousand_handshakes_do_not_keep_a_scrape_from_its_answer(
 
 
 @pytest.mark.usefixtures("many_files")
-def test_a_crowd_does_not_end_a_stream_that_is_read(
+def test_an_active_stream_survives_a_thousand_connections(
     namespaces: Callable[[], Namespace],
 ) -> None:
     with serving(namespaces()) as service, contextlib.closing(Reader(service)) as reader:
@@ -96,7 +96,7 @@ def test_a_crowd_does_not_end_a_stream_that_is_read(
 
 
 @pytest.mark.usefixtures("many_files")
-def test_nothing_is_left_of_a_crowd_that_has_gone(
+def test_closed_connections_leave_no_open_files(
     namespaces: Callable[[], Namespace],
 ) -> None:
     with serving(namespaces()) as service:

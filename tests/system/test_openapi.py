@@ -27,9 +27,7 @@ def service(pair: tuple[Namespace, Namespace]) -> Iterator[Service]:
         yield service
 
 
-def test_document_and_answers_agree_under_generated_requests(
-    service: Service, tmp_path: Path
-) -> None:
+def test_responses_match_openapi_under_generated_requests(service: Service, tmp_path: Path) -> None:
     schema = tmp_path / "openapi.json"
     schema.write_bytes(service.get("api/v1/openapi.json").read())
     assert schema.read_bytes() == OPENAPI

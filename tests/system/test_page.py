@@ -55,7 +55,7 @@ def view(browser: Browser, service: Service) -> Iterator[Opened]:
         yield view
 
 
-def test_the_numbers_are_those_of_the_metrics(view: Opened, service: Service) -> None:
+def test_page_numbers_agree_with_the_metrics(view: Opened, service: Service) -> None:
     view.page.select_option("#flow-top", "50")
     view.wait("document.querySelectorAll('#flows tbody tr').length > 30")
     page = service.page()
@@ -79,7 +79,7 @@ def test_the_numbers_are_those_of_the_metrics(view: Opened, service: Service) ->
     assert reasons
 
 
-def test_what_runs_is_told_as_the_interface_counts_it(view: Opened, service: Service) -> None:
+def test_the_page_shows_hooks_and_health(view: Opened, service: Service) -> None:
     hooks = {row[0]: row[8] for row in view.rows("#interfaces")}
     assert hooks == dict.fromkeys(("vb", "idle", "idle2"), "tcx-ingress, tcx-egress")
     health = dict(
@@ -91,9 +91,7 @@ def test_what_runs_is_told_as_the_interface_counts_it(view: Opened, service: Ser
     assert f"version {version}" in health["Running"]
 
 
-def test_rates_appear_while_traffic_flows_and_the_chart_tells_them(
-    view: Opened, service: Service
-) -> None:
+def test_rates_appear_in_table_and_chart_during_traffic(view: Opened, service: Service) -> None:
     view.page.locator("#interfaces button", has_text="vb").click()
     ping = service.namespace.command("ping", "-qn", "-c", "60", "-i", "0.05", "10.99.0.1")
     service.namespace.run(*ping[4:])
@@ -108,7 +106,7 @@ def names(view: Opened) -> list[str]:
     return [row[0] for row in view.rows("#interfaces")]
 
 
-def test_interfaces_are_sorted_by_their_headers(view: Opened) -> None:
+def test_headers_sort_the_interfaces(view: Opened) -> None:
     header = view.page.locator("#interfaces th", has_text="Interface")
     header.locator("button").click()
     view.wait("document.querySelector('#interfaces th').ariaSort === 'ascending'")
@@ -133,7 +131,7 @@ def test_filters_find_interfaces_and_flows(view: Opened) -> None:
     assert [row[0] for row in view.rows("#flows")] == ["10.99.0.2"]
 
 
-def test_a_link_shows_the_same_and_back_goes_back(view: Opened) -> None:
+def test_a_link_keeps_the_selection_and_back_restores_it(view: Opened) -> None:
     view.page.select_option("#flow-protocol", "icmp")
     view.page.locator("#interfaces button", has_text="idle2").click()
     view.wait("document.querySelector('#scope').value === 'if:idle2'")
@@ -147,7 +145,7 @@ def test_a_link_shows_the_same_and_back_goes_back(view: Opened) -> None:
     view.wait("document.querySelector('#flow-protocol').value === ''")
 
 
-def test_a_paused_page_asks_for_nothing_until_it_goes_on(view: Opened, service: Service) -> None:
+def test_a_paused_page_reads_nothing_until_resumed(view: Opened, service: Service) -> None:
     view.page.click("#pause")
     assert view.texts("#state") == ["paused"]
     wait_for(lambda: ask(service, "status")["stream"]["readers"] == 0)
@@ -160,9 +158,7 @@ def test_a_paused_page_asks_for_nothing_until_it_goes_on(view: Opened, service: 
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_everybody_can_read_it_in_both_themes(
-    browser: Browser, service: Service, theme: str
-) -> None:
+def test_both_themes_are_accessible(browser: Browser, service: Service, theme: str) -> None:
     with opened(browser, service) as view:
         view.page.select_option("#theme", theme)
         view.page.reload()
@@ -174,14 +170,14 @@ def test_everybody_can_read_it_in_both_themes(
         assert [(x["id"], x["nodes"][0]["html"]) for x in found if x["impact"] in BAD] == []
 
 
-def test_it_follows_the_system_where_nothing_was_chosen(browser: Browser, service: Service) -> None:
+def test_the_theme_defaults_to_the_system(browser: Browser, service: Service) -> None:
     with opened(browser, service, color_scheme="dark") as view:
         paper = view.page.evaluate("getComputedStyle(document.body).backgroundColor")
         assert paper == "rgb(20, 22, 26)"
 
 
 @pytest.mark.parametrize("width", [360, 1920])
-def test_nothing_is_wider_than_the_window(browser: Browser, service: Service, width: int) -> None:
+def test_the_page_fits_the_window(browser: Browser, service: Service, width: int) -> None:
     with opened(browser, service, viewport={"width": width, "height": 900}) as view:
         view.wait("document.querySelectorAll('.uplot').length >= 2")
         assert view.page.evaluate("document.documentElement.scrollWidth") == width
@@ -192,7 +188,7 @@ def test_nothing_is_wider_than_the_window(browser: Browser, service: Service, wi
             assert box["x"] + box["width"] <= width
 
 
-def test_what_others_named_is_shown_as_text(view: Opened) -> None:
+def test_foreign_names_are_shown_as_text(view: Opened) -> None:
     (about,) = [row[-1] for row in view.rows("#interfaces") if row[0] == "vb"]
     assert ALIAS in about
     assert view.page.locator("main img").count() == 0

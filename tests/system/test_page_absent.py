@@ -103,7 +103,7 @@ def turn(view: Opened, away: str, *, gone: bool) -> None:
 
 
 @pytest.mark.parametrize("away", ["hidden", "paused"])
-def test_what_went_on_while_nobody_looked_is_drawn_afterwards(
+def test_traffic_during_a_pause_is_drawn_afterwards(
     browser: Browser, service: Service, pair: tuple[Namespace, Namespace], away: str
 ) -> None:
     with opened(browser, service, viewport={"width": 400, "height": 800}) as view:
@@ -121,7 +121,7 @@ def test_what_went_on_while_nobody_looked_is_drawn_afterwards(
         assert drawn(view) >= before + 0.9 * BURST
 
 
-def test_a_paused_page_still_filters_and_sorts_what_it_shows(view: Opened) -> None:
+def test_a_paused_page_still_filters_and_sorts(view: Opened) -> None:
     view.page.click("#pause")
     assert len(view.rows("#flows")) > 5
     view.page.fill("#flow-search", "198.18.0.7")
@@ -131,7 +131,7 @@ def test_a_paused_page_still_filters_and_sorts_what_it_shows(view: Opened) -> No
     assert view.texts("#state") == ["paused"]
 
 
-def test_lines_in_the_table_take_the_colours_of_the_theme_at_once(view: Opened) -> None:
+def test_sparklines_follow_the_theme_at_once(view: Opened) -> None:
     view.page.click("#pause")
     for theme, colour in {"dark": DARK, "light": LIGHT}.items():
         view.page.select_option("#theme", theme)
@@ -139,16 +139,14 @@ def test_lines_in_the_table_take_the_colours_of_the_theme_at_once(view: Opened) 
         assert view.page.evaluate(COLOUR) == pytest.approx(colour, abs=4)
 
 
-def test_of_many_interfaces_a_hundred_are_drawn_and_the_others_are_found(view: Opened) -> None:
+def test_a_hundred_interfaces_are_drawn_and_others_are_found(view: Opened) -> None:
     assert view.texts("#interface-note") == [f"{DEVICES + 1} of {DEVICES + 1}, 100 shown"]
     assert len(view.rows("#interfaces")) == 100
     view.page.fill("#interface-search", f"quiet{DEVICES - 1}")
     assert [row[0] for row in view.rows("#interfaces")] == [f"quiet{DEVICES - 1}"]
 
 
-def test_below_the_path_of_a_proxy_it_asks_for_nothing_elsewhere(
-    browser: Browser, service: Service
-) -> None:
+def test_requests_stay_below_the_path_of_a_proxy(browser: Browser, service: Service) -> None:
     """The browser's own interception is the proxy: it takes the path away."""
 
     def forward(route: Route) -> None:
@@ -169,9 +167,7 @@ def test_below_the_path_of_a_proxy_it_asks_for_nothing_elsewhere(
         assert all(link.startswith(service.url + PLACE) for link in links)
 
 
-def test_without_a_place_at_the_stream_it_says_so_and_takes_the_next(
-    view: Opened, service: Service
-) -> None:
+def test_a_full_stream_is_reported_and_retried(view: Opened, service: Service) -> None:
     view.page.click("#pause")
     wait_for(lambda: readers(service) == 0)
     with contextlib.ExitStack() as stack:

@@ -16,7 +16,7 @@ from support.service.process import serving
 from support.service.secured import NAME, PASSWORD
 
 
-def test_without_flows_it_says_how_to_have_them(pair: tuple[Namespace, Namespace]) -> None:
+def test_disabled_flows_show_how_to_enable_them(pair: tuple[Namespace, Namespace]) -> None:
     with (
         serving(pair[1], "--flows", "off", "--interfaces", "vb") as service,
         chromium(service) as browser,
@@ -26,7 +26,7 @@ def test_without_flows_it_says_how_to_have_them(pair: tuple[Namespace, Namespace
         view.wait("document.querySelectorAll('#interfaces tbody tr').length === 1")
 
 
-def test_behind_tls_and_a_password_it_shows_the_same(
+def test_the_page_works_behind_tls_and_a_password(
     namespaces: Callable[[], Namespace], tmp_path: Path
 ) -> None:
     Authority(tmp_path).issue("server", "localhost")
@@ -49,7 +49,7 @@ def test_behind_tls_and_a_password_it_shows_the_same(
         assert service.url.startswith("https://")
 
 
-def test_a_service_that_stalls_or_ends_is_told_of_and_tried_again(
+def test_a_stalled_or_stopped_service_is_reported_and_retried(
     namespaces: Callable[[], Namespace],
 ) -> None:
     with serving(namespaces()) as service, chromium(service) as browser:

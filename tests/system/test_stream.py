@@ -46,7 +46,7 @@ def reading(service: Service, query: str = "", count: int = 1) -> Iterator[list[
     wait_for(lambda: ask(service, "status")["stream"]["readers"] == 0)
 
 
-def test_an_event_comes_at_once_and_then_each_second(service: Service) -> None:
+def test_the_first_event_is_immediate_then_one_a_second(service: Service) -> None:
     with reading(service, "?top=5") as (reader,):
         times = [event["now"] for event in itertools.islice(reader.events(), 4)]
     gaps = [after - before for before, after in itertools.pairwise(times)]
@@ -55,7 +55,7 @@ def test_an_event_comes_at_once_and_then_each_second(service: Service) -> None:
     assert sum(gaps[1:]) >= 1.5
 
 
-def test_events_are_as_the_document_says(service: Service) -> None:
+def test_events_match_the_openapi_schema(service: Service) -> None:
     document = json.loads(OPENAPI)
     schema = {"$ref": "#/components/schemas/Event", "components": document["components"]}
     with reading(service, "?top=7&sort=packets") as (reader,):
@@ -65,7 +65,7 @@ def test_events_are_as_the_document_says(service: Service) -> None:
             assert event["status"]["stream"]["readers"] == 1
 
 
-def test_a_reader_that_does_not_read_is_dropped_and_counted_and_others_go_on(
+def test_a_stalled_reader_is_dropped_without_delaying_others(
     service: Service,
 ) -> None:
     before = ask(service, "status")["stream"]["dropped"]
@@ -80,7 +80,7 @@ def test_a_reader_that_does_not_read_is_dropped_and_counted_and_others_go_on(
     assert total(page, "pktexp_stream_dropped_readers_total") == before + 1
 
 
-def test_fifty_readers_are_told_the_same_and_scrapes_go_on(service: Service) -> None:
+def test_fifty_readers_share_events_beside_scrapes(service: Service) -> None:
     with reading(service, "?top=20", count=50) as readers:
         streams = [reader.events() for reader in readers]
         seen = [{next(stream)["now"] for _ in range(3)} for stream in streams]
@@ -89,7 +89,7 @@ def test_fifty_readers_are_told_the_same_and_scrapes_go_on(service: Service) -> 
         assert len(set.union(*seen)) < 50  # events are those of the seconds, not the readers' own
 
 
-def test_there_is_room_for_so_many_readers_and_no_more(service: Service) -> None:
+def test_readers_beyond_the_maximum_get_503(service: Service) -> None:
     with reading(service, "?top=1", count=MOST):
         wait_for(lambda: ask(service, "status")["stream"]["readers"] == MOST)
         with pytest.raises(urllib.error.HTTPError) as caught:
@@ -99,7 +99,7 @@ def test_there_is_room_for_so_many_readers_and_no_more(service: Service) -> None
             assert str(MOST) in json.loads(answer.read())["error"]
 
 
-def test_a_service_that_stops_ends_its_streams(pair: tuple[Namespace, Namespace]) -> None:
+def test_stopping_the_service_ends_its_streams(pair: tuple[Namespace, Namespace]) -> None:
     with serving(pair[1], "--interfaces", "vb") as service:
         with contextlib.closing(Reader(service)) as reader:
             next(reader.events())

@@ -98,7 +98,7 @@ def test_prometheus_with_a_wrong_password_is_refused(service: Service, tmp_path:
         assert "401" in target["lastError"]
 
 
-def test_who_lacks_something_gets_nothing(service: Service, tmp_path: Path) -> None:
+def test_incomplete_credentials_are_rejected(service: Service, tmp_path: Path) -> None:
     good = trusting(tmp_path)
     assert ask(service, "metrics", good)[0] == 200
     assert ask(service, "metrics", good, "wrong")[0] == 401
@@ -121,7 +121,7 @@ def test_who_lacks_something_gets_nothing(service: Service, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("hangup", [False, True])
-def test_a_new_certificate_is_taken_without_a_restart(
+def test_a_new_certificate_is_used_without_a_restart(
     service: Service, authority: Authority, tmp_path: Path, hangup: bool
 ) -> None:
     context = trusting(tmp_path)
@@ -134,9 +134,7 @@ def test_a_new_certificate_is_taken_without_a_restart(
     assert ask(service, "metrics", context)[0] == 200
 
 
-def test_a_user_who_is_taken_out_is_refused_on_a_connection_that_stays(
-    service: Service, tmp_path: Path
-) -> None:
+def test_a_removed_user_is_refused_on_an_open_connection(service: Service, tmp_path: Path) -> None:
     port = int(service.url.rstrip("/").rsplit(":", 1)[1])
     given = base64.b64encode(f"{NAME}:{PASSWORD}".encode()).decode()
     with service.namespace.entered():
@@ -158,7 +156,7 @@ def test_a_user_who_is_taken_out_is_refused_on_a_connection_that_stays(
     client.close()
 
 
-def test_a_bad_file_leaves_the_former_in_force_and_is_counted(
+def test_a_failed_reload_keeps_the_previous_file_and_is_counted(
     service: Service, tmp_path: Path
 ) -> None:
     context = trusting(tmp_path)
@@ -172,7 +170,7 @@ def test_a_bad_file_leaves_the_former_in_force_and_is_counted(
     assert 'pktexp_config_last_reload_successful{config="web"} 0.0' in page
 
 
-def test_a_name_that_is_not_allowed_is_forbidden(
+def test_certificates_without_an_allowed_name_are_forbidden(
     namespaces: Callable[[], Namespace], authority: Authority, tmp_path: Path
 ) -> None:
     text = (tmp_path / "web.yml").read_text()
@@ -188,7 +186,7 @@ def test_a_name_that_is_not_allowed_is_forbidden(
         assert refused in ask(service, "metrics", trusting(tmp_path))[1]
 
 
-def test_an_authority_between_is_enough_as_for_go(
+def test_an_intermediate_authority_is_enough_as_in_go(
     namespaces: Callable[[], Namespace], authority: Authority, tmp_path: Path
 ) -> None:
     authority.below("middle").issue("below", "prometheus.example")
@@ -200,7 +198,7 @@ def test_an_authority_between_is_enough_as_for_go(
             ask(service, "metrics", trusting(tmp_path))  # of the authority above
 
 
-def test_the_metrics_are_where_the_operator_wants_them(
+def test_the_telemetry_path_can_be_changed(
     namespaces: Callable[[], Namespace],
 ) -> None:
     with serving(namespaces(), "--web.telemetry-path", "/packets") as service:

@@ -31,7 +31,7 @@ USERS = {
         ("alice", "wonder" + "\0", False),
     ],
 )
-async def test_only_the_users_own_password_is_right(
+async def test_only_the_users_own_password_is_accepted(
     name: str, password: str, expected: bool, times: int
 ) -> None:
     passwords = Passwords()
@@ -40,7 +40,7 @@ async def test_only_the_users_own_password_is_right(
         assert await passwords.verify(USERS, name, password, "a") == expected
 
 
-async def test_a_password_that_was_changed_is_no_longer_right() -> None:
+async def test_a_changed_password_is_no_longer_accepted() -> None:
     passwords = Passwords()
     assert await passwords.verify(USERS, "alice", "wonder", "a")
     changed = USERS | {"alice": bcrypt.hashpw(b"land", bcrypt.gensalt(4))}
@@ -48,12 +48,12 @@ async def test_a_password_that_was_changed_is_no_longer_right() -> None:
     assert await passwords.verify(changed, "alice", "land", "a")
 
 
-async def test_a_hash_of_the_web_servers_tools_works() -> None:
+async def test_2y_hashes_of_htpasswd_are_accepted() -> None:
     hashed = USERS["alice"].replace(b"$2b$", b"$2y$")
     assert await Passwords().verify({"alice": hashed}, "alice", "wonder", "a")
 
 
-async def test_what_is_right_is_not_hashed_again_and_memory_is_bounded(
+async def test_verified_passwords_are_cached_within_a_bound(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(access, "MAX_VERIFIED", 1)
@@ -84,13 +84,11 @@ async def test_what_is_right_is_not_hashed_again_and_memory_is_bounded(
         ("", None),
     ],
 )
-def test_credentials_are_read_as_rfc_7617_has_them(
-    header: str, expected: tuple[str, str] | None
-) -> None:
+def test_credentials_follow_rfc_7617(header: str, expected: tuple[str, str] | None) -> None:
     assert credentials(header) == expected
 
 
-async def test_one_address_does_not_keep_others_from_having_their_passwords_checked(
+async def test_one_address_cannot_exhaust_password_checks(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     go_on = threading.Event()

@@ -111,9 +111,7 @@ def limited(monkeypatch: pytest.MonkeyPatch, phase: Phase) -> None:
     monkeypatch.setattr(connections, "SWEEP_INTERVAL", 0.01)
 
 
-async def test_a_connection_answers_one_request_after_another(
-    served: Served, connect: Connect
-) -> None:
+async def test_a_connection_answers_several_requests(served: Served, connect: Connect) -> None:
     client = await connect()
     for _ in range(3):
         assert await ask(client) == b"HTTP/1.1 200 OK"
@@ -127,7 +125,7 @@ async def test_a_connection_answers_one_request_after_another(
     ("phase", "sent"),
     [(Phase.REQUEST, b""), (Phase.REQUEST, b"GET / HT"), (Phase.UNREAD, REQUEST % b"large")],
 )
-async def test_a_client_that_dawdles_is_ended(
+async def test_slow_clients_are_disconnected(
     monkeypatch: pytest.MonkeyPatch, phase: Phase, sent: bytes
 ) -> None:
     limited(monkeypatch, phase)
@@ -144,7 +142,7 @@ async def test_a_client_that_dawdles_is_ended(
             await until(lambda: not kept(address[1]))  # its client is still there
 
 
-async def test_a_byte_now_and_then_gives_a_request_no_more_time(
+async def test_single_bytes_do_not_extend_the_deadline(
     monkeypatch: pytest.MonkeyPatch, served: Served
 ) -> None:
     monkeypatch.setitem(connection.DEADLINES, Phase.REQUEST, 0.5)
@@ -160,7 +158,7 @@ async def test_a_byte_now_and_then_gives_a_request_no_more_time(
         await until(drip)
 
 
-async def test_an_idle_connection_is_ended_after_its_time(
+async def test_idle_connections_are_closed_at_their_deadline(
     monkeypatch: pytest.MonkeyPatch, served: Served, connect: Connect
 ) -> None:
     client = await connect()
@@ -170,7 +168,7 @@ async def test_an_idle_connection_is_ended_after_its_time(
     assert served[0].ended == {"idle": 1}
 
 
-async def test_the_one_that_waits_longest_makes_room(served: Served, connect: Connect) -> None:
+async def test_the_longest_waiting_connection_is_evicted(served: Served, connect: Connect) -> None:
     made, _ = served
     clients = [await connect() for _ in range(LIMIT)]
     for client in clients:
@@ -185,7 +183,7 @@ async def test_the_one_that_waits_longest_makes_room(served: Served, connect: Co
     assert made.count == LIMIT
 
 
-async def test_when_all_are_being_answered_the_newcomer_is_refused(
+async def test_a_new_connection_is_refused_when_all_are_busy(
     served: Served, connect: Connect, slow: asyncio.Semaphore
 ) -> None:
     made, _ = served
@@ -199,7 +197,7 @@ async def test_when_all_are_being_answered_the_newcomer_is_refused(
     assert made.ended == {"refused": 1}
 
 
-async def test_who_guesses_passwords_keeps_nobody_out(
+async def test_password_guessing_does_not_lock_out_others(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     hashed = bcrypt.hashpw(b"right", bcrypt.gensalt(4)).decode()
@@ -237,7 +235,7 @@ async def test_who_guesses_passwords_keeps_nobody_out(
     assert (set(made.ended), security.refused) == ({"evicted"}, {401: LIMIT})
 
 
-async def test_without_file_descriptors_accepting_pauses_and_goes_on(
+async def test_accepting_resumes_after_file_descriptors_ran_out(
     monkeypatch: pytest.MonkeyPatch, served: Served, connect: Connect
 ) -> None:
     made, _ = served
@@ -254,7 +252,7 @@ async def test_without_file_descriptors_accepting_pauses_and_goes_on(
     assert made.ended == {"accept_failed": 3}
 
 
-async def test_while_nothing_can_be_accepted_the_loop_does_not_spin(
+async def test_the_loop_does_not_spin_while_accepting_fails(
     monkeypatch: pytest.MonkeyPatch, served: Served, connect: Connect
 ) -> None:
     def fail(_: socket.socket) -> None:
@@ -279,7 +277,7 @@ async def test_while_nothing_can_be_accepted_the_loop_does_not_spin(
     ],
     ids=["line", "count", "header", "tls", "version", "name"],
 )
-async def test_what_is_no_request_or_too_much_is_a_400_and_not_in_the_log(
+async def test_malformed_and_oversized_requests_get_400_and_no_log_line(
     served: Served, connect: Connect, request_: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
     reader, writer = await connect()
@@ -302,7 +300,7 @@ async def test_connect_without_a_target_is_answered_and_not_logged(
     assert not [record for record in caplog.records if record.levelno > logging.DEBUG]
 
 
-def test_the_reasons_are_explained() -> None:
+def test_every_reason_is_documented() -> None:
     page = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text()
     for phase in connection.DEADLINES:
         assert f"`{phase.value}`" in page

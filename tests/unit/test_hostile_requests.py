@@ -169,7 +169,7 @@ def write_users(path: Path) -> None:
 @example(sent=b"no request\r\n\r\n")
 @example(sent=b"CONNECT \r\n\r\n")
 @example(sent=b"GET /metrics HTTP/1.1\r\nHost: h\r\nAuthorization: Basic /w==\r\n\r\n")
-def test_any_bytes_are_answered_or_hung_up_on_and_counted(
+def test_any_bytes_get_an_answer_or_a_counted_close(
     served: Served, caplog: pytest.LogCaptureFixture, sent: bytes
 ) -> None:
     before = served.connections.ended.total()

@@ -22,18 +22,18 @@ RELEASED = {
 
 
 @pytest.mark.parametrize("name", RELEASED)
-def test_the_chart_library_is_as_it_was_released(name: str) -> None:
+def test_the_chart_library_matches_its_release(name: str) -> None:
     assert hashlib.sha256((FOLDER / "vendor" / name).read_bytes()).hexdigest() == RELEASED[name]
 
 
-def test_our_own_files_name_no_other_host_and_make_no_html() -> None:
+def test_page_files_reference_no_host_and_inject_no_html() -> None:
     for file in FOLDER.glob("*.*"):
         text = file.read_text()
         assert not re.search(r"(?:https?:)?//[a-z0-9.-]+\.[a-z]{2,}", text), file.name
         assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write", text)
 
 
-async def test_files_come_once_with_their_types_and_nothing_else_does() -> None:
+async def test_only_page_files_are_served_typed_and_cacheable() -> None:
     app = web.Application()
     add_page(app, "/a&b")
     async with TestClient(TestServer(app)) as client:

@@ -17,7 +17,7 @@ FLOWS = declared("/api/v1/flows")
 SORTS = "bytes_per_second, packets_per_second, bytes, packets"
 
 
-def test_without_any_the_documents_defaults_hold() -> None:
+def test_omitted_parameters_have_their_defaults() -> None:
     values = parse(make_mocked_request("GET", "/"), FLOWS)
     assert values == {
         "top": 20,
@@ -29,7 +29,7 @@ def test_without_any_the_documents_defaults_hold() -> None:
     }
 
 
-def test_what_is_given_is_taken() -> None:
+def test_given_parameters_are_parsed() -> None:
     request = make_mocked_request("GET", "/?top=1000&sort=bytes&search=a%20b&protocol=tcp")
     values = parse(request, FLOWS)
     assert (values["top"], values["sort"], values["search"]) == (1000, "bytes", "a b")
@@ -51,13 +51,13 @@ def test_what_is_given_is_taken() -> None:
         (f"sort={'x' * 100}", f"sort must be one of {SORTS}, not '{'x' * 40}…'"),
     ],
 )
-def test_what_is_wrong_is_told_in_one_sentence(query: str, sentence: str) -> None:
+def test_invalid_parameters_are_reported_in_one_sentence(query: str, sentence: str) -> None:
     with pytest.raises(web.HTTPBadRequest) as caught:
         parse(make_mocked_request("GET", f"/?{query}"), FLOWS)
     assert (caught.value.text or "").startswith(sentence)
 
 
-def test_a_value_that_is_no_unicode_is_told_too() -> None:
+def test_invalid_unicode_is_reported() -> None:
     request = make_mocked_request("GET", "/").clone(
         rel_url=URL.build(path="/", query_string="sort=\udcff", encoded=True)
     )
@@ -66,7 +66,7 @@ def test_a_value_that_is_no_unicode_is_told_too() -> None:
     assert (caught.value.text or "").encode()
 
 
-def test_the_document_has_every_path_and_every_protocol() -> None:
+def test_openapi_lists_every_path_and_protocol() -> None:
     document = json.loads(OPENAPI)
     paths = {PREFIX + path for path in [*DOCUMENTS, "/stream", "/openapi.json"]}
     assert document["paths"].keys() == paths

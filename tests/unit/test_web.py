@@ -61,7 +61,7 @@ async def client(backend: Backend) -> AsyncIterator[Client]:
         yield made
 
 
-async def test_metrics_are_text_by_default_and_events_are_flushed_first(
+async def test_metrics_default_to_text_and_flush_events_first(
     client: Client, backend: Backend
 ) -> None:
     answer = await client.get("/metrics")
@@ -72,7 +72,7 @@ async def test_metrics_are_text_by_default_and_events_are_flushed_first(
     assert backend.flushes == 1
 
 
-async def test_metrics_are_openmetrics_for_who_asks(client: Client) -> None:
+async def test_metrics_are_openmetrics_on_request(client: Client) -> None:
     accept = "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.2"
     answer = await client.get("/metrics", headers={"Accept": accept})
     assert answer.headers["Content-Type"].startswith("application/openmetrics-text; version=1.0.0")
@@ -86,7 +86,7 @@ async def test_metrics_are_openmetrics_for_who_asks(client: Client) -> None:
     "version", ["x7y", "1.x", "1.2.3", "9", "1.0.0 1", ";", "1.0.0;escaping=9"]
 )
 @pytest.mark.parametrize("kind", ["application/openmetrics-text", "text/plain"])
-async def test_versions_that_nobody_knows_are_answered_and_make_no_pages_of_their_own(
+async def test_unknown_format_versions_get_a_known_one(
     client: Client, kind: str, version: str
 ) -> None:
     answer = await client.get("/metrics", headers={"Accept": f"{kind};version={version}"})
@@ -94,7 +94,7 @@ async def test_versions_that_nobody_knows_are_answered_and_make_no_pages_of_thei
     assert answer.headers["Content-Type"].split("version=")[1].split(";")[0] in ("0.0.4", "1.0.0")
 
 
-async def test_metrics_are_compressed_for_who_accepts_it(client: Client) -> None:
+async def test_metrics_are_compressed_for_clients_that_accept_gzip(client: Client) -> None:
     plain = await (await client.get("/metrics")).read()
     answer = await client.get("/metrics", headers={"Accept-Encoding": "deflate, gzip;q=1.0"})
     assert answer.headers["Content-Encoding"] == "gzip"
@@ -103,7 +103,7 @@ async def test_metrics_are_compressed_for_who_accepts_it(client: Client) -> None
     assert b"things_total 3.0" in plain
 
 
-async def test_scrapes_at_the_same_time_share_a_page(client: Client, backend: Backend) -> None:
+async def test_simultaneous_scrapes_share_a_page(client: Client, backend: Backend) -> None:
     backend.may_go_on.clear()
     scrapes = [asyncio.create_task(client.get("/metrics")) for _ in range(20)]
     assert client.server.runner
@@ -116,7 +116,7 @@ async def test_scrapes_at_the_same_time_share_a_page(client: Client, backend: Ba
     assert backend.flushes == 2  # the first one's, and one for all that came during it
 
 
-async def test_a_scrape_does_not_share_a_page_that_was_begun_before_it() -> None:
+async def test_a_scrape_never_shares_an_earlier_rendering() -> None:
     begun, go = asyncio.Event(), asyncio.Event()
     rendered = 0
 
@@ -143,12 +143,12 @@ async def test_scrape_durations_are_measured(client: Client) -> None:
     assert "pktexp_scrape_duration_seconds_count 1.0" in text
 
 
-async def test_healthz_says_that_the_process_is_alive(client: Client, backend: Backend) -> None:
+async def test_healthz_responds_while_not_ready(client: Client, backend: Backend) -> None:
     backend.missing = "something"
     assert (await client.get("/healthz")).status == 200
 
 
-async def test_readyz_says_what_is_missing(client: Client, backend: Backend) -> None:
+async def test_readyz_gives_the_reason(client: Client, backend: Backend) -> None:
     assert (await client.get("/readyz")).status == 200
     backend.missing = "a ring buffer is not being read"
     answer = await client.get("/readyz")
@@ -156,7 +156,7 @@ async def test_readyz_says_what_is_missing(client: Client, backend: Backend) -> 
     assert await answer.text() == "a ring buffer is not being read\n"
 
 
-async def test_the_landing_page_links_to_what_there_is(client: Client) -> None:
+async def test_the_landing_page_links_to_metrics_and_health(client: Client) -> None:
     answer = await client.get("/")
     assert answer.content_type == "text/html"
     text = await answer.text()
@@ -165,7 +165,7 @@ async def test_the_landing_page_links_to_what_there_is(client: Client) -> None:
         assert (await client.get(f"/{path}")).status == 200
 
 
-async def test_what_is_not_there_is_a_404(client: Client) -> None:
+async def test_unknown_paths_are_404(client: Client) -> None:
     assert (await client.get("/nothing")).status == 404
 
 
@@ -173,12 +173,12 @@ async def test_what_is_not_there_is_a_404(client: Client) -> None:
     ("address", "expected"),
     [("127.0.0.1", "http://127.0.0.1:"), ("::1", "http://[::1]:"), ("", "http://localhost:")],
 )
-def test_port_0_picks_one_and_the_url_tells_it(address: str, expected: str) -> None:
+def test_port_0_picks_a_port_and_the_url_names_it(address: str, expected: str) -> None:
     with listen(address, 0) as listening:
         assert url(listening, "http") == f"{expected}{listening.getsockname()[1]}/"
 
 
-def test_hundreds_of_connections_at_once_find_room_to_wait() -> None:
+def test_the_backlog_holds_hundreds_of_connections() -> None:
     with contextlib.ExitStack() as stack:
         address = stack.enter_context(listen("127.0.0.1", 0)).getsockname()
         waiting = select.poll()

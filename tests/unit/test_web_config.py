@@ -26,7 +26,7 @@ def file(tmp_path: Path) -> Path:
     return tmp_path / "web.yml"
 
 
-def test_everything_that_the_toolkit_knows_and_we_can_do_is_read(file: Path) -> None:
+def test_every_supported_setting_is_applied(file: Path) -> None:
     file.write_text(
         TLS
         + """\
@@ -62,7 +62,7 @@ basic_auth_users:
     assert not context.options & ssl.OP_CIPHER_SERVER_PREFERENCE
 
 
-def test_certificate_and_key_may_stand_in_the_file(file: Path) -> None:
+def test_certificate_and_key_may_be_inline(file: Path) -> None:
     def indented(name: str) -> str:
         text = (file.parent / name).read_text()
         return "".join(f"    {line}\n" for line in text.splitlines())
@@ -75,7 +75,7 @@ def test_certificate_and_key_may_stand_in_the_file(file: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "{}", "tls_server_config:\n", "# nothing\n"])
-def test_an_empty_file_asks_for_nothing(file: Path, text: str) -> None:
+def test_an_empty_file_requires_nothing(file: Path, text: str) -> None:
     file.write_text(text)
     assert read(file).tls is None
     assert read(file).users == {}
@@ -132,7 +132,7 @@ def test_an_empty_file_asks_for_nothing(file: Path, text: str) -> None:
         ("rate_limit:\n  burst: 3", 2, "not supported"),
     ],
 )
-def test_what_is_wrong_is_told_with_its_line(
+def test_invalid_settings_are_reported_with_their_line(
     file: Path, text: str, line: int, message: str
 ) -> None:
     file.write_text(text)
@@ -150,7 +150,7 @@ def test_what_is_wrong_is_told_with_its_line(
         "  cipher_suites: [TLS_AES_256_GCM_SHA384, TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256]",
     ],
 )
-def test_ciphers_of_tls_1_3_may_be_listed_as_in_go(file: Path, more: str) -> None:
+def test_tls_1_3_ciphers_may_be_listed_as_in_go(file: Path, more: str) -> None:
     file.write_text(TLS + more)
     Security(file).read()
 
@@ -161,7 +161,7 @@ def test_a_blank_header_is_not_set(file: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"[" * 5000, b"#" * ((1 << 20) + 1)])
-def test_what_can_be_no_configuration_is_told(file: Path, content: bytes) -> None:
+def test_oversized_and_deeply_nested_files_are_rejected(file: Path, content: bytes) -> None:
     file.write_bytes(content)
     with pytest.raises(PktexpError, match=r"web\.yml: ") as raised:
         read(file)
@@ -170,7 +170,7 @@ def test_what_can_be_no_configuration_is_told(file: Path, content: bytes) -> Non
         read(Path("/dev/zero"))
 
 
-def test_a_file_that_is_not_there_or_not_text_is_told(file: Path) -> None:
+def test_missing_and_binary_files_are_rejected(file: Path) -> None:
     with pytest.raises(PktexpError, match="No such file"):
         read(file)
     file.write_bytes(b"a: \xff")
@@ -178,7 +178,7 @@ def test_a_file_that_is_not_there_or_not_text_is_told(file: Path) -> None:
         read(file)
 
 
-def test_a_key_with_a_passphrase_is_not_asked_for_at_the_terminal(file: Path) -> None:
+def test_a_key_with_a_passphrase_is_rejected_without_a_prompt(file: Path) -> None:
     from cryptography.hazmat.primitives import serialization  # noqa: PLC0415 # trustme's own
 
     plain = (file.parent / "a.key").read_bytes()
@@ -200,7 +200,7 @@ def seen(security: Security) -> bool:
     return security.changed()
 
 
-def test_a_change_of_any_file_is_seen_once_it_rests(file: Path) -> None:
+def test_changes_are_detected_once_files_are_stable(file: Path) -> None:
     file.write_text(TLS)
     security = Security(file)
     security.read()
@@ -217,7 +217,7 @@ def test_a_change_of_any_file_is_seen_once_it_rests(file: Path) -> None:
 
 
 @pytest.mark.parametrize("bad", ["no such thing: 1", TLS.replace("a.key", "none.key")])
-def test_a_bad_file_is_read_again_only_when_something_changes(file: Path, bad: str) -> None:
+def test_an_invalid_file_is_reread_only_after_a_change(file: Path, bad: str) -> None:
     file.write_text(TLS)
     security = Security(file)
     security.read()
@@ -231,7 +231,7 @@ def test_a_bad_file_is_read_again_only_when_something_changes(file: Path, bad: s
     assert seen(security)
 
 
-def test_a_file_that_was_missing_is_read_when_it_comes(file: Path) -> None:
+def test_a_missing_file_is_read_once_it_appears(file: Path) -> None:
     file.write_text(TLS)
     security = Security(file)
     security.read()
@@ -263,9 +263,7 @@ ALLOWED = "  client_allowed_sans: [a]\n"
     # Not of the files: a salted hash differs from one worker of pytest-xdist to the next.
     ids=["users", "users beside TLS", "TLS", "certificates", "optional certificates", "names"],
 )
-def test_what_clients_are_asked_for_does_not_end_by_reading_again(
-    file: Path, before: str, after: str, lost: str
-) -> None:
+def test_a_reload_never_removes_protection(file: Path, before: str, after: str, lost: str) -> None:
     file.write_text(before)
     security = Security(file)
     security.read()
@@ -277,7 +275,7 @@ def test_what_clients_are_asked_for_does_not_end_by_reading_again(
     Security(file).read()  # as after a restart
 
 
-def test_more_may_be_asked_for_at_any_time(file: Path) -> None:
+def test_a_reload_may_add_protection(file: Path) -> None:
     security = Security(file)
     for text in ("", AUTH, TLS + AUTH, TLS + REQUIRED + AUTH, TLS + REQUIRED + ALLOWED + AUTH):
         file.write_text(text)
