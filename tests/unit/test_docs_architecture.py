@@ -1,8 +1,11 @@
-"""docs/architecture.md stays one page that names every package."""
+"""docs/architecture.md, docs/design and CONTRIBUTING.md, against the tree."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+
+import pytest
 
 from pktexp.packet.records import INTERFACE_COUNTERS
 
@@ -10,6 +13,10 @@ ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src/pktexp"
 PAGE = ROOT / "docs/architecture.md"
 DESIGN = ROOT / "docs/design"
+PAGES = [PAGE, ROOT / "CONTRIBUTING.md", *sorted(DESIGN.glob("*.md"))]
+# Files and folders between backticks; the rest of the text is not looked at.
+NAMED = re.compile(r"`([\w.-]+(?:/[\w.*-]+)*(?:\.(?:py|h|c|js|json|md|yml|sh)|/))`")
+ROOTS = (ROOT, SOURCE, ROOT / "bpf", SOURCE / "web/page")
 
 
 def test_architecture_has_at_most_1500_words() -> None:
@@ -42,3 +49,15 @@ def test_counting_page_has_the_size_of_a_slot() -> None:
     size = INTERFACE_COUNTERS.itemsize
     assert f"{size:,} bytes" in page, "the size of a slot and direction"
     assert f"{2 * size:,} bytes" in page, "the size of a slot"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_files_that_pages_name_exist(page: Path) -> None:
+    for name in NAMED.findall(page.read_text("utf-8")):
+        assert any(any(root.glob(name)) for root in ROOTS), f"{name} does not exist"
+
+
+def test_enough_names_of_files_are_found() -> None:
+    names = {name for page in PAGES for name in NAMED.findall(page.read_text("utf-8"))}
+    assert len(names) > 60
+    assert {"bpf/ring.py", "packet.h", "flows/", "web/openapi.json"} <= names
