@@ -1,4 +1,4 @@
-"""Writes the tables of docs/configuration.md from the options of the commands (cli.py)."""
+"""Write the tables of docs/configuration.md from the options of the commands."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from pathlib import Path
 import click
 
 from pktexp.commands.main import cli, serve
-from pktexp.commands.options import PowerOfTwo
+from pktexp.commands.paramtypes import PowerOfTwo
 
 PAGE = Path(__file__).parents[1] / "docs" / "configuration.md"
 HEAD = "| option | variables | default | meaning |\n|---|---|---|---|\n"
 
 
 def filled(page: str) -> str:
-    """The page with a table between each pair of marks, `<!-- command -->` to `<!-- /command -->`.
+    """Return the page with a table between each pair of marks, such as `<!-- serve -->`.
 
-    ValueError if a mark is missing.
+    Raises ValueError if a mark is missing.
     """
     for name, command in cli.commands.items():
         start, end = f"<!-- {name} -->\n", f"<!-- /{name} -->"
@@ -29,7 +29,7 @@ def filled(page: str) -> str:
 
 
 def rows(command: click.Command) -> Iterator[str]:
-    """A line for each option; of those that are serve's, too, only in serve's table."""
+    """Yield a line per option; options shared with serve are only in the table of serve."""
     shared = {parameter.name for parameter in serve.params} if command is not serve else set()
     for option in command.params:
         if isinstance(option, click.Option) and option.name not in shared:

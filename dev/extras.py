@@ -1,6 +1,6 @@
-"""Writes man pages and shell completions, made from the commands themselves (cli.py), to a folder.
+"""Write man pages and shell completions, generated from the commands, to a folder.
 
-They lie where distributions have them below /usr/share; packages and people copy them.
+Their paths in it are those that distributions use below /usr/share.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ COMPLETIONS = {
 
 
 def write(folder: Path) -> None:
-    """Below `folder`, which stands for /usr/share."""
+    """Write all files below `folder`, which stands for /usr/share."""
     manual = folder / "man" / "man1"
     manual.mkdir(parents=True, exist_ok=True)
     write_man_pages("pktexp", cli, version=__version__, target_dir=str(manual))

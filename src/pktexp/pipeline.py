@@ -48,7 +48,7 @@ from pktexp.metrics.networks import NetworkPage
 from pktexp.metrics.traffic import TrafficPage
 from pktexp.netlink.links import LinkMonitor
 from pktexp.packet.enums import Direction
-from pktexp.settings import EventMode, FlowMode, Settings
+from pktexp.settings import EventMode, FlowMode, Settings, flow_options
 from pktexp.tasks import background
 
 if TYPE_CHECKING:  # the Kubernetes client is imported only with --kubernetes
@@ -174,11 +174,9 @@ def datapath_options(settings: Settings) -> DatapathOptions:
         slots=settings.max_interfaces,
         rings=settings.workers,
         ring_size=settings.ring_size,
-        events=settings.flows is not FlowMode.OFF or settings.networks is not None,
-        ports=settings.flows in (FlowMode.SERVICES, FlowMode.SOCKETS),
-        services=settings.flows is FlowMode.SERVICES,
         decap=settings.decap,
         flow_cache=settings.flow_cache if settings.events is EventMode.FLOW else 0,
+        **flow_options(settings.flows, networks=settings.networks is not None),
     )
 
 

@@ -1,17 +1,18 @@
-"""What an operator can choose; filled by cli.py, the only reader of flags and environment."""
+"""Settings of `pktexp serve`, and the datapath options that follow from a flow mode."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import TypedDict
 
 from pktexp.bpf.hookchoice import IngressMode
 from pktexp.packet.enums import Tunnel
 
 
 class FlowMode(StrEnum):
-    """What tells one flow from another."""
+    """The key that distinguishes flows; OFF means no flows."""
 
     OFF = "off"
     HOSTS = "hosts"
@@ -20,14 +21,14 @@ class FlowMode(StrEnum):
 
 
 class EventMode(StrEnum):
-    """What one record from the kernel stands for."""
+    """Whether the kernel sends one record per packet, or one per flow."""
 
     PACKET = "packet"
     FLOW = "flow"
 
 
 class Format(StrEnum):
-    """How a replay's outcome is shown."""
+    """Output format of a replay."""
 
     PROMETHEUS = "prometheus"
     TABLE = "table"
@@ -36,7 +37,7 @@ class Format(StrEnum):
 
 @dataclass(frozen=True)
 class Settings:
-    """One run of `pktexp serve`; sizes in bytes."""
+    """Options of `pktexp serve`, converted; defaults and bounds are those of the options."""
 
     port: int
     listen: str
@@ -50,8 +51,10 @@ class Settings:
     max_flows: int
     events: EventMode
     flow_cache: int
+    """flows per CPU"""
     workers: int
     ring_size: int
+    """bytes"""
     networks: Path | None
     web_config: Path | None
     telemetry_path: str
@@ -59,3 +62,20 @@ class Settings:
     pin: Path | None
     kubernetes: bool
     node_name: str
+
+
+class FlowOptions(TypedDict):
+    """The DatapathOptions that follow from a flow mode."""
+
+    events: bool
+    ports: bool
+    services: bool
+
+
+def flow_options(mode: FlowMode, networks: bool = False) -> FlowOptions:
+    """Return the options for a flow mode; sums of `networks` need events even without flows."""
+    return {
+        "events": mode is not FlowMode.OFF or networks,
+        "ports": mode in (FlowMode.SERVICES, FlowMode.SOCKETS),
+        "services": mode is FlowMode.SERVICES,
+    }

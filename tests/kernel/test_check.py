@@ -1,4 +1,4 @@
-"""What `pktexp check` says, against what `pktexp serve` then does, from where each may be run."""
+"""`pktexp check` against what `pktexp serve` does, with and without privileges."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from support.service.settings import settings
 
 PORT = ("--port", "0")
 NO_CAPABILITIES = ("setpriv", "--bounding-set=-all", "--inh-caps=-all")
-# One capability is left to it, and none of ours: the interpreter may be in somebody's home.
+# Keeps one capability that pktexp does not need: the interpreter may be in a private home.
 READ = "-all,+dac_read_search"
 NOBODY = (
     *("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"),
@@ -74,7 +74,7 @@ def hooks(document: dict[str, Any]) -> dict[tuple[str, str], str]:
 
 @pytest.fixture
 def zoo(namespaces: Callable[[], Namespace], tmp_path: Path) -> Iterator[Namespace]:
-    """Interfaces of all kinds; another XDP program is at `occupied`."""
+    """Yield a namespace with interfaces of all kinds; `occupied` has another XDP program."""
     a, b = namespaces(), namespaces()
     connect(a, b, "va", "vb")
     connect(a, b, "vo", "occupied")
@@ -103,9 +103,7 @@ def state(namespace: Namespace) -> tuple[str, dict[str, dict[str, int]]]:
         ("--ingress", "xdp-generic"),
     ],
 )
-def test_check_tells_the_hooks_that_serve_then_has(
-    zoo: Namespace, options: tuple[str, ...]
-) -> None:
+def test_predicted_hooks_are_those_of_serve(zoo: Namespace, options: tuple[str, ...]) -> None:
     before = state(zoo)
     told = found(zoo, *options)
     assert state(zoo) == before
@@ -116,7 +114,7 @@ def test_check_tells_the_hooks_that_serve_then_has(
     assert told["works"]
 
 
-def test_reasons_are_told_in_words(zoo: Namespace) -> None:
+def test_each_hook_has_a_reason(zoo: Namespace) -> None:
     options = ("--ingress", "xdp-native", "--exclude-interfaces", "vd", "--interfaces", "[!l]*")
     told = {place["name"]: place["why"] for place in found(zoo, *options)["interfaces"]}
     assert told["vd"] == "excluded by --exclude-interfaces"
@@ -128,7 +126,7 @@ def test_reasons_are_told_in_words(zoo: Namespace) -> None:
     assert auto["vb"].startswith("virtual device")
 
 
-def test_drivers_and_kinds_are_those_of_iproute2_and_sysfs(zoo: Namespace) -> None:
+def test_drivers_and_kinds_match_iproute2(zoo: Namespace) -> None:
     links = json.loads(zoo.ip("-details", "-j", "link", "show"))
     kinds = {x["ifname"]: x.get("linkinfo", {}).get("info_kind", "loopback") for x in links}
     places = {place["name"]: place for place in found(zoo)["interfaces"]}
@@ -137,7 +135,7 @@ def test_drivers_and_kinds_are_those_of_iproute2_and_sysfs(zoo: Namespace) -> No
     assert drivers == {"", "veth", "bridge", "vxlan", "tun"}
 
 
-def test_nothing_is_attached_or_changed_meanwhile(
+def test_check_attaches_and_changes_nothing(
     zoo: Namespace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls: list[str] = []
@@ -160,7 +158,7 @@ def test_nothing_is_attached_or_changed_meanwhile(
     assert calls.count("bpf_object__open_file") == calls.count("bpf_object__close")
 
 
-def test_the_table_says_what_the_document_says(zoo: Namespace) -> None:
+def test_table_and_document_have_the_same_findings(zoo: Namespace) -> None:
     with zoo.entered():
         checked = check(settings())
     lines, document = table(checked).splitlines(), json.loads(as_document(checked))
@@ -177,7 +175,7 @@ def test_the_table_says_what_the_document_says(zoo: Namespace) -> None:
 
 
 @pytest.mark.parametrize("prefix", [NO_CAPABILITIES, NOBODY, CONTAINER])
-def test_without_capabilities_each_is_named_and_the_rest_is_still_told(
+def test_missing_capabilities_are_named_and_the_rest_is_checked(
     zoo: Namespace, prefix: tuple[str, ...]
 ) -> None:
     told, all_told = found(zoo, prefix=prefix, status=1), found(zoo)
@@ -194,7 +192,7 @@ def test_without_capabilities_each_is_named_and_the_rest_is_still_told(
     assert verdict.endswith("missing: CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON")
 
 
-def test_capabilities_of_a_user_namespace_are_not_taken_for_real_ones(zoo: Namespace) -> None:
+def test_capabilities_in_a_user_namespace_are_not_enough(zoo: Namespace) -> None:
     told = rows(found(zoo, prefix=USER_NAMESPACE, status=1))
     for name in CAPABILITIES:
         assert told[name]["state"] == "no"
@@ -205,14 +203,14 @@ def test_capabilities_of_a_user_namespace_are_not_taken_for_real_ones(zoo: Names
     assert "inside a user namespace" in served.stderr
 
 
-def test_without_sys_it_says_what_to_mount(zoo: Namespace) -> None:
+def test_missing_sysfs_names_the_mount(zoo: Namespace) -> None:
     prefix = ("unshare", "--mount", "sh", "-c", 'umount -l /sys && exec "$@"', "sh")
     told = rows(found(zoo, prefix=prefix, status=1))
     assert told["sysfs"]["remedy"].startswith("mount")
     assert told["BPF programs"]["state"] == "no"
 
 
-def test_a_taken_port_and_too_many_interfaces_are_what_serve_would_fail_for(zoo: Namespace) -> None:
+def test_port_in_use_and_too_many_interfaces_are_found(zoo: Namespace) -> None:
     for number in range(10):
         zoo.ip("link", "add", f"x{number}", "type", "bridge")
     with zoo.entered():
@@ -226,9 +224,7 @@ def test_a_taken_port_and_too_many_interfaces_are_what_serve_would_fail_for(zoo:
     assert told["room"]["remedy"] == "raise --max-interfaces"
 
 
-def test_a_bad_web_configuration_is_what_serve_would_fail_for(
-    zoo: Namespace, tmp_path: Path
-) -> None:
+def test_invalid_web_configuration_is_found(zoo: Namespace, tmp_path: Path) -> None:
     file = tmp_path / "web.yml"
     file.write_text("http_server_config: {}\n")
     assert rows(found(zoo, "--web-config", str(file)))["web"]["state"] == "yes"
@@ -237,12 +233,12 @@ def test_a_bad_web_configuration_is_what_serve_would_fail_for(
     assert row["detail"] == f"{file}:1: unknown key 'basic_auth'"
 
 
-def test_a_glob_that_matches_nothing_is_told_and_no_failure(zoo: Namespace) -> None:
+def test_glob_without_match_is_reported_but_not_needed(zoo: Namespace) -> None:
     told = found(zoo, "--interfaces", "vb", "--interfaces", "wlan*")
     assert (rows(told)["wlan*"]["state"], told["works"]) == ("no", True)
 
 
-def test_any_name_is_shown_where_output_is_ascii(zoo: Namespace) -> None:
+def test_names_are_escaped_where_output_is_ascii(zoo: Namespace) -> None:
     zoo.ip("link", "add", "é0", "type", "bridge")
     prefix = ("env", "PYTHONIOENCODING=ascii")
     assert "\\xe90" in checking(zoo, prefix=prefix)

@@ -1,4 +1,4 @@
-"""Replaying captures: everything is counted once, nothing is lost, and what is not run is said."""
+"""Replays count every packet once, lose no event, and report packets that were left out."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def replay(*arguments: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
-def test_every_case_is_counted_as_what_it_is(replayers: dict[FlowMode, Replayer]) -> None:
+def test_every_case_is_counted_in_its_class(replayers: dict[FlowMode, Replayer]) -> None:
     for mode in (FlowMode.HOSTS, FlowMode.SOCKETS):
         replayed = replayers[mode].run("cases", map(packet, FRAMES))
         assert traffic(replayed) == expected_traffic(CASES)
@@ -54,13 +54,13 @@ def test_every_case_is_counted_as_what_it_is(replayers: dict[FlowMode, Replayer]
         assert not replayed.error
 
 
-def test_without_flows_the_totals_are_the_same(replayers: dict[FlowMode, Replayer]) -> None:
+def test_totals_are_the_same_without_flows(replayers: dict[FlowMode, Replayer]) -> None:
     replayed = replayers[FlowMode.OFF].run("cases", map(packet, FRAMES))
     assert traffic(replayed) == expected_traffic(CASES)
     assert len(replayed.told.keys) == 0
 
 
-def test_a_second_capture_knows_nothing_of_the_first(replayers: dict[FlowMode, Replayer]) -> None:
+def test_second_capture_starts_from_zero(replayers: dict[FlowMode, Replayer]) -> None:
     replayer = replayers[FlowMode.HOSTS]
     replayer.run("first", map(packet, FRAMES))
     replayed = replayer.run("second", [packet(bytes(ETHER / V4))])
@@ -68,7 +68,7 @@ def test_a_second_capture_knows_nothing_of_the_first(replayers: dict[FlowMode, R
     assert flows(replayed) == {("other", "192.0.2.1", "192.0.2.2"): (1, 34)}
 
 
-def test_packets_are_parsed_by_the_link_type_of_their_own(
+def test_each_packet_is_parsed_by_its_link_type(
     replayers: dict[FlowMode, Replayer],
 ) -> None:
     packets = [
@@ -84,7 +84,7 @@ def test_packets_are_parsed_by_the_link_type_of_their_own(
     }
 
 
-def test_a_flood_of_flows_loses_no_event(replayers: dict[FlowMode, Replayer]) -> None:
+def test_flood_of_flows_loses_no_event(replayers: dict[FlowMode, Replayer]) -> None:
     frame = bytearray(bytes(ETHER / V4))
     seeded = random.Random(1)
 
@@ -99,7 +99,7 @@ def test_a_flood_of_flows_loses_no_event(replayers: dict[FlowMode, Replayer]) ->
     assert replayed.told.packets.tolist() == [1] * FLOOD
 
 
-def test_bytes_are_those_on_the_wire_though_fewer_were_kept(
+def test_truncated_packets_count_their_bytes_on_the_wire(
     replayers: dict[FlowMode, Replayer],
 ) -> None:
     kept = [packet(case.frame[:160], len(case.frame)) for case in CASES]
@@ -107,14 +107,14 @@ def test_bytes_are_those_on_the_wire_though_fewer_were_kept(
     assert traffic(replayed) == expected_traffic(CASES)
 
 
-def test_what_cannot_be_run_is_counted(replayers: dict[FlowMode, Replayer]) -> None:
+def test_packets_left_out_are_counted_by_reason(replayers: dict[FlowMode, Replayer]) -> None:
     lengths = [13, 14, 1, 65535, 73000, 300_000, 1 << 32]
     replayed = replayers[FlowMode.HOSTS].run("sizes", [packet(b"", n) for n in lengths])
     assert traffic(replayed) == {("llc", ""): (3, 14 + 65535 + 73000)}
     assert replayed.left_out == {"shorter than 14 bytes": 2, "longer than the kernel runs": 2}
 
 
-def test_what_came_before_a_break_is_counted(replayers: dict[FlowMode, Replayer]) -> None:
+def test_packets_before_an_error_are_counted(replayers: dict[FlowMode, Replayer]) -> None:
     broken = PktexpError("it broke", "mend it")
 
     def packets() -> Iterator[Packet]:
@@ -126,7 +126,7 @@ def test_what_came_before_a_break_is_counted(replayers: dict[FlowMode, Replayer]
     assert traffic(replayed) == {("other", "4"): (1, 34)}
 
 
-def test_flows_beyond_the_most_are_others_and_all_sum_to_the_totals(
+def test_largest_flows_and_others_sum_to_the_totals(
     replayers: dict[FlowMode, Replayer],
 ) -> None:
     replayed = replayers[FlowMode.SOCKETS].run("cases", map(packet, FRAMES))
@@ -150,7 +150,7 @@ def _sums(page: str, name: str) -> dict[str, int]:
     }
 
 
-def test_the_command_prints_the_page_of_an_interface_named_as_the_file(tmp_path: Path) -> None:
+def test_interface_has_the_name_of_the_file(tmp_path: Path) -> None:
     done = replay(write_pcap(tmp_path / "cases.pcap.gz", FRAMES, gz=True))
     assert (done.returncode, done.stderr) == (0, "")
     names = {
@@ -161,7 +161,7 @@ def test_the_command_prints_the_page_of_an_interface_named_as_the_file(tmp_path:
     assert names == {"cases"}
 
 
-def test_the_command_prints_a_table_whose_columns_are_aligned(tmp_path: Path) -> None:
+def test_table_has_aligned_columns(tmp_path: Path) -> None:
     frames = [bytes(ETHER / V4) + bytes(1466)] * 2000 + [bytes(ETHER / V6)]
     done = replay("--format", "table", write_pcap(tmp_path / "two.pcap", frames))
     assert done.stdout.splitlines() == [
@@ -173,17 +173,17 @@ def test_the_command_prints_a_table_whose_columns_are_aligned(tmp_path: Path) ->
     ]
 
 
-def test_a_broken_file_is_shown_up_to_the_break_and_is_one_line_of_error(tmp_path: Path) -> None:
+def test_malformed_file_is_shown_up_to_the_error(tmp_path: Path) -> None:
     path = write_pcap(tmp_path / "broken.pcap", [bytes(ETHER / V4)] * 3)
     path.write_bytes(path.read_bytes()[:-1])
     done = replay("--format", "json", path)
     assert done.returncode == 1
     assert json.loads(done.stdout)["packets"] == 2
     (line,) = done.stderr.splitlines()
-    assert line.startswith(f"pktexp: error: {path} is broken at packet 3: ")
+    assert line.startswith(f"pktexp: error: {path} is malformed at packet 3: ")
 
 
-def test_files_that_are_no_captures_are_one_line_of_error_and_nothing_else(tmp_path: Path) -> None:
+def test_files_of_other_formats_are_one_line_of_error(tmp_path: Path) -> None:
     empty = tmp_path / "empty.pcap"
     empty.touch()
     wireless = write_pcap(tmp_path / "wireless.pcap", FRAMES, WLAN)
@@ -194,7 +194,7 @@ def test_files_that_are_no_captures_are_one_line_of_error_and_nothing_else(tmp_p
         assert line.startswith("pktexp: error: ")
 
 
-def test_what_was_left_out_is_a_warning_and_no_failure(tmp_path: Path) -> None:
+def test_packets_left_out_are_a_warning(tmp_path: Path) -> None:
     frames = [(RAW, b"\x45" * 13), (1, bytes(ETHER / V4))]
     done = replay(write_pcapng(tmp_path / "short.pcapng", frames))
     assert done.returncode == 0

@@ -224,7 +224,7 @@ def test_unpin_takes_everything_away_and_then_has_nothing_to_do(pair: Pair, root
     service.stop(signal.SIGKILL)
     assert attached(pair[1], "vb") == {"tcx-ingress": 1, "tcx-egress": 1}
     done = pktexp(pair[1], "unpin", str(root))
-    assert (done.returncode, done.stdout) == (0, f"{root}: 4 links and 12 maps are no more\n")
+    assert (done.returncode, done.stdout) == (0, f"{root}: removed 4 links and 12 maps\n")
     assert attached(pair[1], "vb") == {}
     assert not root.exists()
     again = pktexp(pair[1], "unpin", str(root))

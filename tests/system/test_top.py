@@ -239,8 +239,8 @@ def test_once_prints_an_ascii_table(service: Service) -> None:
             1,
             ("127.0.0.1:1", "check that pktexp serves"),
         ),
-        (("--once", "--url", "localhost:8080"), 2, ("no address like",)),
-        (("--json",), 2, ("--json goes with --once",)),
+        (("--once", "--url", "localhost:8080"), 2, ("is not a URL such as",)),
+        (("--json",), 2, ("--json needs --once",)),
         (("--once", "--url", "https://localhost/", "--ca-file", "/none"), 1, ("/none", "PEM")),
     ],
 )

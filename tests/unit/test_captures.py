@@ -1,4 +1,4 @@
-"""Reading captures: every form of them, and every way in which a file can be none."""
+"""Reading captures: every supported format, and malformed files of every kind."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def read(path: Path) -> list[Packet]:
         return list(packets)
 
 
-def read_until_it_breaks(path: Path) -> tuple[int, str]:
-    """Packets read, and what is said then."""
+def read_until_error(path: Path) -> tuple[int, str]:
+    """Return the number of packets read, and the error after them."""
     found: list[Packet] = []
     with reading(path) as packets, pytest.raises(PktexpError) as raised:
         found.extend(packets)
@@ -41,7 +41,7 @@ def refusal(path: Path) -> str:
 @pytest.mark.parametrize("endianness", ["<", ">"])
 @pytest.mark.parametrize("nano", [False, True])
 @pytest.mark.parametrize("gz", [False, True])
-def test_pcap_is_read_in_either_byte_order_and_resolution_and_compressed(
+def test_pcap_is_read_in_every_variant(
     tmp_path: Path, endianness: str, nano: bool, gz: bool
 ) -> None:
     path = tmp_path / "capture"
@@ -50,13 +50,13 @@ def test_pcap_is_read_in_either_byte_order_and_resolution_and_compressed(
 
 
 @pytest.mark.parametrize("compress", [bytes, gzip.compress])
-def test_pcapng_is_read_also_compressed(tmp_path: Path, compress: type[bytes]) -> None:
+def test_pcapng_is_read_plain_and_compressed(tmp_path: Path, compress: type[bytes]) -> None:
     path = write_pcapng(tmp_path / "capture", [(ETHERNET, frame) for frame in FRAMES])
     path.write_bytes(compress(path.read_bytes()))
     assert read(path) == WHOLE
 
 
-def test_a_pcapngs_packets_have_the_link_types_of_their_interfaces(tmp_path: Path) -> None:
+def test_pcapng_packets_have_their_interfaces_link_type(tmp_path: Path) -> None:
     frames = [(ETHERNET, bytes(ETHER / V4)), (RAW, bytes(V6)), (ETHERNET, bytes(ETHER / V6))]
     found = read(write_pcapng(tmp_path / "capture", frames))
     assert [(packet.link_type, packet.data) for packet in found] == [
@@ -66,7 +66,7 @@ def test_a_pcapngs_packets_have_the_link_types_of_their_interfaces(tmp_path: Pat
     ]
 
 
-def test_sections_of_a_pcapng_have_interfaces_of_their_own(tmp_path: Path) -> None:
+def test_each_pcapng_section_has_its_own_interfaces(tmp_path: Path) -> None:
     parts = [
         write_pcapng(tmp_path / "first", [(ETHERNET, FRAMES[0])]),
         write_pcapng(tmp_path / "second", [(RAW, bytes(V6))]),
@@ -77,59 +77,59 @@ def test_sections_of_a_pcapng_have_interfaces_of_their_own(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("number", [12, 14, RAW, IPV4, IPV6])
-def test_captures_without_a_link_layer_are_ip(tmp_path: Path, number: int) -> None:
+def test_captures_without_link_layer_are_ip(tmp_path: Path, number: int) -> None:
     path = write_pcap(tmp_path / "capture", [bytes(V4)], number)
     assert read(path) == [Packet(bytes(V4), len(bytes(V4)), LinkType.IP)]
 
 
-def test_a_packet_that_was_not_kept_whole_has_its_length_on_the_wire(tmp_path: Path) -> None:
+def test_truncated_packet_keeps_its_length_on_the_wire(tmp_path: Path) -> None:
     path = write_pcap(tmp_path / "capture", FRAMES, keep=60)
     found = read(path)
     assert [packet.data for packet in found] == [frame[:60] for frame in FRAMES]
     assert [packet.length for packet in found] == [len(frame) for frame in FRAMES]
 
 
-def test_a_capture_without_packets_has_none(tmp_path: Path) -> None:
+def test_empty_capture_has_no_packets(tmp_path: Path) -> None:
     assert read(write_pcap(tmp_path / "capture", [])) == []
 
 
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b"", "it is empty"),
-        (b"hello, world", "no capture begins with '68 65 6c 6c'"),
-        (struct.pack("<I", 0xA1B2C3D4), "24 bytes are announced, 4 are there"),
+        (b"", "the file is empty"),
+        (b"hello, world", "unknown format '68 65 6c 6c'"),
+        (struct.pack("<I", 0xA1B2C3D4), "24 bytes expected, 4 left"),
         (b"\x1f\x8b\x08 and nothing else", "cannot read"),
     ],
 )
-def test_what_is_no_capture_is_refused(tmp_path: Path, content: bytes, said: str) -> None:
+def test_files_of_other_formats_are_refused(tmp_path: Path, content: bytes, said: str) -> None:
     path = tmp_path / "capture"
     path.write_bytes(content)
     assert said in refusal(path)
 
 
-def test_what_cannot_be_opened_says_why(tmp_path: Path) -> None:
+def test_unreadable_path_is_reported_with_the_reason(tmp_path: Path) -> None:
     assert (
         refusal(tmp_path / "none") == f"cannot read {tmp_path / 'none'}: No such file or directory"
     )
     assert refusal(tmp_path) == f"cannot read {tmp_path}: Is a directory"
 
 
-def test_another_link_type_is_refused(tmp_path: Path) -> None:
+def test_unsupported_link_type_is_refused(tmp_path: Path) -> None:
     path = write_pcap(tmp_path / "capture", FRAMES, WLAN)
-    assert "its link type, 105, is neither Ethernet nor IP" in refusal(path)
+    assert "link type 105 is neither Ethernet nor IP" in refusal(path)
 
 
-def test_another_link_type_in_a_pcapng_ends_it_there(tmp_path: Path) -> None:
+def test_unsupported_link_type_ends_a_pcapng(tmp_path: Path) -> None:
     frames = [(ETHERNET, FRAMES[0]), (ETHERNET, FRAMES[1]), (WLAN, FRAMES[2])]
-    count, said = read_until_it_breaks(write_pcapng(tmp_path / "capture", frames))
+    count, said = read_until_error(write_pcapng(tmp_path / "capture", frames))
     assert count == 2
-    assert "link type, 105" in said
+    assert "link type 105" in said
 
 
 @pytest.mark.parametrize("compress", [bytes, gzip.compress])
 @pytest.mark.parametrize("form", ["pcap", "pcapng"])
-def test_a_file_cut_anywhere_gives_what_is_whole_and_tells_the_number_of_the_next(
+def test_truncated_file_yields_whole_packets_and_reports_the_next(
     tmp_path: Path, form: str, compress: type[bytes]
 ) -> None:
     path, frames = tmp_path / "capture", FRAMES[:4]
@@ -142,34 +142,34 @@ def test_a_file_cut_anywhere_gives_what_is_whole_and_tells_the_number_of_the_nex
     start = whole.index(frames[2]) + len(frames[2]) + behind
     for cut in range(start + 1, whole.index(frames[3]) + len(frames[3])):
         path.write_bytes(compress(whole[:cut]))
-        count, said = read_until_it_breaks(path)
+        count, said = read_until_error(path)
         assert count == 3
-        assert f"{path} is broken at packet 4: " in said
+        assert f"{path} is malformed at packet 4: " in said
 
 
-def test_a_compressed_file_that_is_cut_is_broken(tmp_path: Path) -> None:
+def test_truncated_gzip_is_malformed(tmp_path: Path) -> None:
     path = write_pcap(tmp_path / "capture", FRAMES, gz=True)
     path.write_bytes(path.read_bytes()[:-100])
-    count, said = read_until_it_breaks(path)
+    count, said = read_until_error(path)
     assert count < len(FRAMES)
-    assert f"is broken at packet {count + 1}: " in said
+    assert f"is malformed at packet {count + 1}: " in said
 
 
-def test_a_length_out_of_all_bounds_takes_no_memory(tmp_path: Path) -> None:
+def test_implausible_length_allocates_no_memory(tmp_path: Path) -> None:
     path = write_pcap(tmp_path / "capture", FRAMES[:1])
     with path.open("ab") as file:
         file.write(struct.pack("<4I", 1, 1, 0xFFFFFFFF, 0xFFFFFFFF))
-    count, said = read_until_it_breaks(path)
+    count, said = read_until_error(path)
     assert count == 1
-    assert "4294967295 bytes are announced" in said
+    assert "a block claims 4294967295 bytes" in said
 
 
-def test_an_interface_that_is_not_described_breaks_a_pcapng(tmp_path: Path) -> None:
+def test_packet_of_an_undescribed_interface_ends_a_pcapng(tmp_path: Path) -> None:
     path = write_pcapng(tmp_path / "capture", [(ETHERNET, b"x" * 20)])
     content = path.read_bytes()
     head, body = content.split(struct.pack("<II", 6, 52), 1)
     path.write_bytes(head + struct.pack("<III", 6, 52, 7) + body[4:])
-    assert read_until_it_breaks(path) == (
+    assert read_until_error(path) == (
         0,
-        f"{path} is broken at packet 1: interface 7 is not described",
+        f"{path} is malformed at packet 1: interface 7 has no description",
     )

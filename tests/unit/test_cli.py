@@ -1,4 +1,4 @@
-"""The command line: order of sources, and errors of one line with a hint."""
+"""The command line: precedence of flags and variables, and errors of one line with a hint."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import pytest
 from pktexp import __version__
 from pktexp.bpf.hookchoice import IngressMode
 from pktexp.bpf.libbpf import BpfError, VerifierError
-from pktexp.commands import main
+from pktexp.commands import main, options
 from pktexp.errors import PktexpError
 from pktexp.packet.enums import Tunnel
 from pktexp.settings import EventMode, FlowMode, Settings
@@ -43,7 +43,7 @@ def logging_as_it_was() -> Iterator[None]:
 
 @pytest.fixture
 def started(monkeypatch: pytest.MonkeyPatch) -> list[Settings]:
-    """Settings that a service was started with; the service itself ends at once."""
+    """Return a list that receives the settings of each start; the service ends immediately."""
     seen: list[Settings] = []
 
     async def service(settings: Settings) -> None:
@@ -67,7 +67,9 @@ def failing(monkeypatch: pytest.MonkeyPatch) -> Any:
     return fail_with
 
 
-def test_defaults(monkeypatch: pytest.MonkeyPatch, started: list[Settings]) -> None:
+def test_options_have_their_documented_defaults(
+    monkeypatch: pytest.MonkeyPatch, started: list[Settings]
+) -> None:
     assert run_main(monkeypatch, "serve") == 0
     assert started == [
         Settings(
@@ -105,7 +107,7 @@ def test_defaults(monkeypatch: pytest.MonkeyPatch, started: list[Settings]) -> N
         ("9003", {"PE_PORT": "9001", "PKTEXP_PORT": "9002"}, 9003),
     ],
 )
-def test_a_flag_goes_before_pktexp_before_pe_before_the_default(
+def test_flags_override_pktexp_variables_override_pe_variables(
     monkeypatch: pytest.MonkeyPatch,
     started: list[Settings],
     flag: str | None,
@@ -118,7 +120,7 @@ def test_a_flag_goes_before_pktexp_before_pe_before_the_default(
     assert started[0].port == expected
 
 
-def test_every_option_has_its_variable(
+def test_every_option_has_a_variable(
     monkeypatch: pytest.MonkeyPatch, started: list[Settings]
 ) -> None:
     values = {
@@ -174,11 +176,11 @@ def test_every_option_has_its_variable(
             node_name="node-7",
         )
     ]
-    options = {p.name.upper() for p in main.serve.params if p.name}
-    assert options == values.keys()
+    names = {p.name.upper() for p in main.serve.params if p.name}
+    assert names == values.keys()
 
 
-def test_a_flag_with_dots_has_its_variable_too(
+def test_flags_with_dots_have_variables_without(
     monkeypatch: pytest.MonkeyPatch, started: list[Settings]
 ) -> None:
     monkeypatch.setenv("PKTEXP_WEB_TELEMETRY_PATH", "/packets")
@@ -187,7 +189,7 @@ def test_a_flag_with_dots_has_its_variable_too(
     assert (started[0].telemetry_path, started[0].web_config) == ("/packets", Path("web.yml"))
 
 
-def test_pe_workers_works(monkeypatch: pytest.MonkeyPatch, started: list[Settings]) -> None:
+def test_pe_workers_sets_workers(monkeypatch: pytest.MonkeyPatch, started: list[Settings]) -> None:
     monkeypatch.setenv("PE_WORKERS", "5")
     run_main(monkeypatch, "serve")
     assert started[0].workers == 5
@@ -214,7 +216,7 @@ def test_pe_workers_works(monkeypatch: pytest.MonkeyPatch, started: list[Setting
         ("--no-such-option",),
     ],
 )
-def test_bad_values_get_one_line_that_names_the_option(
+def test_invalid_value_is_one_line_naming_the_option(
     monkeypatch: pytest.MonkeyPatch,
     started: list[Settings],
     capsys: pytest.CaptureFixture[str],
@@ -228,22 +230,54 @@ def test_bad_values_get_one_line_that_names_the_option(
     assert not started
 
 
-def test_a_replay_without_flows_cannot_show_them(
+def test_replay_refuses_a_flow_format_without_flows(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run_main(monkeypatch, "replay", "x.pcap", "--flows", "off", "--format", "table") == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert "--format table shows flows, and --flows off leaves none" in line
+    assert "--format table shows only flows: it needs a --flows other than off" in line
     assert line.endswith("(see 'pktexp replay --help')")
 
 
-@pytest.mark.parametrize("module", ["pcapng", "lightkube"])
-def test_serving_does_not_import_what_few_need(module: str) -> None:
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [
+        ("metrics", "'metrics' is not a path such as /metrics"),
+        ("/api/metrics", "'/api' is reserved"),
+        ("/healthz", "'/healthz' is reserved"),
+    ],
+)
+def test_malformed_and_reserved_paths_are_refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], path: str, reason: str
+) -> None:
+    assert run_main(monkeypatch, "serve", "--web.telemetry-path", path) == 2
+    assert reason in capsys.readouterr().err
+
+
+def test_options_that_top_lacks_have_the_defaults_of_serve(
+    monkeypatch: pytest.MonkeyPatch, started: list[Settings]
+) -> None:
+    run_main(monkeypatch, "serve", "--max-flows", "7")
+    counting = {option.name: getattr(started[0], str(option.name)) for option in options.COUNTING}
+    assert counting["max_flows"] == 7
+    assert options.settings_of(counting) == started[0]
+
+
+def test_control_characters_in_an_error_are_escaped(
+    monkeypatch: pytest.MonkeyPatch, failing: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    failing(PktexpError("\x1b[2J from a service", "mend it"))
+    run_main(monkeypatch, "serve")
+    assert capsys.readouterr().err == "pktexp: error: \\x1b[2J from a service (mend it)\n"
+
+
+@pytest.mark.parametrize("module", ["pcapng", "lightkube", "textual"])
+def test_serve_does_not_import_optional_packages(module: str) -> None:
     code = f"import sys, pktexp.commands.main; sys.exit('{module}' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def test_a_bad_number_in_the_environment_names_the_variable(
+def test_invalid_variable_is_named_in_the_error(
     monkeypatch: pytest.MonkeyPatch, started: list[Settings], capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("PE_PORT", "http")
@@ -260,7 +294,7 @@ def test_a_bad_number_in_the_environment_names_the_variable(
             BpfError(1, "load the BPF programs"),
             "pktexp: error: load the BPF programs: Operation not permitted ("
             + DEBUG
-            + "shows where)",
+            + "shows the traceback)",
         ),
         (
             VerifierError(13, "load", "R1 invalid mem access"),
@@ -268,7 +302,7 @@ def test_a_bad_number_in_the_environment_names_the_variable(
         ),
     ],
 )
-def test_a_foreseen_error_is_one_line_and_status_1(
+def test_foreseen_error_is_one_line_and_status_1(
     monkeypatch: pytest.MonkeyPatch,
     failing: Any,
     capsys: pytest.CaptureFixture[str],
@@ -280,7 +314,7 @@ def test_a_foreseen_error_is_one_line_and_status_1(
     assert capsys.readouterr().err.splitlines() == [expected]
 
 
-def test_debug_shows_the_traceback_and_the_verifiers_log(
+def test_debug_level_shows_traceback_and_verifier_log(
     monkeypatch: pytest.MonkeyPatch, failing: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
     failing(VerifierError(13, "load", "R1 invalid mem access"))
@@ -290,7 +324,7 @@ def test_debug_shows_the_traceback_and_the_verifiers_log(
     assert "Traceback" in err
 
 
-def test_json_log_lines_are_json(
+def test_json_log_format_writes_json(
     monkeypatch: pytest.MonkeyPatch, started: list[Settings], capsys: pytest.CaptureFixture[str]
 ) -> None:
     run_main(monkeypatch, "serve", "--log-format", "json")
@@ -302,7 +336,7 @@ def test_json_log_lines_are_json(
     assert started
 
 
-def test_the_version_is_told(
+def test_version_is_printed(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run_main(monkeypatch, "--version") == 0
@@ -314,12 +348,12 @@ def module(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False, **options)
 
 
-def test_python_m_pktexp_is_the_same_command() -> None:
+def test_python_m_pktexp_runs_the_command() -> None:
     assert module("--version").stdout == f"pktexp {__version__}\n"
 
 
 def with_capabilities(*names: str) -> list[str]:
-    """A prefix that leaves a command with these capabilities, of those that the caller has."""
+    """Return a prefix that runs a command with only these capabilities."""
     if os.geteuid() != 0:
         return []
     kept = ",".join(["-all", *(f"+{name}" for name in names)])
@@ -328,11 +362,11 @@ def with_capabilities(*names: str) -> list[str]:
 
 def serve_with(*names: str) -> subprocess.CompletedProcess[str]:
     command = [*with_capabilities(*names), sys.executable, "-m", "pktexp", "serve"]
-    command += ["--port", "0", "--listen", "192.0.2.77"]  # ends there if not before
+    command += ["--port", "0", "--listen", "192.0.2.77"]  # ends here if not earlier
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
-def test_without_privileges_the_missing_capabilities_are_named() -> None:
+def test_missing_capabilities_are_named() -> None:
     done = serve_with()
     assert done.returncode == 1
     (line,) = done.stderr.splitlines()
@@ -350,12 +384,12 @@ def test_without_privileges_the_missing_capabilities_are_named() -> None:
         (["bpf", "net_admin", "perfmon"], "cannot listen on 192.0.2.77"),
     ],
 )
-def test_only_what_is_missing_is_named(has: list[str], lacks: str) -> None:
+def test_capabilities_that_are_held_are_not_named(has: list[str], lacks: str) -> None:
     assert lacks in serve_with(*has).stderr
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root to get as far; sudo ./dev/test")
-def test_a_taken_port_says_how_to_find_who_has_it() -> None:
+def test_a_port_in_use_is_reported_with_the_command_to_find_its_owner() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         done = module(
@@ -369,7 +403,7 @@ def test_a_taken_port_says_how_to_find_who_has_it() -> None:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root to get as far; sudo ./dev/test")
 @pytest.mark.parametrize("address", ["no.such.host.invalid", "300.1.1.1", "192.0.2.77"])
-def test_a_bad_address_is_one_line(address: str) -> None:
+def test_an_invalid_address_is_one_line(address: str) -> None:
     done = module("serve", "--listen", address, "--port", "0", "--interfaces", "none*")
     assert done.returncode == 1
     (line,) = done.stderr.splitlines()

@@ -1,4 +1,4 @@
-"""`pktexp healthcheck` against servers of the standard library and of openssl."""
+"""`pktexp healthcheck` against servers of the standard library."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Serve = Callable[..., int]
 
 
 class Server(ThreadingHTTPServer):
-    """Answers /healthz with a status; says nothing, also not of clients that break off."""
+    """A server that answers /healthz with a status, and reports no errors."""
 
     status = 200
 
@@ -41,7 +41,7 @@ class Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def serve() -> Iterator[Serve]:
-    """Starts servers, each at a port of its own; stops them at the end."""
+    """Yield a function that starts a server at a free port; stops all servers at the end."""
     with contextlib.ExitStack() as stack:
 
         def start(status: int = 200, address: str = "", tls: ssl.SSLContext | None = None) -> int:
@@ -49,7 +49,7 @@ def serve() -> Iterator[Serve]:
             server = stack.enter_context(Server((address, 0), Handler))
             server.status = status
             if tls:
-                # The handshake is for the thread of the connection, not for the one that accepts.
+                # Let the thread of the connection do the handshake, not the one that accepts.
                 server.socket = tls.wrap_socket(
                     server.socket, server_side=True, do_handshake_on_connect=False
                 )
@@ -62,7 +62,7 @@ def serve() -> Iterator[Serve]:
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Key and self-signed certificate, in one file, for a name that is not the test's."""
+    """Return a file with a key and a self-signed certificate for another host."""
     path = tmp_path_factory.mktemp("tls") / "server.pem"
     options = "-x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=elsewhere"
     command = ["openssl", "req", *options.split(), "-keyout", str(path), "-out", str(path)]
@@ -79,7 +79,7 @@ def tls(certificate: Path, version: ssl.TLSVersion = ssl.TLSVersion.TLSv1_3) -> 
 
 
 def run(*arguments: str, **environment: str) -> tuple[int, str]:
-    """Exit status, and the line."""
+    """Return the exit status and the line of output."""
     done = CliRunner().invoke(healthcheck.healthcheck, arguments, env=environment)
     assert done.output.count("\n") == 1
     return done.exit_code, done.output.rstrip("\n")
@@ -90,36 +90,36 @@ def test_a_server_that_answers_is_alive(serve: Serve) -> None:
     assert run("--port", str(port)) == (0, f"alive at 127.0.0.1:{port}")
 
 
-def test_a_server_that_wants_a_password_is_alive(serve: Serve) -> None:
+def test_a_server_that_requires_a_password_is_alive(serve: Serve) -> None:
     assert run("--port", str(serve(status=401)))[0] == 0
 
 
 @pytest.mark.parametrize("status", [404, 500, 503])
-def test_any_other_status_is_told(serve: Serve, status: int) -> None:
+def test_another_status_is_not_alive_and_reported(serve: Serve, status: int) -> None:
     ended, line = run("--port", str(serve(status)))
     assert ended == 1
-    assert f"HTTP status {status} (does serve run" in line
+    assert f"HTTP status {status} (check that serve runs" in line
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "0.0.0.0", "::1", "::"])
-def test_it_asks_where_serve_listens(serve: Serve, address: str) -> None:
+def test_the_listen_address_is_checked(serve: Serve, address: str) -> None:
     assert run(PKTEXP_PORT=str(serve(address=address)), PKTEXP_LISTEN=address)[0] == 0
 
 
-def test_the_variables_are_those_of_serve(serve: Serve) -> None:
+def test_variables_are_the_same_as_of_serve(serve: Serve) -> None:
     alive, gone = str(serve()), "1"
     assert run(PE_PORT=alive)[0] == 0
     assert run(PE_PORT=gone, PKTEXP_PORT=alive)[0] == 0
     assert run("--port", alive, PKTEXP_PORT=gone)[0] == 0
 
 
-def test_nobody_there_is_not_alive() -> None:
-    hint = "(does serve run, with this --port and --listen?)"
+def test_a_closed_port_is_not_alive() -> None:
+    hint = "(check that serve runs with this --port and --listen)"
     assert run("--port", "1") == (1, f"not alive at 127.0.0.1:1: Connection refused {hint}")
 
 
 def test_a_server_that_never_answers_is_not_alive(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(healthcheck, "PATIENCE", 0.1)
+    monkeypatch.setattr(healthcheck, "TIMEOUT", 0.1)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         ended, line = run("--port", str(silent.getsockname()[1]))
     assert ended == 1
@@ -142,14 +142,14 @@ def test_a_certificate_is_not_verified(serve: Serve, certificate: Path) -> None:
     assert run("--port", str(serve(tls=tls(certificate))))[0] == 0
 
 
-def test_over_tls_the_status_counts_too(serve: Serve, certificate: Path) -> None:
+def test_the_status_is_checked_over_tls_too(serve: Serve, certificate: Path) -> None:
     ended, line = run("--port", str(serve(503, tls=tls(certificate))))
     assert ended == 1
     assert "HTTP status 503" in line
 
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
-def test_a_server_that_wants_a_clients_certificate_is_alive(
+def test_a_server_that_requires_a_client_certificate_is_alive(
     serve: Serve, certificate: Path, version: ssl.TLSVersion
 ) -> None:
     context = tls(certificate, version)
@@ -158,20 +158,20 @@ def test_a_server_that_wants_a_clients_certificate_is_alive(
     assert run("--port", str(serve(tls=context)))[0] == 0
 
 
-def test_the_port_that_serve_would_pick_is_not_asked() -> None:
+def test_port_0_is_refused() -> None:
     done = CliRunner().invoke(healthcheck.healthcheck, ["--port", "0"])
     assert done.exit_code == 2
-    assert "its log has it" in done.output
+    assert "give the port in the log of serve" in done.output
 
 
-def test_it_is_a_command_of_pktexps() -> None:
+def test_it_is_a_command_of_pktexp() -> None:
     command = [sys.executable, "-m", "pktexp", "healthcheck", "--port", "1"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (1, "")
     assert done.stdout.startswith("not alive at 127.0.0.1:1: ")
 
 
-def test_it_imports_nothing_that_takes_long() -> None:
-    heavy = "bool({'numpy', 'aiohttp'} & set(sys.modules))"
+def test_no_heavy_module_is_imported() -> None:
+    heavy = "bool({'numpy', 'aiohttp', 'uvloop'} & set(sys.modules))"
     code = f"import sys, pktexp.commands.healthcheck; sys.exit({heavy})"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

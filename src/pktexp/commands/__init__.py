@@ -1,1 +1,4 @@
-"""The command line, a module or package for each command; imports nothing, see healthcheck."""
+"""The command line, with a module or package per command.
+
+Imports nothing, so that the health check starts quickly.
+"""

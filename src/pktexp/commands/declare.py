@@ -1,31 +1,34 @@
-"""How options are declared, and where `serve` is found; for options.py, cli.py and healthcheck.py.
+"""Declare options, and the two that say where `serve` listens.
 
-Imports nothing of pktexp: healthcheck.py runs every half minute, and has no use for the rest.
+Imports nothing else of pktexp: the health check runs every half minute and starts quickly.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from collections.abc import Sequence
+from typing import Any
 
 import click
 
-F = TypeVar("F", bound=Callable[..., Any])
-
 
 def option(
-    flag: str, *old_names: str, also: Sequence[str] = (), **settings: Any
-) -> Callable[[F], F]:
-    """An option with a PKTEXP_ variable for each flag, and the original tool's names after these.
+    flag: str, *old_names: str, also: Sequence[str] = (), default: Any = None, **settings: Any
+) -> click.Option:
+    """Return an option with a PKTEXP_ variable for each of its flags.
 
-    `also`: other flags for it, the first of which names the parameter.
+    `also` has further flags; the first of them names the parameter. `old_names` are variables of
+    packet-exporter, which are read after the PKTEXP_ ones.
     """
     names = [_name(each) for each in (*also, flag)]
     variables = [*(f"PKTEXP_{name.upper()}" for name in names), *old_names]
-    declared = (flag, *also, names[0])
-    return click.option(
-        *declared, envvar=variables, show_default=True, show_envvar=True, **settings
+    return click.Option(
+        (flag, *also, names[0]),
+        envvar=variables,
+        default=default,
+        show_default=True,
+        show_envvar=True,
+        **settings,
     )
 
 
@@ -38,11 +41,11 @@ port = option(
     "PE_PORT",
     type=click.IntRange(0, 65535),
     default=8080,
-    help="TCP port; 0 picks one, and logs it.",
+    help="TCP port; 0 picks a free port and logs it.",
 )
 listen = option(
     "--listen",
     default="",
     metavar="ADDR",
-    help="IPv4 or IPv6 address to listen on; all of them if not given.",
+    help="IPv4 or IPv6 address to listen on; all addresses if not given.",
 )

@@ -1,7 +1,7 @@
-"""`pktexp healthcheck`: whether a `pktexp serve` answers, for the image's HEALTHCHECK.
+"""`pktexp healthcheck`: check whether `pktexp serve` answers.
 
-Takes from pktexp only what declares the two options (declaring.py): what serving needs takes eight
-times as long to import, every half minute. The image runs it as a module, by `python3 -m`.
+The container image runs this module by `python3 -m` every half minute. It imports only small
+modules: importing all that `serve` needs takes eight times as long.
 """
 
 from __future__ import annotations
@@ -12,36 +12,36 @@ import ssl
 
 import click
 
-from pktexp.commands import declare
+from pktexp.commands.declare import listen, port
+from pktexp.commands.terminal import escaped
 
 LOOPBACK = "127.0.0.1"
-PATIENCE = 3.0  # seconds, first for plain HTTP and then for TLS; the image allows ten in all
-ALIVE = (200, 401)  # it may want a password, even for this
-HINT = "does serve run, with this --port and --listen?"
+TIMEOUT = 3.0  # seconds, for plain HTTP and again for TLS; the image allows ten in total
+ALIVE = (200, 401)  # a password may be required, even for /healthz
+HINT = "check that serve runs with this --port and --listen"
 
 
-@click.command()
-@declare.port
-@declare.listen
+@click.command(params=[port, listen])
 def healthcheck(port: int, listen: str) -> None:
-    """Say whether `serve` with the same options answers: in one line, and with status 0 or 1.
+    """Check whether `serve` with the same options answers; exit with status 0 if so, else 1.
 
-    Takes HTTP and HTTPS, and verifies no certificate.
+    Tries HTTP, then HTTPS without verifying the certificate.
     """
     if not port:
-        raise click.UsageError("port 0 is not the one that serve picked: its log has it")
+        raise click.UsageError("port 0 cannot be checked: give the port in the log of serve")
     host = listen or LOOPBACK
     where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     problem = trouble(host, port)
-    click.echo(f"not alive at {where}: {problem} ({HINT})" if problem else f"alive at {where}")
+    line = f"not alive at {where}: {problem} ({HINT})" if problem else f"alive at {where}"
+    click.echo(escaped(line))
     raise click.exceptions.Exit(1 if problem else 0)
 
 
 def trouble(host: str, port: int) -> str:
-    """What is wrong with /healthz there; "" if nothing is."""
+    """Return why /healthz does not answer; "" if it does."""
     try:
         try:
-            return _ask(http.client.HTTPConnection(host, port, timeout=PATIENCE))
+            return _ask(http.client.HTTPConnection(host, port, timeout=TIMEOUT))
         except (http.client.HTTPException, ConnectionResetError):
             return _ask_by_tls(host, port)
     except (http.client.HTTPException, OSError) as error:
@@ -50,18 +50,18 @@ def trouble(host: str, port: int) -> str:
 
 def _ask_by_tls(host: str, port: int) -> str:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    # Nothing secret is sent, and the certificate is for the names by which others know the machine.
+    # Nothing secret is sent, and the certificate need not be valid for the loopback address.
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    connection = http.client.HTTPSConnection(host, port, timeout=PATIENCE, context=context)
+    connection = http.client.HTTPSConnection(host, port, timeout=TIMEOUT, context=context)
     try:
         connection.connect()
     except ssl.SSLError as error:
-        # An alert is the server's own word, such as that it wants a client's certificate.
+        # An alert comes from a live server, for example because it requires a client certificate.
         if "ALERT" in (error.reason or ""):
             return ""
         raise
-    # Whoever has shaken hands is alive, even if it breaks off now: in TLS 1.3 a server asks for the
-    # client's certificate only afterwards, and its alert may be lost when it closes the connection.
+    # After the handshake the server is alive, even if it closes the connection now: in TLS 1.3 it
+    # verifies the client certificate after the handshake, and its alert may be lost with the close.
     with contextlib.suppress(ConnectionError, ssl.SSLError):
         return _ask(connection)
     return ""

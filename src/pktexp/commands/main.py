@@ -1,10 +1,12 @@
-"""The command line: flags and environment become Settings (settings.py), here and nowhere else."""
+"""The command line: parse options and run a command; a foreseen error is one line.
+
+Modules that `serve` does not need are imported by the commands that do, since they cost memory.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import mmap
 import sys
 from pathlib import Path
 from typing import Any
@@ -13,18 +15,16 @@ import click
 import uvloop
 
 from pktexp import __version__, logs
-from pktexp.bpf.hookchoice import IngressMode
 from pktexp.bpf.libbpf import VerifierError
-from pktexp.bpf.options import CACHED_FLOW_BYTES, INTERFACE_BYTES
-from pktexp.commands import declare, options
-from pktexp.commands.declare import option
+from pktexp.commands import terminal
 from pktexp.commands.healthcheck import healthcheck
-from pktexp.commands.options import PowerOfTwo, settings_of
+from pktexp.commands.options import FLOWS, LOGGING, SERVE, settings_of
+from pktexp.commands.paramtypes import OneOf
 from pktexp.commands.serve.run import serve as run_service
-from pktexp.commands.top.command import top_command
+from pktexp.commands.top.command import top
 from pktexp.errors import PktexpError
 from pktexp.packet.enums import Tunnel
-from pktexp.settings import EventMode, FlowMode, Format
+from pktexp.settings import FlowMode, Format
 
 log = logging.getLogger(__name__)
 
@@ -36,162 +36,83 @@ def cli() -> None:
 
 
 cli.add_command(healthcheck)
+cli.add_command(top)
 
 
-@cli.command()
-@declare.port
-@declare.listen
-@option(
-    "--interfaces",
-    multiple=True,
-    metavar="GLOB",
-    help="Interfaces to count, all if not given; may be given again.",
-)
-@option(
-    "--exclude-interfaces",
-    multiple=True,
-    metavar="GLOB",
-    help="Interfaces not to count; may be given again.",
-)
-@option(
-    "--max-interfaces",
-    type=PowerOfTwo(16, 1 << 16),
-    default=512,
-    help="Interfaces that can be counted at one time; "
-    f"{INTERFACE_BYTES:,} bytes each for every CPU.",
-)
-@option(
-    "--ingress",
-    type=click.Choice([mode.value for mode in IngressMode], case_sensitive=False),
-    default=IngressMode.AUTO.value,
-    help="Hook for what comes in; auto: native XDP where hardware is behind, else TCX; "
-    "xdp: native, else generic. Where one can't be had, the next is taken, and the log says why.",
-)
-@option("--egress/--no-egress", default=True, help="Count what goes out, at TCX.")
-@options.decap
-@options.flows
-@options.max_flows
-@option(
-    "--events",
-    type=click.Choice([mode.value for mode in EventMode], case_sensitive=False),
-    default=EventMode.FLOW.value,
-    help="What a record from the kernel stands for: all packets of a flow since the last one, or "
-    "each packet, which costs ten times as much.",
-)
-@option(
-    "--flow-cache",
-    type=PowerOfTwo(16, 1 << 20),
-    default=16384,
-    help="Flows that a CPU sums up before it sends a record; "
-    f"{CACHED_FLOW_BYTES} bytes of kernel memory each.",
-)
-@option(
-    "--workers",
-    "PE_WORKERS",
-    type=click.IntRange(1, 256),
-    default=1,
-    help="Ring buffers and threads that read them; CPUs are dealt out over them.",
-)
-@option(
-    "--ring-size",
-    type=PowerOfTwo(mmap.PAGESIZE, 1 << 30),
-    default=8 << 20,
-    help="Bytes of a ring buffer.",
-)
-@options.networks
-@options.web_config
-@options.telemetry_path
-@options.max_connections
-@options.pin
-@options.kubernetes
-@options.node_name
-@options.log_level
-@options.log_format
+@cli.command(params=[*SERVE])
 def serve(log_level: str, log_format: str, **values: Any) -> None:
-    """Attach to the interfaces and serve /metrics until told to stop."""
+    """Attach to the interfaces and serve /metrics until stopped."""
     logs.configure(log_level, log_format)
     uvloop.run(run_service(settings_of(values)))
 
 
-@cli.command(params=list(serve.params))
-@click.option("--json", "as_json", is_flag=True, help="One object, for programs.")
+@cli.command(params=[*SERVE])
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def check(log_level: str, log_format: str, as_json: bool, **values: Any) -> None:
-    """Say whether `serve` with the same options would work here, and where it would count.
+    """Check whether `serve` would work here with the same options, and which hooks it would use.
 
-    Ends with status 1 if it would not. Attaches to nothing, and touches no interface.
+    Exits with status 1 if it would not. Attaches nothing and changes no interface.
     """
-    # Imported here, as `serve` needs none of it.
     from pktexp.commands.check import report  # noqa: PLC0415
     from pktexp.commands.check.run import check as run_check  # noqa: PLC0415
 
     logs.configure(log_level, log_format)
     checked = run_check(settings_of(values))
-    text = report.document(checked) if as_json else report.table(checked)
-    # Interfaces have names in any script, and standard output may know fewer.
-    click.echo(text.encode(sys.stdout.encoding, "backslashreplace"), nl=False)
+    terminal.echo(report.document(checked) if as_json else report.table(checked))
     raise click.exceptions.Exit(0 if checked.works else 1)
 
 
-cli.add_command(top_command(serve.params))
-
-
-@cli.command()
+@cli.command(params=[*FLOWS, *LOGGING])
 @click.argument("file", type=click.Path(path_type=Path))
-@options.decap
-@options.flows
-@options.max_flows
 @click.option(
     "--format",
     "form",
-    type=click.Choice([form.value for form in Format], case_sensitive=False),
+    type=OneOf(Format),
     default=Format.PROMETHEUS.value,
     show_default=True,
-    help="The whole page, or the flows alone.",
+    help="Prometheus text, or only the flows, as a table or JSON.",
 )
-@options.log_level
-@options.log_format
 def replay(
     file: Path,
     log_level: str,
     log_format: str,
     decap: frozenset[Tunnel],
-    flows: str,
+    flows: FlowMode,
     max_flows: int,
-    form: str,
+    form: Format,
 ) -> None:
-    """Count the packets of a capture, as if an interface had received them, and show the metrics.
+    """Count the packets of a capture as if an interface received them, and print the metrics.
 
-    Reads pcap and pcapng, also gzip'd. Attaches to nothing, and touches no interface.
+    Reads pcap and pcapng, also gzip'd. Attaches nothing and changes no interface.
     """
-    # Imported here, as `serve` needs none of it.
     from pktexp.commands.replay.report import report  # noqa: PLC0415
     from pktexp.commands.replay.run import replay as run_replay  # noqa: PLC0415
 
-    if flows == FlowMode.OFF and form != Format.PROMETHEUS:
-        raise click.UsageError(f"--format {form} shows flows, and --flows off leaves none")
+    if flows is FlowMode.OFF and form is not Format.PROMETHEUS:
+        raise click.UsageError(
+            f"--format {form} shows only flows: it needs a --flows other than off"
+        )
     logs.configure(log_level, log_format)
-    replayed = run_replay(file, FlowMode(flows), decap)
-    click.echo(report(replayed, Format(form), max_flows), nl=False)
+    replayed = run_replay(file, flows, decap)
+    terminal.echo(report(replayed, form, max_flows))
     for reason, packets in replayed.left_out.items():
         log.warning("%d packets left out: %s", packets, reason)
     if replayed.error:
         raise replayed.error
 
 
-@cli.command()
+@cli.command(params=[*LOGGING])
 @click.argument("path", type=click.Path(path_type=Path))
-@options.log_level
-@options.log_format
 def unpin(path: Path, log_level: str, log_format: str) -> None:
-    """Remove all that `serve --pin PATH` has left: nothing is counted any more."""
-    from pktexp.commands.unpin import unpin as run_unpin  # noqa: PLC0415  # as `serve` needs none of it
+    """Remove the programs and counters left by `serve --pin PATH`; counting stops."""
+    from pktexp.commands.unpin import unpin as run_unpin  # noqa: PLC0415
 
     logs.configure(log_level, log_format)
-    click.echo(run_unpin(path))
+    terminal.echo(f"{run_unpin(path)}\n")
 
 
 def main() -> None:
-    """Run the command; every error that can be foreseen is one line and a non-zero exit status."""
+    """Run the command; a foreseen error is one line and a non-zero exit status."""
     try:
         sys.exit(cli.main(standalone_mode=False, prog_name="pktexp"))
     except click.exceptions.NoArgsIsHelpError as error:
@@ -210,11 +131,12 @@ def main() -> None:
         log.debug("the verifier's log:\n%s", error.log)
         _fail(str(error), "--log-level debug shows the verifier's log")
     except (OSError, click.Abort, asyncio.CancelledError) as error:
-        _fail(str(error) or "interrupted", "--log-level debug shows where")
+        _fail(str(error) or "interrupted", "--log-level debug shows the traceback")
 
 
 def _fail(message: str, hint: str, status: int = 1) -> None:
-    """One line, and the traceback at debug level; ends the process."""
+    """Print one line, log the traceback at debug level, and end the process."""
     log.debug("traceback", exc_info=sys.exc_info())
-    click.echo(f"pktexp: error: {' '.join(message.split())} ({hint})", err=True)
+    line = f"pktexp: error: {' '.join(message.split())} ({hint})"
+    click.echo(terminal.escaped(line), err=True)
     sys.exit(status)

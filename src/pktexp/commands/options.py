@@ -1,8 +1,12 @@
-"""Options that several commands share, and types of options; used by cli.py. See declaring.py."""
+"""The options of `pktexp serve`, in groups that other commands accept too.
+
+The name of an option is the name of its field in Settings, except in LOGGING.
+"""
 
 from __future__ import annotations
 
-import re
+import mmap
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,162 +14,173 @@ import click
 
 from pktexp import logs
 from pktexp.bpf.hookchoice import IngressMode
-from pktexp.commands.declare import option
-from pktexp.packet import labels
-from pktexp.packet.enums import Tunnel
+from pktexp.bpf.options import CACHED_FLOW_BYTES, INTERFACE_BYTES
+from pktexp.commands.declare import listen, option, port
+from pktexp.commands.paramtypes import OneOf, PowerOfTwo, Tunnels, UrlPath
 from pktexp.settings import EventMode, FlowMode, Settings
 
-OWN_PATHS = ("/healthz", "/readyz", "/api", "/page")
-# What a command has no options for that serves nothing.
-NOT_SERVING: dict[str, Any] = {
-    "port": 0,
-    "listen": "",
-    "networks": None,
-    "pin": None,
-    "web_config": None,
-    "telemetry_path": "/metrics",
-    "max_connections": 512,
-}
+FILE = click.Path(path_type=Path)
 
-
-class PowerOfTwo(click.ParamType[int]):
-    """A power of two within bounds, as the kernel wants a ring's size."""
-
-    name = "number"
-
-    def __init__(self, least: int, most: int) -> None:
-        self.least = least
-        self.most = most
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> int:
-        """The number; click's usage error if it is none of these."""
-        try:
-            number = int(value)
-        except ValueError:
-            self.fail(f"'{value}' is not a number", param, ctx)
-        if not self.least <= number <= self.most or number & (number - 1):
-            self.fail(
-                f"{number} is not a power of two from {self.least} to {self.most}", param, ctx
-            )
-        return number
-
-
-class UrlPath(click.ParamType[str]):
-    """A path where a page is served."""
-
-    name = "path"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> str:
-        """The path; click's usage error if it can't be one, or has a page already."""
-        if not re.fullmatch(r"(/[A-Za-z0-9._~-]+)+", value):
-            self.fail(f"'{value}' is not a path like /metrics", param, ctx)
-        if f"/{value.split('/')[1]}" in OWN_PATHS:
-            self.fail(f"'{value}' is another page's", param, ctx)
-        return str(value)
-
-
-class Tunnels(click.ParamType[frozenset[Tunnel]]):
-    """Names of tunnels with commas between, or "all"."""
-
-    name = "kinds"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> frozenset[Tunnel]:
-        """The tunnels; click's usage error if one is not known."""
-        if isinstance(value, frozenset):
-            return value
-        known = {name: tunnel for tunnel, name in labels.TUNNELS.items()}
-        wanted = {name.strip().lower() for name in value.split(",") if name.strip()}
-        if wanted == {"all"}:
-            return frozenset(Tunnel)
-        if unknown := sorted(wanted - known.keys()):
-            self.fail(f"'{unknown[0]}' is none of: all, {', '.join(known)}", param, ctx)
-        return frozenset(known[name] for name in wanted)
-
-
-decap = option(
-    "--decap",
-    type=Tunnels(),
-    default="",
-    metavar="KINDS",
-    help="Tunnels to look into, with commas between, or all: vxlan, geneve, gtpu, gre, ipip, 6in4, "
-    "ip-in-ipv6, mpls, pppoe. Flows are then those inside.",
+SERVING = (
+    port,
+    listen,
+    option(
+        "--networks",
+        type=FILE,
+        metavar="FILE",
+        help="Names of networks, in YAML; the traffic between them is summed. SIGHUP reloads it.",
+    ),
+    option(
+        "--web.config.file",
+        also=("--web-config",),
+        type=FILE,
+        metavar="FILE",
+        help="TLS, passwords and headers, in the format of the Prometheus exporters.",
+    ),
+    option(
+        "--web.telemetry-path",
+        also=("--telemetry-path",),
+        type=UrlPath(),
+        default="/metrics",
+        metavar="PATH",
+        help="Path of the metrics.",
+    ),
+    option(
+        "--web.max-connections",
+        also=("--max-connections",),
+        type=click.IntRange(8, 65536),
+        default=512,
+        help="Open connections; when the limit is reached, the connection that has been idle "
+        "longest is closed.",
+    ),
+    option(
+        "--pin",
+        type=FILE,
+        metavar="PATH",
+        help="Folder in a bpffs, such as /sys/fs/bpf/pktexp: programs and counters stay there, and "
+        "keep counting while pktexp is restarted or upgraded. Needs TCX (Linux 6.6).",
+    ),
 )
-flows = option(
-    "--flows",
-    type=click.Choice([mode.value for mode in FlowMode], case_sensitive=False),
-    default=FlowMode.HOSTS.value,
-    help="What tells one flow from another: its hosts; also the port of the serving side "
-    "(services); both ports (sockets).",
+"""where and how results are served; `top` has defaults for these"""
+
+FLOWS = (
+    option(
+        "--decap",
+        type=Tunnels(),
+        default="",
+        metavar="KINDS",
+        help="Tunnels to decapsulate, separated by commas, or all: vxlan, geneve, gtpu, gre, ipip, "
+        "6in4, ip-in-ipv6, mpls, pppoe. Flows are then those inside the tunnel.",
+    ),
+    option(
+        "--flows",
+        type=OneOf(FlowMode),
+        default=FlowMode.HOSTS.value,
+        help="Key of a flow: both hosts (hosts); hosts and the server's port (services); hosts "
+        "and both ports (sockets).",
+    ),
+    option(
+        "--max-flows",
+        type=click.IntRange(1, 100_000),
+        default=1000,
+        help="Largest flows shown individually; all others are summed as other.",
+    ),
 )
-max_flows = option(
-    "--max-flows",
-    type=click.IntRange(1, 100_000),
-    default=1000,
-    help="Flows shown one by one, the heaviest; the rest is summed as other.",
+"""how packets become flows"""
+
+COUNTING = (
+    option(
+        "--interfaces",
+        multiple=True,
+        metavar="GLOB",
+        help="Interfaces to count; all if not given. May be repeated.",
+    ),
+    option(
+        "--exclude-interfaces",
+        multiple=True,
+        metavar="GLOB",
+        help="Interfaces not to count. May be repeated.",
+    ),
+    option(
+        "--max-interfaces",
+        type=PowerOfTwo(16, 1 << 16),
+        default=512,
+        help="Interfaces that can be counted at one time; "
+        f"{INTERFACE_BYTES:,} bytes each for every CPU.",
+    ),
+    option(
+        "--ingress",
+        type=OneOf(IngressMode),
+        default=IngressMode.AUTO.value,
+        help="Ingress hook. auto: native XDP on hardware, otherwise TCX; xdp: native XDP, else "
+        "generic. If a hook is not available, the next one is used; the log gives the reason.",
+    ),
+    option("--egress/--no-egress", default=True, help="Count egress, at TCX."),
+    *FLOWS,
+    option(
+        "--events",
+        type=OneOf(EventMode),
+        default=EventMode.FLOW.value,
+        help="One record per flow, or per packet, which costs ten times as much.",
+    ),
+    option(
+        "--flow-cache",
+        type=PowerOfTwo(16, 1 << 20),
+        default=16384,
+        help="Flows that each CPU sums up before it sends a record; "
+        f"{CACHED_FLOW_BYTES} bytes of kernel memory each.",
+    ),
+    option(
+        "--workers",
+        "PE_WORKERS",
+        type=click.IntRange(1, 256),
+        default=1,
+        help="Ring buffers, with one reader thread each; each worker serves a share of the CPUs.",
+    ),
+    option(
+        "--ring-size",
+        type=PowerOfTwo(mmap.PAGESIZE, 1 << 30),
+        default=8 << 20,
+        help="Size of each ring buffer, in bytes.",
+    ),
+    option(
+        "--kubernetes",
+        is_flag=True,
+        default=False,
+        help="Name this node's pods on flows and interfaces, as reported by the API server.",
+    ),
+    option(
+        "--node-name",
+        "NODE_NAME",
+        default="",
+        help="Name of this node in Kubernetes; required with --kubernetes.",
+    ),
 )
-networks = option(
-    "--networks",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Names of networks, in YAML: sums the traffic between them; SIGHUP reads it again.",
-)
-web_config = option(
-    "--web.config.file",
-    also=("--web-config",),
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="TLS, passwords and headers, in the format of Prometheus's exporters.",
-)
-telemetry_path = option(
-    "--web.telemetry-path",
-    also=("--telemetry-path",),
-    type=UrlPath(),
-    default="/metrics",
-    metavar="PATH",
-    help="Where the metrics are.",
-)
-max_connections = option(
-    "--web.max-connections",
-    also=("--max-connections",),
-    type=click.IntRange(8, 65536),
-    default=512,
-    help="Connections at one time; beyond, the one that has waited longest makes room.",
-)
-pin = option(
-    "--pin",
-    type=click.Path(path_type=Path),
-    metavar="PATH",
-    help="A folder of a bpffs, as /sys/fs/bpf/pktexp: programs and counters stay there, and go on "
-    "counting, while pktexp is restarted or upgraded. Needs TCX (Linux 6.6).",
-)
-kubernetes = option(
-    "--kubernetes",
-    is_flag=True,
-    default=False,
-    help="Name this node's pods on flows and interfaces, as the API server tells them.",
-)
-node_name = option(
-    "--node-name",
-    "NODE_NAME",
-    default="",
-    help="The node, as Kubernetes names it; needed with --kubernetes.",
-)
-log_level = option(
-    "--log-level",
-    type=click.Choice(logs.LEVELS, case_sensitive=False),
-    default="info",
-    help="Least severe lines to show.",
-)
-log_format = option(
-    "--log-format",
-    type=click.Choice(logs.FORMATS, case_sensitive=False),
-    default="text",
-    help="Form of the log lines on standard error.",
+"""which packets are counted, and how"""
+
+LOGGING = (
+    option(
+        "--log-level",
+        type=click.Choice(logs.LEVELS, case_sensitive=False),
+        default="info",
+        help="Lowest level of the log lines to show.",
+    ),
+    option(
+        "--log-format",
+        type=click.Choice(logs.FORMATS, case_sensitive=False),
+        default="text",
+        help="Format of the log lines on standard error.",
+    ),
 )
 
+SERVE = (*SERVING, *COUNTING, *LOGGING)
 
-def settings_of(values: dict[str, Any]) -> Settings:
-    """From the values of a command's options."""
-    kinds = {"flows": FlowMode, "events": EventMode, "ingress": IngressMode}
-    chosen = {name: kind(values[name]) for name, kind in kinds.items()}
-    return Settings(**NOT_SERVING | values | chosen)
+
+def settings_of(values: Mapping[str, Any]) -> Settings:
+    """Build settings from the values of a command's options; missing ones have their defaults."""
+    context = click.Context(click.Command("serve"))
+    defaults = {
+        str(each.name): each.type_cast_value(context, each.default)
+        for each in (*SERVING, *COUNTING)
+    }
+    return Settings(**defaults | dict(values))

@@ -1,4 +1,4 @@
-"""`pktexp unpin`: takes away what `serve --pin` has left (kernel/pins.py)."""
+"""Remove the pinned programs and maps of `pktexp serve --pin`."""
 
 from __future__ import annotations
 
@@ -11,15 +11,18 @@ from pktexp.errors import PktexpError
 
 
 def unpin(root: Path) -> str:
-    """What was removed; PktexpError if there is nothing, or a process has it in use."""
+    """Remove all pins below `root`, and return a sentence about them.
+
+    Raises PktexpError if nothing is pinned there, or a process uses the pins.
+    """
     if not (root.is_dir() and ours(root)):
-        raise PktexpError(f"nothing is pinned at {root}", "give the path that --pin was given")
+        raise PktexpError(f"nothing is pinned at {root}", "give the path that serve has as --pin")
     pins = Pins(libbpf.find(), root)
     try:
         removed = [remove(folder) for folder in ours(root)]
     finally:
         pins.close()
-    with contextlib.suppress(OSError):  # it has something of others, or is where the bpffs begins
+    with contextlib.suppress(OSError):  # not empty, or the root of the bpffs
         root.rmdir()
     links, maps = (sum(counts) for counts in zip(*removed, strict=True))
-    return f"{root}: {links} links and {maps} maps are no more"
+    return f"{root}: removed {links} links and {maps} maps"

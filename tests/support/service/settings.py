@@ -1,35 +1,15 @@
-"""Settings of a service, but for what a test changes."""
+"""Settings of a service, but for the values that a test changes."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from pktexp.bpf.hookchoice import IngressMode
-from pktexp.settings import EventMode, FlowMode, Settings
+from pktexp.commands.options import settings_of
+from pktexp.settings import Settings
+
+SMALL = {"port": 0, "max_interfaces": 64, "flow_cache": 1024, "ring_size": 1 << 16}
 
 
 def settings(**changed: Any) -> Settings:
-    values: dict[str, Any] = {
-        "port": 0,
-        "listen": "",
-        "interfaces": (),
-        "exclude_interfaces": (),
-        "max_interfaces": 64,
-        "ingress": IngressMode.AUTO,
-        "egress": True,
-        "decap": frozenset(),
-        "flows": FlowMode.HOSTS,
-        "max_flows": 1000,
-        "events": EventMode.FLOW,
-        "flow_cache": 1024,
-        "workers": 1,
-        "ring_size": 1 << 16,
-        "networks": None,
-        "web_config": None,
-        "telemetry_path": "/metrics",
-        "max_connections": 512,
-        "pin": None,
-        "kubernetes": False,
-        "node_name": "",
-    }
-    return Settings(**values | changed)
+    """Return the default settings with small sizes and any port, and the changed ones."""
+    return settings_of(SMALL | changed)

@@ -9,7 +9,7 @@ from itertools import groupby
 from operator import attrgetter, itemgetter
 
 from pktexp import __version__
-from pktexp.commands import texttable
+from pktexp.commands import terminal
 from pktexp.commands.check.findings import Checked, Finding
 
 HEAD = ("name", "kind", "class", "driver", "ingress", "egress", "why")
@@ -37,14 +37,14 @@ def table(checked: Checked) -> str:
     parts = [*_sections(checked.findings)]
     if checked.places:
         rows = [HEAD, *([cell or NOTHING for cell in place] for place in checked.places)]
-        parts += [*texttable.lines(rows, margin=MARGIN), ""]
+        parts += [*terminal.table(rows, margin=MARGIN), ""]
     return "\n".join([*parts, _verdict(checked)]) + "\n"
 
 
 def _sections(findings: Sequence[Finding]) -> Iterator[str]:
     """All sections are one table, so that their columns are aligned."""
     sections, rows = zip(*_rows(findings), strict=True)
-    placed = zip(sections, texttable.lines(rows, margin=MARGIN), strict=True)
+    placed = zip(sections, terminal.table(rows, margin=MARGIN), strict=True)
     for section, lines in groupby(placed, itemgetter(0)):
         yield section
         yield from (line for _, line in lines)

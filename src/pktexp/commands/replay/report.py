@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pktexp.commands import texttable
+from pktexp.commands import terminal
 from pktexp.commands.replay.run import Replayed
 from pktexp.flows.table import FlowSnapshot
 from pktexp.metrics.flows import FlowPage
@@ -61,7 +61,7 @@ def table(replayed: Replayed, flows: FlowSnapshot) -> str:
     """Return aligned columns: the flows, the others, and the total."""
     found = [*_flow_lines(flows), *_sums(replayed, flows)]
     rows = [(*each[:3], f"{each[3]:,}", readable(each[4])) for each in found]
-    return "".join(f"{line}\n" for line in texttable.lines([HEAD, *rows], right=NUMBERS))
+    return "".join(f"{line}\n" for line in terminal.table([HEAD, *rows], right=NUMBERS))
 
 
 def document(replayed: Replayed, flows: FlowSnapshot) -> str:

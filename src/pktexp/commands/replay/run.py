@@ -1,7 +1,6 @@
-"""The story of `pktexp replay`: a capture's packets, run through the programs without an interface.
+"""Run the packets of a capture through the BPF programs, without attaching to an interface.
 
-captures.py reads them; BPF_PROG_TEST_RUN runs the programs as if `lo` had received them, while
-nothing is attached. What was counted is shown by report.py.
+BPF_PROG_TEST_RUN runs the programs as if `lo` had received the packets.
 """
 
 from __future__ import annotations
@@ -26,61 +25,55 @@ from pktexp.flows.table import FlowSnapshot, FlowTable
 from pktexp.interfaces.leases import Lease
 from pktexp.interfaces.totals import Snapshot
 from pktexp.packet.enums import Direction, Tunnel
-from pktexp.settings import FlowMode
+from pktexp.settings import FlowMode, flow_options
 
-LOOPBACK = 1  # the ifindex under which XDP programs are test-run (net/bpf/test_run.c, 5.15)
+LOOPBACK = 1  # the ifindex that XDP test runs use (net/bpf/test_run.c, 5.15)
 LEASE = 1
-SHORTEST = 14  # bytes that a test run needs (ETH_HLEN), whatever the link type
-# More than any kernel's test run takes: a page and MAX_SKB_FRAGS more, which are 45 at most (6.3).
+SHORTEST = 14  # bytes; a test run needs ETH_HLEN, whatever the link type
+# More than any kernel's test run takes: 1 + MAX_SKB_FRAGS pages, MAX_SKB_FRAGS at most 45 (6.3).
 LONGEST = 1 << 18
 TOO_SHORT = f"shorter than {SHORTEST} bytes"
 TOO_LONG = "longer than the kernel runs"
 REFUSED = (errno.EINVAL, errno.ENOMEM)
-FLOWS = 1 << 20  # that are told one by one; what is beyond them is summed
+FLOWS = 1 << 20  # flows kept individually; all others are summed
 CACHED = 1 << 14
 RING = 1 << 23  # bytes
-MERGE = 1 << 16  # packets, each of which sends one record at most: half of what the ring takes
+MERGE = 1 << 16  # packets between reads; each sends at most one record: half of the ring
 
 
 @dataclass(frozen=True)
 class Replayed:
-    """What was counted, as sources.py wants it, and what was not."""
+    """The result of a replay; a source of totals with one interface."""
 
     totals: Snapshot
     told: FlowSnapshot
     left_out: Counter[str]
-    """why packets could not be run -> how many"""
+    """number of packets not run, by reason"""
     error: PktexpError | None
-    """what ended the capture before its end"""
+    """the error that ended the capture early"""
 
     def lease_names(self) -> dict[int, str]:
-        """The one interface's."""
+        """Return the name of the interface by lease."""
         return {lease.id: lease.name for lease in self.totals.leases}
 
     def snapshot(self) -> Snapshot:
-        """Of the one interface."""
+        """Return the totals of the interface."""
         return self.totals
 
 
 class Replayer:
-    """A datapath through which captures are run, one after another. Close it at the end."""
+    """A datapath that runs captures, one after another. Close it at the end."""
 
     def __init__(self, lib: Libbpf, flows: FlowMode, decap: Collection[Tunnel] = ()) -> None:
         options = DatapathOptions(
-            slots=16,
-            ring_size=RING,
-            events=flows is not FlowMode.OFF,
-            ports=flows in (FlowMode.SERVICES, FlowMode.SOCKETS),
-            services=flows is FlowMode.SERVICES,
-            decap=decap,
-            flow_cache=CACHED,
+            slots=16, ring_size=RING, decap=decap, flow_cache=CACHED, **flow_options(flows)
         )
         self._datapath = Datapath(lib, options)
         self._table = InterfaceTable(self._datapath.interfaces)
         self._counters = Counters(self._datapath.counters)
 
     def run(self, name: str, packets: Iterable[Packet]) -> Replayed:
-        """Count the packets, and only them, for an interface of this name."""
+        """Count only these packets, for an interface called `name`."""
         lease, left_out, error = Lease(name, LEASE, LEASE), Counter[str](), None
         flows = FlowTable(FLOWS)
         self._counters.restart(lease.slot)
@@ -98,11 +91,11 @@ class Replayer:
         return Replayed(totals, flows.snapshot([lease.id]), left_out, error)
 
     def close(self) -> None:
-        """Let go of the programs and maps."""
+        """Unload the programs and free the maps."""
         self._datapath.close()
 
     def _run(self, packet: Packet) -> str:
-        """Why it could not be run; "" if it was."""
+        """Run a packet; return why it was left out, or ""."""
         if packet.length < SHORTEST:
             return TOO_SHORT
         if packet.length > LONGEST:
@@ -130,7 +123,10 @@ class Replayer:
 
 
 def replay(path: Path, flows: FlowMode, decap: Collection[Tunnel] = ()) -> Replayed:
-    """Run a capture; its interface is named as the file, without folder and extension."""
+    """Run a capture; its interface has the name of the file, without folder and extension.
+
+    Raises PktexpError if the file cannot be read, or this process lacks a capability.
+    """
     privileges.require()
     with reading(path) as packets:
         replayer = Replayer(libbpf.find(), flows, decap)

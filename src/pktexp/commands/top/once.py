@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import orjson
 
-from pktexp.commands import texttable
+from pktexp.commands import terminal
 from pktexp.commands.top.events import Event, Query, Source, rates_known
 from pktexp.commands.top.rows import (
     INTERFACE_SORTS,
@@ -47,7 +47,7 @@ def as_tables(event: Event, sort: str, width: int) -> str:
     ]
     if event["flows"]:
         parts.append(_table(flow_columns(sort, 1, plain=True), event["flows"]["flows"], width))
-    parts += [texttable.escaped(_dropped(row)) for row in event["drops"]]
+    parts += [terminal.escaped(_dropped(row)) for row in event["drops"]]
     return "\n\n".join(parts)
 
 
@@ -60,4 +60,4 @@ def _table(columns: Sequence[Column], rows: Sequence[Row], width: int) -> str:
     wanted = [column for column in shown(columns, width) if column.title not in LEFT_OUT]
     right = [number for number, column in enumerate(wanted) if column.right]
     cells = [[column.text(row) for column in wanted] for row in rows]
-    return "\n".join(texttable.lines([[column.title for column in wanted], *cells], right))
+    return "\n".join(terminal.table([[column.title for column in wanted], *cells], right))

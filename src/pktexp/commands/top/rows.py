@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pktexp.commands.texttable import escaped
+from pktexp.commands.terminal import escaped
 from pktexp.commands.top.figures import bar, bits, line, packets, si
 
 Row = dict[str, Any]

@@ -11,7 +11,7 @@ from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.widgets import DataTable, Footer, Input, Static
 
-from pktexp.commands.texttable import escaped
+from pktexp.commands.terminal import escaped
 from pktexp.commands.top.events import Event, Source
 from pktexp.commands.top.rows import Column, summary
 from pktexp.commands.top.view import INTERFACES, TALKERS, View

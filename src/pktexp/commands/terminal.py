@@ -1,18 +1,21 @@
-"""Print text tables to a terminal: aligned columns, with control characters escaped.
+"""Text for terminals: aligned tables, escaped control characters, and any output encoding.
 
 Names of interfaces, aliases, and answers of a remote service may contain escape sequences or line
-breaks. Everything that a command prints passes through `lines` or `escaped`, except JSON and
+breaks. All text that a command prints passes through `table` or `escaped`, except JSON and
 Prometheus text.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Collection, Iterable, Sequence
+
+import click
 
 GAP = "  "
 
 
-def lines(
+def table(
     rows: Iterable[Sequence[str]], right: Collection[int] = (), margin: str = ""
 ) -> list[str]:
     """Return a line per row, without trailing blanks; each column is as wide as its widest cell.
@@ -24,15 +27,20 @@ def lines(
     return [(margin + GAP.join(_padded(line, widths, right))).rstrip() for line in cells]
 
 
-def _padded(cells: Sequence[str], widths: Sequence[int], right: Collection[int]) -> list[str]:
-    return [
-        cell.rjust(width) if number in right else cell.ljust(width)
-        for number, (cell, width) in enumerate(zip(cells, widths, strict=True))
-    ]
-
-
 def escaped(text: str) -> str:
     """Return the text with a backslash escape for each character that is not printable."""
     if text.isprintable():
         return text
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
+
+
+def echo(text: str) -> None:
+    """Print to standard output; characters that its encoding lacks become backslash escapes."""
+    click.echo(text.encode(sys.stdout.encoding, "backslashreplace"), nl=False)
+
+
+def _padded(cells: Sequence[str], widths: Sequence[int], right: Collection[int]) -> list[str]:
+    return [
+        cell.rjust(width) if number in right else cell.ljust(width)
+        for number, (cell, width) in enumerate(zip(cells, widths, strict=True))
+    ]

@@ -1,15 +1,15 @@
-"""Text tables: alignment, trailing blanks, and characters that would control a terminal."""
+"""Text for terminals: alignment, trailing blanks, and control characters."""
 
 from __future__ import annotations
 
 import pytest
 
-from pktexp.commands.texttable import escaped, lines
+from pktexp.commands.terminal import escaped, table
 
 
 def test_columns_are_aligned_left_and_right_without_trailing_blanks() -> None:
     rows = [("name", "bytes", "note"), ("eth0", "7", "x"), ("a", "1,234", "")]
-    assert lines(rows, right={1}) == [
+    assert table(rows, right={1}) == [
         "name  bytes  note",
         "eth0      7  x",
         "a     1,234",
@@ -17,11 +17,11 @@ def test_columns_are_aligned_left_and_right_without_trailing_blanks() -> None:
 
 
 def test_a_margin_precedes_every_line() -> None:
-    assert lines([("a", "b"), ("", "")], margin="  ") == ["  a  b", ""]
+    assert table([("a", "b"), ("", "")], margin="  ") == ["  a  b", ""]
 
 
 def test_no_rows_are_no_lines() -> None:
-    assert lines([]) == []
+    assert table([]) == []
 
 
 @pytest.mark.parametrize(
@@ -41,4 +41,4 @@ def test_only_control_characters_are_escaped(text: str, shown: str) -> None:
 
 
 def test_escaped_cells_are_aligned_by_what_is_shown() -> None:
-    assert lines([("\x1b", "a"), ("eth0", "b")]) == [r"\x1b  a", "eth0  b"]
+    assert table([("\x1b", "a"), ("eth0", "b")]) == [r"\x1b  a", "eth0  b"]
