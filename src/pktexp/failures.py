@@ -33,7 +33,7 @@ class FailureCounter:
         suffix = " (logged once, counted always)" if self._once else ""
         debug = error if self._log.isEnabledFor(logging.DEBUG) else None
         text = f"{message}: %s{suffix}"
-        self._log.log(self._level, text, *arguments, _described(error), exc_info=debug)
+        self._log.log(self._level, text, *arguments, describe(error), exc_info=debug)
 
     @contextmanager
     def suppressed(
@@ -49,7 +49,7 @@ class FailureCounter:
             self.note(error, message, *arguments)
 
 
-def _described(error: Exception) -> str:
+def describe(error: Exception) -> str:
     """Return the error's text with the hint of a PktexpError; its type where it has no text."""
     hint = getattr(error, "hint", "")
     text = str(error) or type(error).__name__

@@ -35,7 +35,7 @@ from pktexp.interfaces.facts import InterfaceFacts
 from pktexp.interfaces.namefilter import NameFilter
 from pktexp.interfaces.tracker import Interfaces
 from pktexp.kubernetes.naming import naming
-from pktexp.kubernetes.podlinks import PodsBehind
+from pktexp.kubernetes.podlinks import PodLinks
 from pktexp.live.documents import Live, watch
 from pktexp.live.sample import Parts
 from pktexp.live.status import Status
@@ -155,7 +155,7 @@ async def running(
         attribution = await stack.enter_async_context(attributed)
         await stack.enter_async_context(background(interfaces.follow()))
         accounts = await _account(stack, interfaces, flows, attribution)
-        facts = InterfaceFacts(PodsBehind(pods.pods) if pods else None)
+        facts = InterfaceFacts(PodLinks(pods.pods) if pods else None)
         parts = Parts(interfaces, attribution, flows, facts, drops, pods.pods if pods else None)
         flush, missing = partial(_flush, attribution), partial(_missing, interfaces, attribution)
         status = Status(lib.version, missing, settings, datapath)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from pktexp.kubernetes.podlinks import PodsBehind
+from pktexp.kubernetes.podlinks import PodLinks
 from pktexp.kubernetes.pods import Pod, PodTable
 from pktexp.netlink.links import LinkMonitor
 from pktexp.netlink.namespaceaddresses import NamespaceAddresses
@@ -101,5 +101,5 @@ def test_a_namespace_with_addresses_of_several_pods_is_none_of_theirs(
     monitor.close()
     links = list(monitor.links.values())
     names = {link.ifindex: link.name for link in links}
-    behind = PodsBehind(pods)(links)
+    behind = PodLinks(pods).of(links)
     assert {names[i]: pod.name for i, pod in behind.items()} == {"one": "web"}

@@ -156,7 +156,7 @@ def test_without_the_api_server_the_last_state_stays_and_its_age_grows(
     assert owners(later, "veth-web", WEB, DB) == ("shop", "web-1", "store", "db-0")
     assert value(later, "pods") == 3
     (warning,) = service.messages("WARNING")
-    assert warning.startswith("kubernetes: pods are not followed")
+    assert warning.startswith("kubernetes: failed to watch pods")
 
 
 def test_an_api_server_that_is_away_at_the_start_is_waited_for(

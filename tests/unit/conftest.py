@@ -28,8 +28,8 @@ def token(tmp_path: Path) -> Path:
 @pytest.fixture
 def server(tmp_path: Path, token: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ApiServer]:
     """The one that KUBECONFIG names; nobody waits long before asking it again."""
-    monkeypatch.setattr(watch, "FIRST", 0.02)
-    monkeypatch.setattr(watch, "LONGEST", 0.2)
+    monkeypatch.setattr(watch, "FIRST_DELAY", 0.02)
+    monkeypatch.setattr(watch, "LONGEST_DELAY", 0.2)
     with answering(listening()) as server:
         write_kubeconfig(tmp_path / "config", server.port, token)
         monkeypatch.setenv("KUBECONFIG", str(tmp_path / "config"))

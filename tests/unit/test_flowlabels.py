@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pktexp.flows.keylabels import Names, Owners, Remembered
-from pktexp.kubernetes.pods import NOBODY
+from pktexp.kubernetes.pods import NO_POD
 
 
 class Maker:
@@ -32,5 +32,5 @@ def test_labels_are_built_again_when_pods_change() -> None:
     make = Maker()
     remembered = Remembered(make)
     remembered([b"a"], {}, {})
-    remembered([b"a"], {}, {b"1234": NOBODY})
+    remembered([b"a"], {}, {b"1234": NO_POD})
     assert make.made == [b"a", b"a"]

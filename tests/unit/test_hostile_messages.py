@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from pktexp.bpf.flowcache import FlowCache
 from pktexp.flows.table import FlowTable
-from pktexp.kubernetes.answers import GoneError, RefusedError, parse
+from pktexp.kubernetes.answers import GoneError, RefusedError, parse_event
 from pktexp.netlink.linkinfo import INTERFACE_INFO, Attribute, parse_link
 from pktexp.netlink.rtnetlink import HEADER, attribute, attributes, messages
 from pktexp.packet.records import EPOCH, FLOW_RECORD, FLOW_SET, FLOW_WAYS, RING_RECORD
@@ -107,8 +107,8 @@ def test_places_of_the_flow_cache_come_out_once_whatever_is_in_them(content: byt
 @example(at=25, size=1, put=b"[" * 5000)
 def test_an_edited_event_is_taken_or_refused(at: int, size: int, put: bytes) -> None:
     with contextlib.suppress(ValueError, GoneError, RefusedError):
-        kind, pod = parse(EVENT[:at] + put + EVENT[at + size :])
+        kind, item = parse_event(EVENT[:at] + put + EVENT[at + size :])
         assert kind
-        if named := pod.named():
-            text = named.name + named.namespace
+        if pod := item.pod():
+            text = pod.name + pod.namespace
             assert text.encode().decode() == text

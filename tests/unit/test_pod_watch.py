@@ -28,7 +28,7 @@ async def test_pods_come_change_and_go(server: ApiServer, following: PodWatch) -
     await until(lambda: names(following) == WEB_NAMED | {"10.244.1.66": "store/db-0"})
     server.delete(WEB)
     await until(lambda: names(following) == {"10.244.1.66": "store/db-0"})
-    assert (following.failures, following.malformed, following.lists) == (0, 0, 1)
+    assert (following.failures, following.malformed.count, following.lists) == (0, 0, 1)
 
 
 async def test_every_event_makes_what_is_known_young(
@@ -61,7 +61,7 @@ async def test_of_all_pods_those_of_one_node_are_listed_in_pages(
     await until(lambda: len(names(following)) == 8)
     lists = [asked for asked in server.asked if "watch" not in asked]
     assert ["continue" in asked for asked in lists] == [False, False, True, True, True]
-    assert {asked["limit"] for asked in lists} == {str(api.PAGE)}
+    assert {asked["limit"] for asked in lists} == {str(api.PAGE_SIZE)}
 
 
 async def test_a_bookmark_is_where_the_next_watch_begins(
@@ -95,4 +95,14 @@ async def test_an_event_that_cannot_be_read_is_counted_and_the_next_one_taken(
     server.write(line)
     server.put(DB)
     await until(lambda: names(following) == WEB_NAMED | DB_NAMED)
-    assert (following.malformed, following.lists, following.failures) == (1, 1, 0)
+    assert (following.malformed.count, following.lists, following.failures) == (1, 1, 0)
+
+
+async def test_malformed_events_are_logged_once(
+    server: ApiServer, following: PodWatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    server.write(b"no JSON")
+    server.write(b"no JSON")
+    await until(lambda: following.malformed.count == 2)
+    (line,) = caplog.messages
+    assert line.startswith("kubernetes: skipped a malformed event or address: ")

@@ -10,7 +10,7 @@ from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
 
-from pktexp.kubernetes.pods import NOBODY, Pod
+from pktexp.kubernetes.pods import NO_POD, Pod
 from pktexp.packet import labels
 from pktexp.packet.records import FLOW_KEY, Records
 
@@ -62,7 +62,7 @@ def flow_labels(raw: bytes, names: Names, owners: Owners) -> FlowLabels | None:
         return None
     protocol, _ = labels.PACKET_CLASSES[int(key["packet_class"])]
     direction = labels.DIRECTIONS[int(key["direction"])]
-    source, dest = [(owners or {}).get(x, NOBODY) for x in labels.addresses(key)]
+    source, dest = [(owners or {}).get(x, NO_POD) for x in labels.addresses(key)]
     pods = (source.namespace, source.name, dest.namespace, dest.name)
     return FlowLabels(name, direction, protocol, *labels.endpoints(key), *pods)
 

@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager
 import numpy as np
 
 from pktexp.failures import FailureCounter
-from pktexp.kubernetes.podlinks import PodsBehind
+from pktexp.kubernetes.podlinks import PodLinks
 from pktexp.kubernetes.pods import Pod
 from pktexp.netlink import linkstats
 from pktexp.netlink.linkinfo import InterfaceClass, Link
@@ -44,7 +44,7 @@ ALWAYS_SHOWN = np.array([kind == "dropped" for _, kind in KINDS])
 class InterfaceFacts:
     """Asks netlink, in the caller's thread; `failures` counts the questions it refused."""
 
-    def __init__(self, pods: PodsBehind | None = None) -> None:
+    def __init__(self, pods: PodLinks | None = None) -> None:
         self._pods = pods
         self._namespaces = NamespaceNames()
         self._speeds = LinkSpeeds()
@@ -76,7 +76,7 @@ class InterfaceFacts:
     def pods(self, links: Sequence[Link]) -> dict[int, Pod]:
         """Return the pods at the other end of links, by ifindex; empty without --kubernetes."""
         with self._query("addresses in namespaces"):
-            return self._pods(links) if self._pods else {}
+            return self._pods.of(links) if self._pods else {}
         return {}
 
     def _query(self, subject: str) -> AbstractContextManager[bool | None]:

@@ -1,1 +1,4 @@
-"""Names of this node's pods, as the Kubernetes API server tells them; started by assembly.py."""
+"""This node's pods and their addresses, watched at the Kubernetes API server.
+
+Imports only from `settings`, `netlink` and the modules at the ground.
+"""

@@ -1,7 +1,7 @@
-"""What the API server says, as far as it is wanted: pods, events, refusals; read by api.py.
+"""Decode replies of the API server: pods, watch events, and the errors of a Status.
 
-Shapes are those of the Kubernetes API reference (1.34). Whatever is not named here is passed over
-while a text is decoded, so a pod costs some hundred bytes, of the ten thousand that it may have.
+The structures follow the Kubernetes API reference (1.34). Decoding skips every field not named
+here, so a pod costs some hundred bytes of the ten thousand that it may have.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from lightkube.core import decoders
 from lightkube.core.resource import ApiInfo, NamespacedResourceG, ResourceDef
 from msgspec import Struct, field
 
-from pktexp.kubernetes import pods
+from pktexp.kubernetes.pods import Pod
 
 GONE = 410
 EVENTS = ("ADDED", "MODIFIED", "DELETED", "BOOKMARK")
@@ -20,15 +20,15 @@ ENDED = ("Succeeded", "Failed")
 
 
 class GoneError(Exception):
-    """What was asked for is too old: all pods have to be listed again."""
+    """The requested version has expired: all pods have to be listed again."""
 
 
 class RefusedError(Exception):
-    """The server understands, and says no."""
+    """The server understood the request and refused it."""
 
 
 class Metadata(Struct, rename="camel"):
-    """Of a pod; a bookmark has only the version."""
+    """ObjectMeta of a pod; a bookmark has only the version."""
 
     name: str = ""
     namespace: str = ""
@@ -37,27 +37,27 @@ class Metadata(Struct, rename="camel"):
 
 
 class Spec(Struct, rename="camel"):
-    """What was asked for."""
+    """PodSpec: the desired state of a pod."""
 
     host_network: bool = False
 
 
 class Address(Struct):
-    """One of a pod's."""
+    """PodIP: one address of a pod, as text."""
 
     ip: str
 
 
 class Status(Struct, rename="camel"):
-    """How the pod is."""
+    """PodStatus: the observed state of a pod."""
 
     phase: str = ""
     start_time: str | None = None
     addresses: list[Address] = field(name="podIPs", default_factory=list)
 
 
-class Pod(NamespacedResourceG, Struct):
-    """As the server tells it."""
+class PodObject(NamespacedResourceG, Struct):
+    """A Pod object of the API."""
 
     _api_info = ApiInfo(ResourceDef("", "v1", "Pod"), "pods", ["global_list", "global_watch"])
 
@@ -65,30 +65,31 @@ class Pod(NamespacedResourceG, Struct):
     spec: Spec = field(default_factory=Spec)
     status: Status = field(default_factory=Status)
 
-    def named(self) -> pods.Pod | None:
-        """None if it has no address of its own; ValueError if one is no address.
+    def pod(self) -> Pod | None:
+        """Return the pod, or None without addresses of its own; ValueError if one is invalid.
 
-        With hostNetwork the addresses are the node's, and of all such pods. When a pod has ended,
-        others may get its addresses.
+        With hostNetwork the addresses are the node's, shared by all such pods. Addresses of a pod
+        that has ended may be assigned to others.
         """
         if self.spec.host_network or self.status.phase in ENDED or not self.status.addresses:
             return None
         addresses = [ipaddress.ip_address(address.ip).packed for address in self.status.addresses]
         started = self.status.start_time or ""
-        return pods.Pod(self.metadata.namespace, self.metadata.name, tuple(addresses), started)
+        return Pod(self.metadata.namespace, self.metadata.name, tuple(addresses), started)
 
 
-def parse(line: bytes) -> tuple[str, Pod]:
-    """An event, as one of EVENTS, and the pod; of a BOOKMARK only its version.
+def parse_event(line: bytes) -> tuple[str, PodObject]:
+    """Return the type (one of EVENTS) and the object of a watch event.
 
-    GoneError or RefusedError if the server ends the watch so, and ValueError if it is no event.
+    The object of a BOOKMARK has only a version. Raises GoneError or RefusedError if the event ends
+    the watch, and ValueError if it is malformed.
     """
     try:
         event = decoders.decode_watch_event(line)
         if event.type == "ERROR":
             status = decoders.decode_status(event.object)
-            raise refusal(status.code or 0, status.message or "")
-        pod: Pod = decoders.decode_object(event.object, Pod)
+            raise status_error(status.code or 0, status.message or "")
+        pod: PodObject = decoders.decode_object(event.object, PodObject)
     except RecursionError as error:  # msgspec's, where values are nested a thousand deep
         raise ValueError("an event that is nested too deeply") from error
     if event.type not in EVENTS or not pod.metadata.resource_version:
@@ -98,6 +99,6 @@ def parse(line: bytes) -> tuple[str, Pod]:
     return event.type, pod
 
 
-def refusal(code: int, message: str) -> Exception:
-    """What to raise for a status, whether of a whole answer or told by an event."""
+def status_error(code: int, message: str) -> Exception:
+    """Return the exception for a Status, of a response or of an ERROR event."""
     return GoneError(message) if code == GONE else RefusedError(f"{code}: {message}")

@@ -1,6 +1,7 @@
-"""Makes what names pods for `--kubernetes`; for service.py, and for check.py, which only asks.
+"""Start the watch of pods for `--kubernetes`.
 
-The client is an optional part (pyproject.toml), and imported only here.
+The client is an optional dependency ("kubernetes" in pyproject.toml), so its importers are imported
+inside the functions.
 """
 
 from __future__ import annotations
@@ -18,12 +19,13 @@ if TYPE_CHECKING:
     from pktexp.kubernetes.watch import PodWatch
 
 NODE_HINT = (
-    "--node-name, or NODE_NAME from the downward API: valueFrom: fieldRef: fieldPath: spec.nodeName"
+    "set --node-name, or NODE_NAME by the downward API (valueFrom: fieldRef: fieldPath: "
+    "spec.nodeName)"
 )
 
 
 def require(settings: Settings) -> str:
-    """The API server's address; PktexpError without client, node's name, or credentials."""
+    """Return the API server's URL. Raises PktexpError without client, node name or credentials."""
     try:
         from pktexp.kubernetes import api  # noqa: PLC0415
     except ImportError as error:
@@ -31,7 +33,7 @@ def require(settings: Settings) -> str:
         raise PktexpError(message, "pip install 'pktexp[kubernetes]'") from error
     if not settings.node_name:
         raise PktexpError("--kubernetes needs the name of this node", NODE_HINT)
-    return api.server()
+    return api.server_url()
 
 
 @asynccontextmanager

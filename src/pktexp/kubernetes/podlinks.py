@@ -1,7 +1,7 @@
-"""Which pod is behind an interface: the one whose address is in the namespace that it leads to.
+"""Match interfaces to pods by the addresses in the namespace at the other end of a link.
 
-This is so whatever the network plugin does with routes and bridges, and before the pod has sent
-anything. The addresses come from kernel/nsaddresses.py; infometrics.py shows the pods.
+This works with any network plugin, whatever its routes and bridges, and before the pod has sent a
+packet.
 """
 
 from __future__ import annotations
@@ -13,22 +13,22 @@ from pktexp.netlink.linkinfo import Link
 from pktexp.netlink.namespaceaddresses import NamespaceAddresses
 
 
-class PodsBehind:
-    """Looks at each scrape."""
+class PodLinks:
+    """Find the pod behind each link, from the table of pods and from netlink."""
 
     def __init__(self, pods: PodTable) -> None:
         self._pods = pods
         self._addresses = NamespaceAddresses()
 
-    def __call__(self, links: Sequence[Link]) -> dict[int, Pod]:
-        """By ifindex; OSError if netlink cannot be asked.
+    def of(self, links: Sequence[Link]) -> dict[int, Pod]:
+        """Return the pods behind links, by ifindex. Raises OSError if netlink refuses.
 
-        A namespace with addresses of several pods is none of theirs, and has no name.
+        A namespace that has addresses of several pods matches none of them.
         """
-        leads = {x.ifindex: x.link_netnsid for x in links if x.link_netnsid is not None}
+        nsids = {x.ifindex: x.link_netnsid for x in links if x.link_netnsid is not None}
         owners = {
             nsid: {pod for address in inside if (pod := self._pods.by_address.get(address))}
-            for nsid, inside in self._addresses.of(leads).items()
+            for nsid, inside in self._addresses.of(nsids).items()
         }
-        named = {nsid: pods.pop() for nsid, pods in owners.items() if len(pods) == 1}
-        return {ifindex: named[nsid] for ifindex, nsid in leads.items() if nsid in named}
+        matched = {nsid: pods.pop() for nsid, pods in owners.items() if len(pods) == 1}
+        return {ifindex: matched[nsid] for ifindex, nsid in nsids.items() if nsid in matched}

@@ -1,32 +1,32 @@
-"""Which pod of this node has which address; filled by watch.py, read by the pages of a scrape."""
+"""Hold this node's pods by address, bounded in number."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-LIMIT = 4096  # pods; a kubelet runs 110 of them unless told otherwise
+LIMIT = 4096  # pods; a kubelet runs at most 110 by default
 
 
 class Pod(NamedTuple):
-    """A pod with addresses of its own: not the node's, and not given back."""
+    """A pod with addresses of its own, which has not ended."""
 
     namespace: str
     name: str
     addresses: tuple[bytes, ...]
-    """in network byte order, of four or 16 bytes"""
+    """of 4 or 16 bytes, in network byte order"""
     started: str = ""
-    """when the kubelet took it on, in UTC as RFC 3339 has it; sorts as text"""
+    """when the kubelet accepted the pod, in UTC (RFC 3339); sorts as text"""
 
 
-NOBODY = Pod("", "", ())
+NO_POD = Pod("", "", ())
 
 
 class PodTable:
-    """Changed on the event loop, read in any thread; `refused`, for want of room, only grows.
+    """Map addresses to pods. Changed on the event loop, read in any thread.
 
-    `by_address` is never changed, but replaced as a whole: whoever remembers what it says compares
-    it with the one that it was learnt from.
+    Every change replaces `by_address` as a whole, so a reader that caches results compares it by
+    identity. `refused` counts pods beyond the limit, and only grows.
     """
 
     def __init__(self, limit: int = LIMIT) -> None:
@@ -37,11 +37,11 @@ class PodTable:
 
     @property
     def count(self) -> int:
-        """How many are known."""
+        """Number of pods in the table."""
         return len(self._pods)
 
     def replace(self, pods: Iterable[tuple[str, Pod]]) -> None:
-        """Have these, by their uids, and no others."""
+        """Replace all pods with these pairs of uid and pod."""
         self._pods, before = {}, self._pods
         for uid, pod in pods:
             self._enter(uid, pod)
@@ -49,12 +49,12 @@ class PodTable:
             self._index()
 
     def put(self, uid: str, pod: Pod) -> None:
-        """A pod has come or changed."""
+        """Add or update a pod."""
         if self._pods.get(uid) != pod and self._enter(uid, pod):
             self._index()
 
     def remove(self, uid: str) -> None:
-        """A pod has gone, or given its addresses back."""
+        """Remove a pod that was deleted or has ended; an unknown uid is ignored."""
         if self._pods.pop(uid, None):
             self._index()
 
@@ -66,6 +66,9 @@ class PodTable:
         return True
 
     def _index(self) -> None:
-        """Of two pods with one address the later has it: the other's end has not been told yet."""
+        """Rebuild `by_address`; of two pods with one address the later one owns it.
+
+        The earlier pod has released it, but the event of its end has not arrived yet.
+        """
         ordered = sorted(self._pods.values(), key=lambda pod: pod.started)
         self.by_address = {address: pod for pod in ordered for address in pod.addresses}

@@ -1,7 +1,6 @@
-"""Keeps the table of pods (pods.py) as the API server (api.py) has it: lists them, then watches.
+"""Keep the table of pods as the API server has it: list all pods once, then watch for changes.
 
-The server may be away for as long as it likes: what was known last stays, and `age` tells how old
-it is. Shown by metrics.py.
+While the server is unreachable the known pods stay, and `age` grows.
 """
 
 from __future__ import annotations
@@ -12,40 +11,41 @@ import math
 import random
 import time
 
+from pktexp.failures import FailureCounter, describe
 from pktexp.kubernetes import answers, api
-from pktexp.kubernetes.answers import GoneError, RefusedError
-from pktexp.kubernetes.api import Api
+from pktexp.kubernetes.answers import GoneError, PodObject, RefusedError
+from pktexp.kubernetes.api import PodApi
 from pktexp.kubernetes.pods import Pod, PodTable
 
 log = logging.getLogger(__name__)
 
-FIRST, LONGEST = 1.0, 30.0  # seconds between attempts, at most; they double
-WATCHED = (240, 300)  # seconds of one watch; drawn, so that nodes do not all ask at one time
-TOLD = 2  # failures in a row that the log tells of: one alone is how servers restart
-SHORTEST = 1.0  # seconds; a server that ends every watch at once is not asked on and on
+FIRST_DELAY, LONGEST_DELAY = 1.0, 30.0  # seconds, the upper bounds between attempts; they double
+WATCH_SECONDS = (240, 300)  # of one watch; random, so that nodes do not all reconnect at once
+LOGGED_FAILURE = 2  # in a row; a single failure is normal while a server restarts
+SHORTEST_WATCH = 1.0  # seconds; a watch that ends sooner counts as failed, which delays the next
 
 
 class PodWatch:
-    """`failures`, `lists` and `malformed` only grow. `follow` raises nothing."""
+    """Keep `pods` up to date; `failures`, `lists` and `malformed` only grow."""
 
     def __init__(self, node: str, pods: PodTable) -> None:
         self.pods = pods
         self.failures = 0
         self.lists = 0
-        self.malformed = 0
+        self.malformed = FailureCounter(log, logging.WARNING, once=True)
         self._node = node
         self._version = ""
-        self._heard = -math.inf
-        self._broken = 0  # attempts since the server last answered
+        self._confirmed = -math.inf
+        self._failures_in_a_row = 0
 
     @property
     def age(self) -> float:
-        """Seconds since the server last confirmed what is known; infinite if it never has."""
-        return time.monotonic() - self._heard
+        """Seconds since the server last confirmed the pods; infinite before the first list."""
+        return time.monotonic() - self._confirmed
 
     async def follow(self) -> None:
-        """List and watch until cancelled."""
-        delay = FIRST
+        """List and watch until cancelled; failures are counted and retried, never raised."""
+        delay = FIRST_DELAY
         while True:
             started = time.monotonic()
             try:
@@ -55,88 +55,91 @@ class PodWatch:
                 log.debug("kubernetes: listing all pods again: %s", error)
             except Exception as error:
                 self._failed(error)
-            if time.monotonic() - started > LONGEST:
-                delay = FIRST
+            if time.monotonic() - started > LONGEST_DELAY:
+                delay = FIRST_DELAY
             await asyncio.sleep(random.uniform(delay / 2, delay))
-            delay = min(2 * delay, LONGEST)
+            delay = min(2 * delay, LONGEST_DELAY)
 
     async def _session(self) -> None:
-        """With one client, until something breaks."""
-        async with api.connect(self._node) as connected:
+        """List if necessary and watch again and again with one client, until a failure."""
+        async with api.connect(self._node) as pod_api:
             while True:
                 if not self._version:
-                    await self._list(connected)
-                await self._watch(connected)
+                    await self._list(pod_api)
+                await self._watch(pod_api)
 
-    async def _list(self, connected: Api) -> None:
-        """All pods; they take the place of those that were known in one step."""
-        told, found, as_of = 0, list[tuple[str, Pod]](), ""
-        async for version, page in connected.pages():
-            told, as_of = told + len(page), version
-            found += [(pod.metadata.uid, named) for pod in page if (named := self._named(pod))]
-        self.pods.replace(found)
+    async def _list(self, pod_api: PodApi) -> None:
+        """Replace all known pods in one step."""
+        listed, pods, as_of = 0, list[tuple[str, Pod]](), ""
+        async for version, page in pod_api.pages():
+            listed, as_of = listed + len(page), version
+            pods += [(item.metadata.uid, pod) for item in page if (pod := self._pod(item))]
+        self.pods.replace(pods)
         self._version = as_of
-        self._heard = time.monotonic()
+        self._confirmed = time.monotonic()
         if not self.lists:
-            self._introduce(told)
+            self._log_first_list(listed)
         self.lists += 1
 
-    async def _watch(self, connected: Api) -> None:
-        """Changes since the last known version, until the server ends the watch as agreed on."""
+    async def _watch(self, pod_api: PodApi) -> None:
+        """Apply the changes since the known version, until the agreed end of the watch."""
         started = time.monotonic()
-        async with connected.watching(self._version, random.randint(*WATCHED)) as lines:
-            self._answers()
+        async with pod_api.watching(self._version, random.randint(*WATCH_SECONDS)) as lines:
+            self._responded()
             async for line in lines:
-                self._heard = time.monotonic()
-                self._take(line)
-        if time.monotonic() - started < SHORTEST:
-            raise RefusedError("the watch ended as soon as it had begun")
+                self._confirmed = time.monotonic()
+                self._apply(line)
+        if time.monotonic() - started < SHORTEST_WATCH:
+            raise RefusedError("the server ended the watch at once")
 
-    def _take(self, line: bytes) -> None:
-        """One event; what is none is counted, and the next one taken."""
+    def _apply(self, line: bytes) -> None:
+        """Apply one event; a malformed one is counted and skipped."""
         try:
-            kind, pod = answers.parse(line)
+            kind, item = answers.parse_event(line)
         except ValueError as error:
-            self._unreadable(error)
+            self._malformed(error)
             return
-        self._version = pod.metadata.resource_version
-        # A bookmark tells only the version, and is otherwise of no pod.
-        named = self._named(pod) if kind != "DELETED" else None
-        if named:
-            self.pods.put(pod.metadata.uid, named)
+        self._version = item.metadata.resource_version
+        # A bookmark has only a version: it has no pod, and removes none.
+        pod = self._pod(item) if kind != "DELETED" else None
+        if pod:
+            self.pods.put(item.metadata.uid, pod)
         else:
-            self.pods.remove(pod.metadata.uid)
+            self.pods.remove(item.metadata.uid)
 
-    def _named(self, pod: answers.Pod) -> Pod | None:
+    def _pod(self, item: PodObject) -> Pod | None:
         try:
-            return pod.named()
+            return item.pod()
         except ValueError as error:
-            self._unreadable(error)
+            self._malformed(error)
             return None
 
-    def _introduce(self, told: int) -> None:
-        log.info("kubernetes: %d pods on %s, %d with addresses", told, self._node, self.pods.count)
-        if not told:
-            log.warning("kubernetes: no pod is on node '%s': is --node-name right?", self._node)
+    def _malformed(self, error: ValueError) -> None:
+        self.malformed.note(error, "kubernetes: skipped a malformed event or address")
 
-    def _answers(self) -> None:
-        self._heard = time.monotonic()
-        if self._broken >= TOLD:
-            log.info("kubernetes: the API server answers again")
-        self._broken = 0
+    def _log_first_list(self, listed: int) -> None:
+        log.info(
+            "kubernetes: %d pods on %s, %d with addresses", listed, self._node, self.pods.count
+        )
+        if not listed:
+            log.warning("kubernetes: node '%s' has no pods: check --node-name", self._node)
+
+    def _responded(self) -> None:
+        self._confirmed = time.monotonic()
+        if self._failures_in_a_row >= LOGGED_FAILURE:
+            log.info("kubernetes: the API server responds again")
+        self._failures_in_a_row = 0
 
     def _failed(self, error: Exception) -> None:
-        """Said once, until the server answers again."""
+        """Count a failure; log the second in a row, and no more until the server responds."""
         self.failures += 1
-        self._broken += 1
+        self._failures_in_a_row += 1
         if isinstance(error, RefusedError):
-            self._version = ""  # which may be what it does not like
-        if self._broken == TOLD:
-            what = f"{type(error).__name__} {error}".strip()
-            debug = log.isEnabledFor(logging.DEBUG)
-            log.warning("kubernetes: pods are not followed: %s (tried again)", what, exc_info=debug)
-
-    def _unreadable(self, error: ValueError) -> None:
-        if not self.malformed:
-            log.warning("kubernetes: not understood: %s (said once, counted always)", error)
-        self.malformed += 1
+            self._version = ""  # in case the server refused because of the version
+        if self._failures_in_a_row == LOGGED_FAILURE:
+            debug = error if log.isEnabledFor(logging.DEBUG) else None
+            log.warning(
+                "kubernetes: failed to watch pods, keeping those known and retrying: %s",
+                describe(error),
+                exc_info=debug,
+            )

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from pktexp.interfaces.totals import NO_HOOK
-from pktexp.kubernetes.pods import NOBODY
+from pktexp.kubernetes.pods import NO_POD
 from pktexp.live.rates import Rates, grown, rates
 from pktexp.live.sample import Sample
 from pktexp.netlink.linkinfo import InterfaceClass, Link
@@ -114,7 +114,7 @@ def _identity(last: Sample, name: str, link: Link | None) -> Document:
     here = last.links.get(name)
     nsid = here.link_netnsid if here else None
     peers = last.details.peers if last.details else {}
-    pod = last.details.pods.get(here.ifindex, NOBODY) if last.details and here else NOBODY
+    pod = last.details.pods.get(here.ifindex, NO_POD) if last.details and here else NO_POD
     return {
         "name": name,
         "ifindex": here.ifindex if here else None,

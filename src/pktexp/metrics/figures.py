@@ -254,7 +254,7 @@ PODS = (
         COUNTER,
         "pktexp_kubernetes_malformed_events",
         "Answers of the API server that could not be parsed.",
-        "malformed",
+        "malformed.count",
     ),
     Figure(
         COUNTER,

@@ -8,7 +8,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from pktexp.interfaces.facts import DeviceDrops, InterfaceFacts
-from pktexp.kubernetes.pods import NOBODY, Pod
+from pktexp.kubernetes.pods import NO_POD, Pod
 from pktexp.netlink.linkinfo import Link
 
 INFO_LABELS = (
@@ -48,7 +48,7 @@ def information(links: Sequence[Link], peers: Mapping[int, str], pods: Mapping[i
     )
     for link in links:
         peer = "" if link.link_netnsid is None else peers.get(link.link_netnsid, "")
-        pod = pods.get(link.ifindex, NOBODY)
+        pod = pods.get(link.ifindex, NO_POD)
         values = (str(link.ifindex), link.kind, link.interface_class, link.address, str(link.mtu))
         family.add_metric((link.name, *values, link.alias, peer, pod.namespace, pod.name), 1)
     return family
