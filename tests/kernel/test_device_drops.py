@@ -1,4 +1,4 @@
-"""What devices say they dropped, after real drops, against the kernel's own statistics in sysfs."""
+"""Drops reported by devices after real drops, compared with the kernel's statistics in sysfs."""
 
 from __future__ import annotations
 
@@ -52,26 +52,26 @@ def sysfs(namespace: Namespace, interface: str) -> dict[str, int]:
 
 
 def expected(namespace: Namespace, interface: str) -> dict[tuple[str, str], int]:
-    """What sysfs says, less the kinds that are shown only once seen."""
+    """Drops in sysfs, without the kinds that pktexp shows only from 1 on."""
     told = sysfs(namespace, interface)
     values = {key: told[field] for key, field in FIELDS.items()}
     return {key: value for key, value in values.items() if value or key[1] == "dropped"}
 
 
-def test_an_idle_interface_shows_that_it_dropped_nothing(pair: Pair) -> None:
+def test_idle_interface_shows_zero_drops(pair: Pair) -> None:
     _, b = pair
     with serving(b) as service:
         page = service.page()
         assert drops(page, "vb") == {("ingress", "dropped"): 0, ("egress", "dropped"): 0}
 
 
-def test_frames_too_large_for_the_other_end_are_dropped_at_both(pair: Pair) -> None:
+def test_oversized_frames_are_dropped_at_both_ends(pair: Pair) -> None:
     a, b = pair
     b.ip("link", "set", "vb", "mtu", "1000")
     with serving(a) as near, serving(b) as far:
         with a.packet_socket("va") as raw:
             for _ in range(9):
-                with contextlib.suppress(OSError):  # newer kernels tell the sender
+                with contextlib.suppress(OSError):  # newer kernels report it to the sender
                     raw.send(FRAME.ljust(1400))
         sent, received = drops(near.page(), "va"), drops(far.page(), "vb")
     assert sent == expected(a, "va")
@@ -80,7 +80,7 @@ def test_frames_too_large_for_the_other_end_are_dropped_at_both(pair: Pair) -> N
     assert received["ingress", "dropped"] == 9
 
 
-def test_what_finds_the_queue_of_a_tun_device_full_is_its_drop(namespaces: Make) -> None:
+def test_full_queue_of_a_tun_device_drops_packets(namespaces: Make) -> None:
     b = namespaces()
     with tun(b, "tun7"), serving(b) as service:
         b.ip("link", "set", "tun7", "txqueuelen", "4")
@@ -92,7 +92,7 @@ def test_what_finds_the_queue_of_a_tun_device_full_is_its_drop(namespaces: Make)
         assert counts["egress", "dropped"] >= 20
 
 
-def test_every_number_is_the_kernels_own(pair: Pair) -> None:
+def test_device_statistics_match_sysfs(pair: Pair) -> None:
     a, b = pair
     a.send("va", [FRAME] * 5 + [FRAME.ljust(9000)] * 2)
     with b.entered():
@@ -104,7 +104,7 @@ def test_every_number_is_the_kernels_own(pair: Pair) -> None:
     assert told["rx_packets"] == 7
 
 
-def test_as_many_interfaces_are_told_of_as_there_are(namespaces: Make) -> None:
+def test_device_statistics_cover_every_interface(namespaces: Make) -> None:
     b = namespaces()
     for number in range(200):  # more than a datagram holds
         b.ip("link", "add", f"br{number}", "type", "bridge")
@@ -115,7 +115,7 @@ def test_as_many_interfaces_are_told_of_as_there_are(namespaces: Make) -> None:
 
 @contextlib.contextmanager
 def without_files() -> Iterator[None]:
-    """This process can open no file, nor a socket."""
+    """Prevent this process from opening files and sockets."""
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (0, limits[1]))
     try:

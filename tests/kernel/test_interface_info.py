@@ -1,4 +1,4 @@
-"""What the page says of interfaces themselves, against what iproute2 says, as they change."""
+"""pktexp_interface_info, compared with iproute2 while interfaces change."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def info(page: Page, interface: str) -> dict[str, str]:
     return dict(labels)
 
 
-def test_every_interface_is_told_of_as_iproute2_shows_it(pair: Pair) -> None:
+def test_interface_info_matches_iproute2(pair: Pair) -> None:
     _, b = pair
     b.ip("link", "add", "br0", "type", "bridge")
     b.ip("link", "add", "vx0", "type", "vxlan", "id", "7", "dstport", "4789", "local", "127.0.0.1")
@@ -44,14 +44,14 @@ def test_every_interface_is_told_of_as_iproute2_shows_it(pair: Pair) -> None:
         assert len(select(page, "pktexp_interface_info")) == len(kinds)
 
 
-def test_what_is_not_wanted_is_not_told_of(pair: Pair) -> None:
+def test_excluded_interfaces_are_not_shown(pair: Pair) -> None:
     _, b = pair
     with serving(b, "--exclude-interfaces", "lo") as service:
         assert not select(service.page(), "pktexp_interface_info", interface="lo")
         assert not select(service.page(), "pktexp_interface_dropped_packets_total", interface="lo")
 
 
-def test_an_interface_that_could_not_be_attached_to_is_told_of(namespaces: Make) -> None:
+def test_interface_without_a_hook_is_shown(namespaces: Make) -> None:
     b = namespaces()
     for number in range(16):
         b.ip("link", "add", f"br{number}", "type", "bridge")
@@ -62,7 +62,7 @@ def test_an_interface_that_could_not_be_attached_to_is_told_of(namespaces: Make)
         assert info(page, refused)["ifindex"]
 
 
-def test_changes_are_followed(pair: Pair) -> None:
+def test_changed_properties_are_shown(pair: Pair) -> None:
     _, b = pair
     with serving(b) as service:
         service.wait_until_attached("vb")
@@ -81,7 +81,7 @@ def test_changes_are_followed(pair: Pair) -> None:
         service.page_when(lambda page: not select(page, "pktexp_interface_info", interface="wan"))
 
 
-def test_any_alias_makes_a_readable_page(pair: Pair) -> None:
+def test_any_alias_makes_a_valid_page(pair: Pair) -> None:
     _, b = pair
     awkward = 'a "quoted" \\ back\nslash, \u00e9, {x="y"} 1' + "x" * 200
     assert len(awkward.encode()) < 256
@@ -92,7 +92,7 @@ def test_any_alias_makes_a_readable_page(pair: Pair) -> None:
         wait_for(lambda: info(service.page(), "vb")["alias"] == "\\xff\\xfe")
 
 
-def test_the_namespace_of_the_other_end_is_named(pair: Pair, namespaces: Make) -> None:
+def test_peer_namespace_is_named(pair: Pair, namespaces: Make) -> None:
     a, b = pair
     c = namespaces()
     connect(b, c, "to-c", "eth0")
@@ -114,9 +114,7 @@ def nameless() -> Iterator[int]:
         process.terminate()
 
 
-def test_a_name_that_a_namespace_gets_and_loses_is_followed(
-    namespaces: Make, nameless: int
-) -> None:
+def test_peer_namespace_name_appears_and_disappears(namespaces: Make, nameless: int) -> None:
     b = namespaces()
     name = f"{b.name}-named"
     b.ip("link", "add", "vb", "type", "veth", "peer", "va")
@@ -132,7 +130,7 @@ def test_a_name_that_a_namespace_gets_and_loses_is_followed(
         wait_for(lambda: info(service.page(), "vb")["peer_netns"] == "")
 
 
-def test_an_end_that_moves_on_is_found_where_it_is(pair: Pair, namespaces: Make) -> None:
+def test_moved_peer_is_found_in_its_new_namespace(pair: Pair, namespaces: Make) -> None:
     a, b = pair
     c = namespaces()
     with serving(b) as service:

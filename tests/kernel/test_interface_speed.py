@@ -1,4 +1,4 @@
-"""How fast the page says that interfaces are, against what ethtool shows."""
+"""pktexp_interface_speed_bytes, compared with ethtool."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def speed_of(namespace: Namespace, *interfaces: str) -> dict[str, int]:
 
 
 @pytest.mark.parametrize("megabits", ["10", "1000", "2500", "400000"])
-def test_a_speed_is_that_of_ethtool(namespaces: Callable[[], Namespace], megabits: str) -> None:
+def test_speed_matches_ethtool(namespaces: Callable[[], Namespace], megabits: str) -> None:
     namespace = namespaces()
     with tun(namespace, "tun7"):
         namespace.run("ethtool", "-s", "tun7", "speed", megabits, "autoneg", "off")
@@ -43,15 +43,15 @@ def test_a_speed_is_that_of_ethtool(namespaces: Callable[[], Namespace], megabit
         assert by_ethtool(namespace, "tun7") == int(megabits) * 125_000
 
 
-def test_what_does_not_tell_is_left_out(pair: Pair) -> None:
+def test_links_without_a_known_speed_are_omitted(pair: Pair) -> None:
     _, b = pair
-    b.ip("link", "add", "br0", "type", "bridge")  # whose driver says that it does not know
+    b.ip("link", "add", "br0", "type", "bridge")  # its driver reports SPEED_UNKNOWN
     assert speed_of(b, "lo", "br0", "vb") == {"vb": by_ethtool(b, "vb")}
     with b.entered():
-        assert LinkSpeeds().of([4_000_000]) == {}  # gone by now
+        assert LinkSpeeds().of([4_000_000]) == {}  # no such interface
 
 
-def test_the_page_has_the_speed_of_hardware_alone(pair: Pair, tmp_path: Path) -> None:
+def test_page_shows_the_speed_of_hardware_only(pair: Pair, tmp_path: Path) -> None:
     _, b = pair
     with tun(b, "tun7"), serving(b, prefix=on_bus(tmp_path, "vb")) as service:
         page = service.page()
@@ -59,7 +59,7 @@ def test_the_page_has_the_speed_of_hardware_alone(pair: Pair, tmp_path: Path) ->
         assert page["pktexp_netlink_query_failures_total", frozenset()] == 0
 
 
-def test_a_kernel_without_ethtools_netlink_costs_one_line(
+def test_kernel_without_ethtool_netlink_logs_one_line(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def absent(*_: object) -> int:

@@ -1,4 +1,4 @@
-"""Interfaces that come, go, change name, move away or refuse, followed live by a service."""
+"""A running service follows interfaces that appear, disappear, change name or move."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def wait_for_packets(service: Service, interface: str, count: int) -> Page:
     )
 
 
-def test_two_hundred_interfaces_come_and_go_without_a_leak(pair: Pair) -> None:
+def test_two_hundred_interfaces_appear_and_disappear_without_a_leak(pair: Pair) -> None:
     a, b = pair
     with serving(b) as service:
         service.wait_until_attached("vb")
@@ -68,7 +68,7 @@ def test_more_interfaces_than_the_soft_limit_of_open_files_are_counted(pair: Pai
         assert total(page, "pktexp_interface_attached") == 2 * 82
 
 
-def test_an_interface_with_an_ifindex_above_70000_is_counted(pair: Pair) -> None:
+def test_interface_with_an_ifindex_above_70000_is_counted(pair: Pair) -> None:
     a, b = pair
     b.ip("link", "add", "big", "index", "70001", "type", "veth", "peer", "small")
     b.ip("link", "set", "small", "netns", a.name)
@@ -81,7 +81,7 @@ def test_an_interface_with_an_ifindex_above_70000_is_counted(pair: Pair) -> None
     assert traffic(page, "big") == {("other", "4"): (7, 7 * len(FRAME))}
 
 
-def test_an_interface_that_comes_back_under_its_name_goes_on_counting(pair: Pair) -> None:
+def test_recreated_interface_continues_its_counters(pair: Pair) -> None:
     a, b = pair
     with serving(b) as service:
         service.wait_until_attached("vb")
@@ -97,7 +97,7 @@ def test_an_interface_that_comes_back_under_its_name_goes_on_counting(pair: Pair
     assert total(page, "pktexp_flow_packets_total", **INGRESS, interface="vb") == 7
 
 
-def test_an_interface_replaced_unseen_by_one_of_the_same_name_and_index_is_attached_anew(
+def test_interface_replaced_unseen_is_attached_again(
     pair: Pair,
 ) -> None:
     a, b = pair
@@ -119,7 +119,7 @@ def test_an_interface_replaced_unseen_by_one_of_the_same_name_and_index_is_attac
         wait_for_packets(service, "vb", 4)
 
 
-def test_a_renamed_interface_counts_on_under_its_new_name(pair: Pair) -> None:
+def test_renamed_interface_continues_under_its_new_name(pair: Pair) -> None:
     a, b = pair
     with serving(b) as service:
         service.wait_until_attached("vb")
@@ -137,7 +137,7 @@ def test_a_renamed_interface_counts_on_under_its_new_name(pair: Pair) -> None:
     assert total(page, "pktexp_flow_packets_total", **INGRESS, interface="vb") == 3
 
 
-def test_interfaces_that_swap_names_keep_each_name_with_its_traffic(pair: Pair) -> None:
+def test_swapped_names_keep_their_traffic(pair: Pair) -> None:
     a, b = pair
     connect(a, b, "vc", "vd")
     with serving(b) as service:
@@ -157,9 +157,7 @@ def test_interfaces_that_swap_names_keep_each_name_with_its_traffic(pair: Pair) 
     assert total(page, "total_packets", interface="vd") == 0
 
 
-def test_an_interface_that_moves_to_another_namespace_is_let_go(
-    pair: Pair, namespaces: Make
-) -> None:
+def test_interface_moved_to_another_namespace_is_released(pair: Pair, namespaces: Make) -> None:
     _, b = pair
     other = namespaces()
     with serving(b) as service:
@@ -171,7 +169,7 @@ def test_an_interface_that_moves_to_another_namespace_is_let_go(
         service.wait_until_attached("vb")
 
 
-def test_an_interface_that_flaps_stays_attached_and_exact(pair: Pair) -> None:
+def test_flapping_interface_stays_attached_and_exact(pair: Pair) -> None:
     a, b = pair
     with serving(b) as service:
         service.wait_until_attached("vb")
@@ -184,7 +182,7 @@ def test_an_interface_that_flaps_stays_attached_and_exact(pair: Pair) -> None:
         assert [m for m in service.messages() if m.startswith("vb: counting")] == [COUNTING]
 
 
-def test_globs_choose_the_interfaces_and_an_idle_one_is_warned_of(pair: Pair) -> None:
+def test_globs_select_interfaces_and_unmatched_ones_log_a_warning(pair: Pair) -> None:
     a, b = pair
     connect(a, b, "vc", "vd")
     arguments = ("--interfaces", "v*", "--interfaces", "wlan*", "--exclude-interfaces", "*d")
@@ -197,7 +195,7 @@ def test_globs_choose_the_interfaces_and_an_idle_one_is_warned_of(pair: Pair) ->
         service.wait_until_attached("wlan0")
 
 
-def test_a_glob_that_matches_nothing_is_a_warning_and_the_interface_may_come(pair: Pair) -> None:
+def test_service_is_ready_before_any_interface_matches(pair: Pair) -> None:
     a, b = pair
     with serving(b, "--interfaces", "later") as service:
         assert service.get("readyz").status == 200
@@ -205,7 +203,7 @@ def test_a_glob_that_matches_nothing_is_a_warning_and_the_interface_may_come(pai
         service.wait_until_attached("later")
 
 
-def test_a_tun_device_is_parsed_from_the_ip_header_on(namespaces: Make) -> None:
+def test_tun_device_is_parsed_from_the_ip_header(namespaces: Make) -> None:
     b = namespaces()
     b.run("sysctl", "-qw", "net.ipv6.conf.all.disable_ipv6=0")
     with tun(b, "tun7") as fd, serving(b, "--interfaces", "tun7") as service:
@@ -217,7 +215,7 @@ def test_a_tun_device_is_parsed_from_the_ip_header_on(namespaces: Make) -> None:
     assert not select(page, "pktexp_unparsed_packets_total")
 
 
-def test_after_a_netlink_overrun_every_interface_is_known_again(pair: Pair) -> None:
+def test_netlink_overrun_lists_every_interface_again(pair: Pair) -> None:
     a, b = pair
     with serving(b) as service:
         service.wait_until_attached("vb")
@@ -249,7 +247,7 @@ def run_batch(namespace: Namespace, lines: str) -> None:
         path.unlink()
 
 
-def test_a_port_that_leaves_its_bridge_stays_attached(pair: Pair) -> None:
+def test_port_leaving_its_bridge_stays_attached(pair: Pair) -> None:
     a, b = pair
     b.ip("link", "add", "br0", "type", "bridge")
     with serving(b, "--interfaces", "vb") as service:

@@ -1,4 +1,4 @@
-"""Addresses in other namespaces, against those that iproute2 was told to set there."""
+"""Addresses in other namespaces, compared with those set by iproute2."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ WANTED = {"10.9.0.2", "fd00::2", "10.9.0.3", "10.9.1.3"}
 
 @pytest.fixture
 def host(namespaces: Make) -> Iterator[Namespace]:
-    """This thread is in it."""
+    """A namespace that this thread has entered."""
     host = namespaces()
     with host.entered():
         yield host
@@ -46,9 +46,7 @@ def pod(host: Namespace, inside: Namespace, name: str, *addresses: str) -> None:
         inside.ip("address", "add", address, "dev", "eth0", *extra)
 
 
-def test_addresses_of_both_families_are_told_by_namespace(
-    host: Namespace, namespaces: Make
-) -> None:
+def test_both_address_families_are_listed_by_namespace(host: Namespace, namespaces: Make) -> None:
     pod(host, namespaces(), "one", "10.9.0.2/32", "fd00::2/128")
     pod(host, namespaces(), "two", "10.9.0.3/24", "10.9.1.3/24")
     found = NamespaceAddresses().of(leads())
@@ -56,7 +54,7 @@ def test_addresses_of_both_families_are_told_by_namespace(
     assert told == [["10.9.0.2", "fd00::2"], ["10.9.0.3", "10.9.1.3"]]
 
 
-def test_of_a_point_to_point_link_our_end_counts(host: Namespace, namespaces: Make) -> None:
+def test_point_to_point_link_counts_by_its_local_address(host: Namespace, namespaces: Make) -> None:
     inside = namespaces()
     pod(host, inside, "one")
     inside.ip("address", "add", "10.9.0.2", "peer", "10.9.0.3/32", "dev", "eth0")
@@ -65,13 +63,11 @@ def test_of_a_point_to_point_link_our_end_counts(host: Namespace, namespaces: Ma
 
 
 @pytest.mark.usefixtures("host")
-def test_a_namespace_that_is_gone_has_none() -> None:
+def test_removed_namespace_has_no_addresses() -> None:
     assert NamespaceAddresses().of({7: 1234}) == {1234: frozenset()}
 
 
-def test_an_id_that_another_namespace_has_got_is_asked_about_again(
-    host: Namespace, namespaces: Make
-) -> None:
+def test_reused_namespace_id_is_queried_again(host: Namespace, namespaces: Make) -> None:
     addresses, first = NamespaceAddresses(), Namespace()
     try:
         pod(host, first, "one", "10.9.0.2/32")
@@ -85,11 +81,11 @@ def test_an_id_that_another_namespace_has_got_is_asked_about_again(
     assert texts(addresses.of(leads())[before]) & WANTED == {"10.9.0.3"}
 
 
-def test_without_links_elsewhere_nothing_is_asked() -> None:
+def test_no_links_give_no_addresses() -> None:
     assert NamespaceAddresses().of({}) == {}
 
 
-def test_a_namespace_with_addresses_of_several_pods_is_none_of_theirs(
+def test_namespace_with_addresses_of_several_pods_matches_none(
     host: Namespace, namespaces: Make
 ) -> None:
     pod(host, namespaces(), "one", "10.9.0.2/32", "10.9.1.3/32")

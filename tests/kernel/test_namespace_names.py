@@ -1,4 +1,4 @@
-"""When names of namespaces are asked for again; the folder is one of the test's own."""
+"""NamespaceNames: caching and odd files, with a folder of the test's own."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LONG_AGO = 1_000_000_000.0
 
 
 class Folder:
-    """Names for one namespace, which the other has `number` for."""
+    """A folder of names for one namespace of a pair; `number` is its id in the other one."""
 
     def __init__(self, path: Path, pair: tuple[Namespace, Namespace]) -> None:
         self.path = path
@@ -46,28 +46,28 @@ def folder(tmp_path: Path, pair: tuple[Namespace, Namespace]) -> Folder:
     return Folder(tmp_path, pair)
 
 
-def test_names_are_kept_as_long_as_the_folder_and_the_ids_stay(folder: Folder) -> None:
+def test_names_are_cached_while_folder_and_ids_stay(folder: Folder) -> None:
     folder.hold("one")
     assert folder.ask() == "one"
-    folder.hold("two")  # which the folder's time does not tell of
+    folder.hold("two")  # with the same time of change
     assert folder.ask() == "one"
 
 
-def test_a_change_of_the_folder_is_seen(folder: Folder) -> None:
+def test_changed_folder_is_read_again(folder: Folder) -> None:
     folder.hold("one")
     assert folder.ask() == "one"
     folder.hold("two", changed=LONG_AGO + 1)
     assert folder.ask() == "two"
 
 
-def test_a_link_to_another_namespace_makes_it_look_again(folder: Folder) -> None:
+def test_new_namespace_id_reads_the_folder_again(folder: Folder) -> None:
     folder.hold("one")
     assert folder.ask() == "one"
     folder.hold("two")
     assert folder.ask(12345) == "two"
 
 
-def test_two_changes_in_one_tick_of_the_clock_are_both_seen(folder: Folder) -> None:
+def test_two_changes_in_one_clock_tick_are_both_seen(folder: Folder) -> None:
     now = time.time()
     folder.hold(changed=now)
     assert folder.ask() is None
@@ -75,24 +75,24 @@ def test_two_changes_in_one_tick_of_the_clock_are_both_seen(folder: Folder) -> N
     assert folder.ask() == "one"
 
 
-def test_of_two_names_the_first_is_taken(folder: Folder) -> None:
+def test_first_of_several_names_is_shown(folder: Folder) -> None:
     folder.hold("b", "a", "c")
     assert folder.ask() == "a"
 
 
-def test_what_is_no_namespace_is_passed_over(folder: Folder) -> None:
+def test_files_without_a_namespace_are_skipped(folder: Folder) -> None:
     folder.hold("one")
     (folder.path / "a-file").touch()
     (folder.path / "broken").symlink_to("nowhere")
     assert folder.ask() == "one"
 
 
-def test_a_name_that_is_no_utf_8_becomes_text(folder: Folder) -> None:
+def test_invalid_utf_8_in_a_name_is_escaped(folder: Folder) -> None:
     folder.hold(os.fsdecode(b"caf\xff"))
     assert folder.ask() == "caf\\xff"
 
 
-def test_without_such_a_folder_nothing_is_named(folder: Folder) -> None:
+def test_missing_folder_gives_no_names(folder: Folder) -> None:
     folder.path.rmdir()
     assert folder.ask() is None
     folder.path.mkdir()

@@ -1,4 +1,4 @@
-"""A server for pods, and a watch of them."""
+"""Fixtures: an API server with pods, and a watch of it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def token(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def server(tmp_path: Path, token: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ApiServer]:
-    """The one that KUBECONFIG names; nobody waits long before asking it again."""
+    """An API server named by KUBECONFIG, with short delays between attempts."""
     monkeypatch.setattr(watch, "FIRST_DELAY", 0.02)
     monkeypatch.setattr(watch, "LONGEST_DELAY", 0.2)
     with answering(listening()) as server:
@@ -38,7 +38,7 @@ def server(tmp_path: Path, token: Path, monkeypatch: pytest.MonkeyPatch) -> Iter
 
 @pytest_asyncio.fixture
 async def following(server: ApiServer) -> AsyncIterator[PodWatch]:
-    """Watches a server that has WEB."""
+    """A running watch of a server that has WEB."""
     server.put(WEB)
     watching = PodWatch(NODE, PodTable())
     async with background(watching.follow()):

@@ -1,4 +1,4 @@
-"""What a link's message says: kind, class, addresses, aliases; against iproute2 and sysfs too."""
+"""Decoded links, compared with messages written here, with iproute2 and with sysfs."""
 
 from __future__ import annotations
 
@@ -27,21 +27,21 @@ def link(*attributes: tuple[int, bytes], hardware_type: int = ETHERNET) -> Link:
     return parse_link(body + b"".join(attribute(*a) for a in attributes))
 
 
-def test_what_netlink_does_not_tell_is_empty() -> None:
+def test_missing_attributes_are_empty() -> None:
     assert link() == Link(7, "", ETHERNET, up=True, mtu=0)
 
 
-def test_the_kind_is_read_from_within_the_link_info() -> None:
+def test_kind_is_read_from_the_nested_link_info() -> None:
     info = attribute(1, b"vxlan\0") + attribute(2 | NESTED, b"....")
     assert link((LINKINFO | NESTED, info)).kind == "vxlan"
 
 
-def test_a_loopback_device_is_of_kind_and_class_loopback() -> None:
+def test_loopback_device_has_kind_and_class_loopback() -> None:
     loopback = link(hardware_type=LOOPBACK)
     assert (loopback.kind, loopback.interface_class) == ("loopback", "loopback")
 
 
-def test_only_what_a_device_on_a_bus_backs_is_physical() -> None:
+def test_only_devices_on_a_bus_are_physical() -> None:
     assert link((BUS, b"pci\0")).interface_class is InterfaceClass.PHYSICAL
     assert link().interface_class is InterfaceClass.VIRTUAL
 
@@ -56,31 +56,31 @@ def test_only_what_a_device_on_a_bus_backs_is_physical() -> None:
         (TUN, b"", ""),
     ],
 )
-def test_an_address_of_any_length_becomes_text(
+def test_address_of_any_length_is_formatted(
     hardware_type: int, address: bytes, expected: str
 ) -> None:
     assert link((ADDRESS, address), hardware_type=hardware_type).address == expected
 
 
-def test_an_alias_that_is_no_utf_8_becomes_text() -> None:
+def test_invalid_utf_8_in_an_alias_is_escaped() -> None:
     assert link((ALIAS, b"caf\xff\0")).alias == "caf\\xff"
 
 
-def test_a_namespace_without_an_id_is_not_taken_for_namespace_0() -> None:
+def test_missing_namespace_id_differs_from_id_0() -> None:
     assert link().link_netnsid is None
     assert link((NETNSID, struct.pack("=i", 0))).link_netnsid == 0
     assert link((NETNSID, struct.pack("=i", -1))).link_netnsid == -1
 
 
 def machine() -> tuple[dict[str, Link], dict[str, Any]]:
-    """This machine's interfaces, as told here and as told by iproute2."""
+    """This machine's interfaces, as LinkMonitor and as iproute2 list them."""
     monitor = LinkMonitor()
     monitor.close()
     shown = json.loads(run("ip", "-details", "-j", "link", "show"))
     return {x.name: x for x in monitor.links.values()}, {x["ifname"]: x for x in shown}
 
 
-def test_this_machines_interfaces_are_as_iproute2_shows_them() -> None:
+def test_interfaces_of_this_machine_match_iproute2() -> None:
     links, shown = machine()
     for name in links.keys() & shown.keys():
         found, expected = links[name], shown[name]
@@ -91,7 +91,7 @@ def test_this_machines_interfaces_are_as_iproute2_shows_them() -> None:
         assert found.kind == ("loopback" if name == "lo" else kind)
 
 
-def test_this_machines_classes_agree_with_its_sysfs() -> None:
+def test_classes_of_this_machine_match_sysfs() -> None:
     links, _ = machine()
     assert "eth0" not in links or links["eth0"].interface_class == "physical"
     for name, found in links.items():

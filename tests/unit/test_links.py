@@ -1,4 +1,4 @@
-"""What netlink's messages become: link types, listings, overruns."""
+"""LinkMonitor: link types, lists and overruns."""
 
 from __future__ import annotations
 
@@ -36,9 +36,7 @@ AF_BRIDGE = 7
         (803, LinkType.OPAQUE),  # radiotap monitor
     ],
 )
-def test_the_hardware_type_tells_what_frames_begin_with(
-    hardware_type: int, expected: LinkType
-) -> None:
+def test_hardware_type_determines_the_link_type(hardware_type: int, expected: LinkType) -> None:
     assert Link(1, "x", hardware_type, up=True, mtu=1500).link_type is expected
 
 
@@ -92,18 +90,18 @@ def started(fake: FakeSocket) -> LinkMonitor:
     return LinkMonitor()
 
 
-def test_the_first_listing_is_waited_for(fake: FakeSocket) -> None:
+def test_monitor_waits_for_the_first_list(fake: FakeSocket) -> None:
     assert names(started(fake)) == {1: "lo", 2: "eth0"}
 
 
-def test_a_name_that_is_no_utf_8_becomes_text(fake: FakeSocket) -> None:
+def test_invalid_utf_8_in_a_name_is_escaped(fake: FakeSocket) -> None:
     monitor = started(fake)
     fake.queue = [message(NEWLINK, 3, b"x\xff") + message(NEWLINK, 4, "b\u00e9")]
     monitor.receive()
     assert names(monitor) == {1: "lo", 2: "eth0", 3: "x\\xff", 4: "b\u00e9"}
 
 
-def test_what_goes_and_comes_back_between_two_looks_is_known_to_have_gone(fake: FakeSocket) -> None:
+def test_interface_replaced_between_reads_is_reported_as_gone(fake: FakeSocket) -> None:
     monitor = started(fake)
     fake.queue = [message(DELLINK, 2, "eth0") + message(NEWLINK, 2, "eth0")]
     monitor.receive()
@@ -112,14 +110,14 @@ def test_what_goes_and_comes_back_between_two_looks_is_known_to_have_gone(fake: 
     assert monitor.take_gone() == set()
 
 
-def test_a_bridge_that_tells_of_its_ports_changes_nothing(fake: FakeSocket) -> None:
+def test_bridge_port_messages_are_ignored(fake: FakeSocket) -> None:
     monitor = started(fake)
     fake.queue = [message(DELLINK, 2, "eth0", family=AF_BRIDGE)]
     monitor.receive()
     assert names(monitor) == {1: "lo", 2: "eth0"}
 
 
-def test_after_an_overrun_what_is_not_listed_has_gone(fake: FakeSocket) -> None:
+def test_overrun_removes_unlisted_interfaces(fake: FakeSocket) -> None:
     monitor = started(fake)
     fake.queue = [OSError(errno.ENOBUFS, "overrun")]
     monitor.receive()
@@ -130,7 +128,7 @@ def test_after_an_overrun_what_is_not_listed_has_gone(fake: FakeSocket) -> None:
     assert monitor.take_gone() == {2}
 
 
-def test_an_overrun_during_a_listing_asks_again_when_that_has_ended(fake: FakeSocket) -> None:
+def test_overrun_during_a_list_requests_another_at_its_end(fake: FakeSocket) -> None:
     monitor = started(fake)
     overrun = OSError(errno.ENOBUFS, "overrun")
     fake.queue = [overrun, message(NEWLINK, 1, "lo"), overrun]
@@ -141,7 +139,7 @@ def test_an_overrun_during_a_listing_asks_again_when_that_has_ended(fake: FakeSo
     assert fake.requests == 3
 
 
-def test_an_interrupted_listing_is_asked_for_again(fake: FakeSocket) -> None:
+def test_interrupted_list_is_requested_again(fake: FakeSocket) -> None:
     monitor = started(fake)
     fake.queue = [OSError(errno.ENOBUFS, "overrun")]
     monitor.receive()
@@ -151,14 +149,14 @@ def test_an_interrupted_listing_is_asked_for_again(fake: FakeSocket) -> None:
     assert names(monitor) == {1: "lo", 2: "eth0"}
 
 
-def test_other_socket_errors_are_not_swallowed(fake: FakeSocket) -> None:
+def test_other_socket_errors_are_raised(fake: FakeSocket) -> None:
     monitor = started(fake)
     fake.queue = [OSError(errno.EBADF, "closed")]
     with pytest.raises(OSError, match="closed"):
         monitor.receive()
 
 
-def test_the_kernels_own_interfaces_are_found() -> None:
+def test_monitor_finds_the_kernels_interfaces() -> None:
     monitor = LinkMonitor()
     try:
         expected = dict(socket.if_nameindex())

@@ -1,4 +1,4 @@
-"""An API server that breaks off, refuses, forgets, or is away."""
+"""PodWatch against an API server that breaks off, refuses, forgets versions, or is unreachable."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from support.service.settings import settings
 
 
 @pytest.mark.parametrize("as_event", [False, True])
-async def test_what_went_unseen_is_gone_after_a_410(
+async def test_pods_deleted_unseen_are_removed_after_a_410(
     server: ApiServer, following: PodWatch, as_event: bool
 ) -> None:
     server.gone_as_event = as_event
@@ -51,7 +51,7 @@ async def test_broken_watch_resumes_at_its_version_without_a_log_line(
     assert not caplog.records
 
 
-async def test_a_watch_that_ends_in_time_is_no_failure(
+async def test_watch_that_ends_on_time_is_no_failure(
     server: ApiServer, following: PodWatch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(watch, "SHORTEST_WATCH", 0.0)
@@ -62,14 +62,12 @@ async def test_a_watch_that_ends_in_time_is_no_failure(
     assert (following.lists, following.failures) == (1, 0)
 
 
-async def test_a_watch_that_ends_at_once_is_a_failure(
-    server: ApiServer, following: PodWatch
-) -> None:
+async def test_watch_that_ends_at_once_is_a_failure(server: ApiServer, following: PodWatch) -> None:
     server.end_watches()
     await until(lambda: following.failures == 1)
 
 
-async def test_a_token_that_is_replaced_is_read_again(
+async def test_replaced_token_is_read_again(
     server: ApiServer, following: PodWatch, token: Path
 ) -> None:
     await asyncio.to_thread(token.write_text, "second-token")
@@ -81,7 +79,7 @@ async def test_a_token_that_is_replaced_is_read_again(
 
 
 @pytest.mark.parametrize(("code", "reason"), [(403, "Forbidden"), (500, "InternalError")])
-async def test_refusals_leave_what_is_known_are_said_once_and_end_with_a_list(
+async def test_refusals_keep_the_pods_and_end_with_a_list(
     server: ApiServer,
     following: PodWatch,
     caplog: pytest.LogCaptureFixture,
@@ -98,10 +96,10 @@ async def test_refusals_leave_what_is_known_are_said_once_and_end_with_a_list(
     server.delete(WEB)
     server.refusal = None
     await until(lambda: not names(following))
-    assert following.lists == 2  # the version that was known may be what the server refused
+    assert following.lists == 2  # the server may have refused the known version
 
 
-async def test_a_server_that_is_away_leaves_what_is_known_and_its_age_grows(
+async def test_unreachable_server_keeps_the_pods_while_age_grows(
     server: ApiServer, following: PodWatch
 ) -> None:
     server.close()
@@ -111,14 +109,14 @@ async def test_a_server_that_is_away_leaves_what_is_known_and_its_age_grows(
     await asyncio.sleep(0.05)
     assert following.age >= age + 0.05
     with answering(listening(server.port)) as another:
-        another.store.compact()  # it has not seen what was before it
+        another.store.compact()  # it does not know the earlier versions
         another.put(DB)
         age = following.age
         await until(lambda: names(following) == DB_NAMED)
         assert following.age < age
 
 
-async def test_a_server_that_comes_later_than_we_is_found(
+async def test_server_that_starts_later_is_found(
     server: ApiServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO", watch.__name__)
@@ -136,7 +134,7 @@ async def test_a_server_that_comes_later_than_we_is_found(
     assert "2 pods on node-7, 2 with addresses" in said[1]
 
 
-async def test_a_node_without_any_pod_is_doubted(
+async def test_node_without_pods_logs_a_warning(
     server: ApiServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with background(PodWatch(NODE, PodTable()).follow()):
@@ -144,7 +142,7 @@ async def test_a_node_without_any_pod_is_doubted(
     assert "check --node-name" in caplog.text
 
 
-def test_credentials_that_are_wrong_are_one_error_with_a_hint(
+def test_invalid_credentials_raise_one_error_with_a_hint(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "config"
@@ -157,13 +155,13 @@ def test_credentials_that_are_wrong_are_one_error_with_a_hint(
         assert "KUBECONFIG" in caught.value.hint
 
 
-def test_without_the_name_of_the_node_it_is_asked_for() -> None:
+def test_missing_node_name_raises_an_error_with_a_hint() -> None:
     with pytest.raises(PktexpError, match="name of this node") as caught:
         naming.require(settings(kubernetes=True))
     assert "spec.nodeName" in caught.value.hint
 
 
-def test_a_check_tells_of_credentials_only_where_pods_are_wanted(server: ApiServer) -> None:
+def test_check_reports_credentials_only_with_kubernetes(server: ApiServer) -> None:
     def rows(**wanted: Any) -> list[tuple[State, str]]:
         found = check(settings(**wanted)).findings
         return [
@@ -178,7 +176,9 @@ def test_a_check_tells_of_credentials_only_where_pods_are_wanted(server: ApiServ
     assert "spec.nodeName" in detail
 
 
-def test_without_the_client_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_client_raises_an_error_with_its_install_command(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.delitem(sys.modules, "pktexp.kubernetes.api")
     monkeypatch.delattr("pktexp.kubernetes.api")
     monkeypatch.setitem(sys.modules, "lightkube", None)

@@ -1,4 +1,4 @@
-"""Pods as an API server tells of them: in pages, by events, and with events that are none."""
+"""PodWatch against an API server: pages, events, bookmarks, and malformed events."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ NO_ADDRESS = pod("odd-1", "10.244.1")
 NO_ADDRESS["metadata"]["resourceVersion"] = "1001"
 
 
-async def test_pods_come_change_and_go(server: ApiServer, following: PodWatch) -> None:
+async def test_watch_follows_added_changed_and_deleted_pods(
+    server: ApiServer, following: PodWatch
+) -> None:
     assert names(following) == WEB_NAMED
     server.put(pod("db-0", namespace="store", phase="Pending"))
     server.put(DB)
@@ -31,15 +33,13 @@ async def test_pods_come_change_and_go(server: ApiServer, following: PodWatch) -
     assert (following.failures, following.malformed.count, following.lists) == (0, 0, 1)
 
 
-async def test_every_event_makes_what_is_known_young(
-    server: ApiServer, following: PodWatch
-) -> None:
+async def test_every_event_resets_the_age(server: ApiServer, following: PodWatch) -> None:
     began = time.monotonic()
     server.do(server.store.bookmark)
     await until(lambda: following.age <= time.monotonic() - began)
 
 
-async def test_pods_without_addresses_of_their_own_name_nothing(
+async def test_pods_without_their_own_addresses_are_ignored(
     server: ApiServer, following: PodWatch
 ) -> None:
     server.put(pod("kube-proxy-x", host_network=True, namespace="kube-system"))
@@ -51,9 +51,7 @@ async def test_pods_without_addresses_of_their_own_name_nothing(
     assert NODE_ADDRESS not in names(following)
 
 
-async def test_of_all_pods_those_of_one_node_are_listed_in_pages(
-    server: ApiServer, following: PodWatch
-) -> None:
+async def test_pods_of_the_node_are_listed_in_pages(server: ApiServer, following: PodWatch) -> None:
     server.store.most = 2
     server.end_watches("broken")
     server.do(server.store.compact)
@@ -64,7 +62,7 @@ async def test_of_all_pods_those_of_one_node_are_listed_in_pages(
     assert {asked["limit"] for asked in lists} == {str(api.PAGE_SIZE)}
 
 
-async def test_a_bookmark_is_where_the_next_watch_begins(
+async def test_next_watch_begins_at_the_last_bookmark(
     server: ApiServer, following: PodWatch
 ) -> None:
     begun = int(server.asked[-1]["resourceVersion"])
@@ -89,7 +87,7 @@ async def test_a_bookmark_is_where_the_next_watch_begins(
         json.dumps(podshapes.event("ADDED", NO_ADDRESS)).encode(),
     ],
 )
-async def test_an_event_that_cannot_be_read_is_counted_and_the_next_one_taken(
+async def test_malformed_event_is_counted_and_skipped(
     server: ApiServer, following: PodWatch, line: bytes
 ) -> None:
     server.write(line)

@@ -1,4 +1,4 @@
-"""Which pod has an address, when several say so, and when there are too many."""
+"""PodTable: shared addresses, the limit, and repeated updates."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ OLD = Pod("shop", "web-1", (HERE,), "2026-03-01T09:59:59Z")
 NEW = Pod("shop", "web-2", (HERE,), "2026-03-01T10:00:00Z")
 
 
-def test_of_two_pods_with_one_address_the_later_has_it_until_it_goes() -> None:
+def test_later_pod_owns_a_shared_address_until_removed() -> None:
     for order in (("old", "new"), ("new", "old")):
         table = PodTable()
         for uid in order:
@@ -19,18 +19,18 @@ def test_of_two_pods_with_one_address_the_later_has_it_until_it_goes() -> None:
         assert table.by_address == {HERE: OLD}
 
 
-def test_there_are_at_most_so_many_and_the_others_are_counted() -> None:
+def test_pods_beyond_the_limit_are_refused_and_counted() -> None:
     table = PodTable(limit=1)
     table.put("old", OLD)
     table.put("x", Pod("shop", "x", (THERE,)))
     assert (table.by_address, table.count, table.refused) == ({HERE: OLD}, 1, 1)
-    table.put("old", NEW)  # which is known, and may change
+    table.put("old", NEW)  # a known pod may change at the limit
     assert (table.by_address, table.refused) == ({HERE: NEW}, 1)
     table.replace([("x", Pod("shop", "x", (THERE,))), ("new", NEW)])
     assert (list(table.by_address), table.count, table.refused) == ([THERE], 1, 2)
 
 
-def test_what_is_told_again_changes_nothing() -> None:
+def test_repeated_updates_keep_the_same_index() -> None:
     table = PodTable()
     table.replace([("old", OLD)])
     before = table.by_address

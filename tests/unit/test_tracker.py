@@ -1,4 +1,4 @@
-"""What becomes of failures while interfaces are followed."""
+"""Interfaces: failures of netlink and of attaching are counted and retried."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ REFUSED = OSError(95, "Operation not supported")
 
 
 class FakeMonitor:
-    """Netlink, as a test wants it."""
+    """A LinkMonitor with links and errors set by a test."""
 
     def __init__(self) -> None:
         self.links: dict[int, Link] = {}
@@ -37,7 +37,7 @@ class FakeMonitor:
 
 
 class FakeDatapath:
-    """Attaches wherever it is not told to fail."""
+    """A Datapath that attaches everywhere but in the directions of `errors`."""
 
     def __init__(self, slots: int) -> None:
         self.interfaces = np.zeros(slots, INTERFACE_BUCKET)
@@ -76,7 +76,7 @@ def hooks(interfaces: Interfaces, name: str = "eth1") -> list[str]:
     return [found[name, direction] for direction in Direction]
 
 
-def test_an_error_while_following_is_counted_and_not_raised(
+def test_netlink_error_is_counted_and_not_raised(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     interfaces, _, monitor = made()
@@ -90,7 +90,7 @@ def test_an_error_while_following_is_counted_and_not_raised(
     assert hooks(interfaces) == ["tcx-ingress", "tcx-egress"]
 
 
-def test_an_interface_that_refuses_is_tried_again_only_when_it_has_changed() -> None:
+def test_refused_attachment_is_retried_only_after_a_change() -> None:
     interfaces, datapath, monitor = made()
     monitor.links = {1: link(1, up=False)}
     datapath.errors = dict.fromkeys(Direction, REFUSED)
@@ -108,7 +108,7 @@ def test_an_interface_that_refuses_is_tried_again_only_when_it_has_changed() -> 
     assert interfaces.attached
 
 
-def test_an_interface_that_refuses_one_direction_is_counted_in_the_other(
+def test_interface_refusing_one_direction_is_counted_in_the_other(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     interfaces, datapath, monitor = made()
@@ -125,7 +125,7 @@ def test_an_interface_that_refuses_one_direction_is_counted_in_the_other(
     assert hooks(interfaces) == ["tcx-ingress", "tcx-egress"]
 
 
-def test_interfaces_beyond_the_limit_are_let_go_and_the_option_is_named(
+def test_interfaces_beyond_the_limit_log_the_option_to_raise(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     interfaces, datapath, monitor = made(slots=4)
@@ -138,6 +138,6 @@ def test_interfaces_beyond_the_limit_are_let_go_and_the_option_is_named(
     assert interfaces.attach_failures == 1
 
 
-def test_without_any_interface_that_is_wanted_there_is_nothing_to_complain_of() -> None:
+def test_no_matching_interface_is_no_failure() -> None:
     interfaces, _, _ = made()
     assert interfaces.attached
