@@ -161,7 +161,7 @@ async def running(
         status = Status(lib.version, missing, settings, datapath)
         live = await stack.enter_async_context(watch(parts, status, flush))
         if pins:
-            pins.whole = True
+            pins.complete = True
         yield Pipeline(
             *(lib, datapath, interfaces, facts, drops, retransmits, pods),
             *(flows, sums, attribution, accounts, live, flush, missing),

@@ -118,11 +118,11 @@ def give_up(tcx: bool, namespaces: bool = False) -> None:
     if not tcx and not effective() >> CAP_BPF & 1:
         later |= 1 << CAP_SYS_ADMIN  # CAP_BPF was held through it
     if others := len(list(THREADS.iterdir())) - 1:
-        log.warning("%d threads were there before, and keep their capabilities", others)
+        log.warning("%d threads started earlier keep their capabilities", others)
     try:
         keep(later)
     except OSError as error:
-        log.warning("capabilities that are not needed any more are kept: %s", error)
+        log.warning("failed to give up capabilities, keeping all of them: %s", error)
     else:
         log.info("capabilities kept: %s", ", ".join(_names(later)) or "none")
 

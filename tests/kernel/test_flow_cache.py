@@ -225,7 +225,7 @@ def test_a_drain_that_the_kernel_refuses_loses_nothing(
 
     def refuse() -> None:
         one(b, sport=1)  # meanwhile packets go to the other half
-        raise BpfError(12, "enter a ring buffer")
+        raise BpfError(12, "register a ring buffer")
 
     with monkeypatch.context() as patched:
         patched.setattr(cache, "_synchronize", refuse)

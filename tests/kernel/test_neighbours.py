@@ -103,7 +103,7 @@ def test_next_to_xdp_filter_ours_counts_at_tcx_what_it_lets_pass(
             assert service.wait_until_attached("vb") == "tcx-ingress"
             (line,) = [m for m in service.messages() if m.startswith("vb: counting at")]
             assert f"not at {ingress}" in line
-            assert "another XDP program is there" in line
+            assert "another XDP program is attached" in line
             knock(a, DROPPED, 5)
             knock(a, 999, 7)
             assert udp(service, "ingress", 7) == 7

@@ -60,7 +60,7 @@ probes.tracepoint_arguments = lose_the_capability
 @pytest.mark.parametrize(
     ("code", "why"),
     [
-        (WITHOUT_REASON, "this kernel does not tell"),
+        (WITHOUT_REASON, "this kernel does not report"),
         (WITHOUT_PERFMON, "load the BPF programs into the kernel: Operation not permitted"),
     ],
 )

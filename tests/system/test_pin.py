@@ -194,7 +194,7 @@ def test_pins_of_another_layout_are_replaced_and_that_is_said(pair: Pair, root: 
     with serving(b, "--pin", str(root), "--interfaces", "vb", "--max-interfaces", "64") as service:
         service.wait_until_attached("vb")
         (warning,) = service.messages("WARNING")
-        assert warning == f"{before} is of another layout or network namespace: replaced"
+        assert warning == f"removing {before}: its layout of maps or network namespace is another"
         assert counted(service.page()) == 0
         assert attached(b, "vb") == {"tcx-ingress": 1, "tcx-egress": 1}
 
@@ -274,7 +274,8 @@ def test_without_tcx_there_are_no_pins_and_that_is_said(
     command = (without_tcx(tmp_path), "-m", "pktexp", "serve", "--port", "0", "--pin", str(root))
     done = subprocess.run(pair[1].command(*command), capture_output=True, text=True, check=False)
     assert done.returncode == 1
-    assert "--pin needs TCX, which this kernel lacks (Linux 6.6 has it)" in done.stderr
+    error = "--pin needs TCX, which this kernel lacks (use Linux 6.6 or later, or leave out --pin)"
+    assert error in done.stderr
     assert not root.exists()
 
 

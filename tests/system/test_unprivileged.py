@@ -134,7 +134,7 @@ def test_where_cap_sys_admin_stands_in_for_cap_bpf_it_is_kept_in_its_place() -> 
 
 
 def test_threads_that_were_there_before_are_warned_of() -> None:
-    assert "1 threads were there before" in give_up("tcx", "thread")[1]
+    assert "1 threads started earlier keep" in give_up("tcx", "thread")[1]
     assert not give_up("tcx")[1]
 
 

@@ -87,10 +87,10 @@ async def test_cancelled_caller_does_not_end_a_shared_drain(cache: Cache, draine
 async def test_failed_drain_is_counted_and_the_next_one_runs(
     cache: Cache, drainer: Drainer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    cache.error = BpfError(12, "enter a ring buffer")
+    cache.error = BpfError(12, "register a ring buffer")
     await drainer.drain()
     cache.error = None
     await drainer.drain()
     assert (drainer.drains, drainer.failures.count, drainer.merger.records) == (2, 1, 1)
-    assert "failed to drain the flow cache, retrying: enter a ring buffer: " in caplog.text
-    assert "enter a ring buffer: Cannot allocate memory" in caplog.text
+    assert "failed to drain the flow cache, retrying: register a ring buffer: " in caplog.text
+    assert "register a ring buffer: Cannot allocate memory" in caplog.text

@@ -24,7 +24,7 @@ def predicted(
 
 
 def test_hardware_uses_native_xdp_unless_its_driver_refuses() -> None:
-    why = "hardware behind it; at tcx-ingress if its driver refuses"
+    why = "hardware device; at tcx-ingress if its driver refuses"
     assert predicted(bus="pci") == (Hook.XDP_NATIVE, why)
 
 
@@ -42,7 +42,7 @@ def test_hardware_without_native_xdp_uses_tcx() -> None:
 def test_another_xdp_program_makes_ingress_use_tcx(mode: IngressMode) -> None:
     hook, why = predicted(mode, bus="pci", xdp=True)
     assert hook is Hook.TCX_INGRESS
-    assert "another XDP program is there" in why
+    assert "another XDP program is attached" in why
 
 
 def test_clsact_is_predicted_without_tcx() -> None:
@@ -51,4 +51,4 @@ def test_clsact_is_predicted_without_tcx() -> None:
 
 
 def test_a_forced_hook_names_the_option_as_its_reason() -> None:
-    assert predicted(IngressMode.TCX, bus="pci") == (Hook.TCX_INGRESS, "as --ingress tcx says")
+    assert predicted(IngressMode.TCX, bus="pci") == (Hook.TCX_INGRESS, "chosen by --ingress tcx")

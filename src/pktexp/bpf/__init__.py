@@ -1,1 +1,1 @@
-"""Everything that touches the kernel: libbpf, the datapath, its maps, and netlink."""
+"""The Python side of the BPF programs in bpf/: loading, maps, rings, hooks, tracepoints, pins."""

@@ -1,6 +1,7 @@
-"""What BTF says of a struct, an enum or a tracepoint; used by records.py and probes.py.
+"""Read structs, enums and tracepoints from BTF, the type information of kernels and objects.
 
-Source: Documentation/bpf/btf.rst of the kernel (6.1), include/uapi/linux/btf.h.
+The format is described in Documentation/bpf/btf.rst of the kernel (6.1) and
+include/uapi/linux/btf.h.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ class _Enumerator(c.Structure):
 
 
 class Field(NamedTuple):
-    """One member of a struct; offset and size in bytes."""
+    """A member of a struct; offset and size in bytes."""
 
     name: str
     offset: int
@@ -38,32 +39,35 @@ class Field(NamedTuple):
 
 
 class Btf:
-    """The BTF of an opened object, or of the running kernel (`kernel_btf`)."""
+    """The types of an opened BPF object, or of the running kernel (`kernel_btf`)."""
 
     def __init__(self, lib: Libbpf, handle: int) -> None:
         self._lib = lib
         self._handle = handle
 
     def struct(self, name: str) -> tuple[int, list[Field]]:
-        """Size in bytes and fields of `struct name`; BpfError (ENOENT) if there is none."""
+        """Return the size in bytes and the fields of a struct; BpfError (ENOENT) if missing."""
         head, address = self._type(name)
         members = (_Member * head.members).from_address(address)
         fields = [Field(self._name(m.name), m.bits // 8, self._size(m.type)) for m in members]
         return head.size, fields
 
     def enum(self, name: str) -> dict[str, int]:
-        """Enumerators of `enum name`; BpfError (ENOENT) if there is none."""
+        """Return the enumerators of an enum; BpfError (ENOENT) if missing."""
         head, address = self._type(name)
         entries = (_Enumerator * head.members).from_address(address)
         return {self._name(e.name): int(e.value) for e in entries}
 
     def parameters(self, name: str) -> int:
-        """How many a function takes to which `name` is a typedef of a pointer; BpfError if none."""
+        """Return the number of parameters of a function.
+
+        `name` is a typedef of a pointer to the function; BpfError if it is missing.
+        """
         pointer = self._by_number(self._type(name)[0].size)
         return self._by_number(pointer.size).members
 
     def _type(self, name: str) -> tuple[_Type, int]:
-        """The type's header, and the address of what follows it."""
+        """Return a type's header, and the address of the data behind it."""
         attempted = f"find the type '{name}' in the BTF"
         number = self._lib(attempted, "btf__find_by_name", self._handle, name.encode())
         address = self._lib(attempted, "btf__type_by_id", self._handle, number)
@@ -84,9 +88,12 @@ class Btf:
 
 @contextmanager
 def kernel_btf(lib: Libbpf) -> Iterator[Btf]:
-    """The running kernel's BTF, several MiB while it is open; BpfError where there is none."""
+    """Open the running kernel's BTF, which uses several MiB while the context is open.
+
+    Raises BpfError where the kernel has none.
+    """
     handle = lib("read the kernel's BTF", "btf__load_vmlinux_btf")
     try:
         yield Btf(lib, handle)
     finally:
-        lib("let go of the kernel's BTF", "btf__free", handle)
+        lib("free the kernel's BTF", "btf__free", handle)

@@ -1,7 +1,7 @@
-"""Programs attached as filters of the clsact qdisc, where a kernel has no TCX; used by hooks.py.
+"""Attach programs as filters of the clsact qdisc, for kernels without TCX (before 6.6).
 
-A filter is nobody's file descriptor: one that was killed leaves it behind. So each has its process
-in its name, and who comes next removes those whose process is gone.
+A filter is not bound to a file descriptor: it stays when its process is killed. Each filter
+therefore has the process id in its name, and attaching removes those of ended processes.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ TCA_BPF_FD, TCA_BPF_NAME, TCA_BPF_FLAGS = 6, 7, 8
 DIRECT_ACTION = 1
 QDISC, QDISC_PARENT = 0xFFFF0000, 0xFFFFFFF1
 PARENTS = {Direction.INGRESS: 0xFFFFFFF2, Direction.EGRESS: 0xFFFFFFF3}
-# The first filter to see what comes in, and the last to see what goes out.
+# The first filter at ingress and the last at egress, so that packets are as on the wire.
 PRIORITIES = {Direction.INGRESS: 1, Direction.EGRESS: 0xFFFF}
 ALL_PROTOCOLS = 0x0300  # ETH_P_ALL, in network byte order
 PREFIX = "pktexp-"
 
 
 class Filter(NamedTuple):
-    """A filter of an interface."""
+    """A BPF filter of an interface, as the kernel lists it."""
 
     parent: int
     handle: int
@@ -44,15 +44,15 @@ class Filter(NamedTuple):
 
 
 class Clsact:
-    """Filters of this process, by interface. OSError, with the kernel's errno, if it refuses."""
+    """The filters of this process; methods raise OSError with the kernel's errno."""
 
     def __init__(self) -> None:
         self._name = f"{PREFIX}{os.getpid()}"
-        self._interfaces: dict[int, bool] = {}  # ifindex: whether the qdisc is ours
+        self._interfaces: dict[int, bool] = {}  # ifindex -> whether we added its qdisc
         self._attached: set[tuple[int, Direction]] = set()
 
     def attach(self, ifindex: int, direction: Direction, program: int) -> None:
-        """Add a filter that runs `program`, a descriptor."""
+        """Add a filter that runs `program`, a file descriptor."""
         with NetlinkSocket() as netlink:
             ours = self._add_qdisc(netlink, ifindex)
             self._interfaces[ifindex] = ours or self._interfaces.get(ifindex, False)
@@ -69,12 +69,12 @@ class Clsact:
         self._attached.add((ifindex, direction))
 
     def detach(self, ifindex: int) -> None:
-        """Take an interface's filters away, and the qdisc if it is ours and nobody uses it."""
+        """Remove an interface's filters, and the qdisc if this process added it and it is empty."""
         if ifindex not in self._interfaces:
             return
         ours = self._interfaces.pop(ifindex)
         self._attached -= {(ifindex, direction) for direction in Direction}
-        with NetlinkSocket() as netlink, contextlib.suppress(OSError):  # it may be gone by now
+        with NetlinkSocket() as netlink, contextlib.suppress(OSError):  # the interface may be gone
             for found in list(_filters(netlink, ifindex)):
                 if found.name == self._name:
                     _remove(netlink, ifindex, found)
@@ -82,7 +82,7 @@ class Clsact:
                 netlink.change(RTM_DELQDISC, 0, _qdisc(ifindex))
 
     def lost(self) -> Iterator[tuple[int, Direction]]:
-        """Where a filter of ours is no more, though the interface is."""
+        """Yield and forget interfaces and directions whose filter another program has removed."""
         with NetlinkSocket() as netlink:
             for ifindex, direction in list(self._attached):
                 try:
@@ -94,12 +94,12 @@ class Clsact:
                     yield ifindex, direction
 
     def close(self) -> None:
-        """Take all filters away."""
+        """Remove all filters of this process."""
         for ifindex in list(self._interfaces):
             self.detach(ifindex)
 
     def _add_qdisc(self, netlink: NetlinkSocket, ifindex: int) -> bool:
-        """Whether there was none."""
+        """Add the qdisc; return False if there is one already."""
         try:
             netlink.change(RTM_NEWQDISC, NLM_F_EXCL_CREATE, _qdisc(ifindex))
         except FileExistsError:
@@ -113,12 +113,12 @@ def _qdisc(ifindex: int) -> bytes:
 
 
 def _filters(netlink: NetlinkSocket, ifindex: int) -> Iterator[Filter]:
-    """Every BPF filter of an interface, in both directions."""
+    """Yield every BPF filter of an interface, in both directions."""
     for parent in PARENTS.values():
         for body in netlink.dump(RTM_GETTFILTER, TCMSG.pack(0, ifindex, 0, parent, 0)):
             _, _, handle, _, info = TCMSG.unpack_from(body)
             options = attributes(attributes(body, TCMSG.size).get(TCA_OPTIONS, b""), 0)
-            if handle:  # without: the head of a priority's list
+            if handle:  # 0: the head of a priority's list
                 name = options.get(TCA_BPF_NAME, b"").rstrip(b"\0").decode(errors="replace")
                 yield Filter(parent, handle, info, name)
 

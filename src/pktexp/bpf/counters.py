@@ -1,8 +1,8 @@
-"""The interface table and counters of the loaded object (datapath.py), by slot and direction.
+"""The interface table and the counters of the loaded programs, by slot and direction.
 
-A slot is a place in every CPU's row of counters. It is let to an interface's name (interfaces.py),
-and `id` names the lease: its low bits are the slot, the others count how often the slot was let,
-so that a late record of an earlier tenant is recognised.
+A slot is a place in every CPU's row of counters, leased to an interface's name. `id` names the
+lease: its low bits are the slot, the others count the slot's leases, so that a late record of an
+earlier lease is recognised.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ WORDS = INTERFACE_COUNTERS.itemsize // 8
 
 
 class InterfaceTable:
-    """Which interface is counted where: ifindex -> (id, link type)."""
+    """The table in which programs look up an interface: ifindex -> (id, link type)."""
 
     def __init__(self, buckets: Records) -> None:
-        """`buckets`: the mapped table, an array of INTERFACE_BUCKET; a power of two of them."""
+        """`buckets`: the mapped table, an array of INTERFACE_BUCKET, a power of two of them."""
         self._ways = buckets["ways"]
 
     def set(self, ifindex: int, lease: int, link_type: LinkType) -> bool:
-        """Enter or change an interface; False if its bucket is full."""
+        """Add or change an interface; return False if its bucket is full."""
         ways = self._ways[ifindex & (len(self._ways) - 1)]
         found = np.flatnonzero(ways["ifindex"] == ifindex)
         free = found if len(found) else np.flatnonzero(ways["ifindex"] == 0)
@@ -36,26 +36,26 @@ class InterfaceTable:
         way = ways[free[0]]
         way["link_type"] = link_type
         way["id"] = lease
-        way["ifindex"] = ifindex  # last: from here on the programs find the entry
+        way["ifindex"] = ifindex  # written last, as the programs find the entry by it
         return True
 
     def keep_only(self, ifindexes: Collection[int]) -> None:
-        """Take out all others, which an earlier process may have left."""
+        """Remove all other interfaces, which an earlier process may have left."""
         self._ways["ifindex"][~np.isin(self._ways["ifindex"], list(ifindexes))] = 0
 
     def remove(self, ifindex: int) -> None:
-        """Take an interface out; its packets then pass uncounted."""
+        """Remove an interface; its packets then pass uncounted."""
         ways = self._ways[ifindex & (len(self._ways) - 1)]
         ways["ifindex"][ways["ifindex"] == ifindex] = 0
 
 
 class Counters:
-    """Exact totals by slot, summed over the CPUs, since each slot was last let."""
+    """Exact totals by slot, summed over the CPUs, since the slot's current lease began."""
 
     def __init__(self, rows: Records, since: Records | None = None) -> None:
         """`rows`: the mapped counters, (CPUs + 1, slots, directions) of INTERFACE_COUNTERS.
 
-        `since`: one such row, for what was counted before a slot was last let.
+        `since`: one such row, with the sums from before each slot's current lease.
         """
         _, self.slots, directions = rows.shape
         self._rows: Words = rows.view(np.uint64).reshape(*rows.shape, WORDS)
@@ -64,13 +64,17 @@ class Counters:
         self._since: Words = since.view(np.uint64).reshape(self.slots, directions, WORDS)
 
     def restart(self, slot: int) -> None:
-        """Count a slot from zero. The kernel's words stay as they are: it may be adding to them."""
+        """Count a slot from zero.
+
+        The kernel's words stay unchanged, as programs may be adding to them; their present
+        values are subtracted from later readings.
+        """
         self._since[slot] = self._rows[:, slot].sum(axis=0)
 
     def read(self, slots: npt.NDArray[np.intp]) -> Records:
-        """Totals of the named slots: (slots, directions) of INTERFACE_COUNTERS."""
+        """Return totals of the given slots: (slots, directions) of INTERFACE_COUNTERS."""
         words = np.zeros((len(slots), *self._since.shape[1:]), np.uint64)
-        for row in self._rows:  # one by one, as a copy of all would not fit the CPU's caches
+        for row in self._rows:  # row by row, as a copy of all rows would not fit the CPU's caches
             words += row[slots]
         words -= self._since[slots]
         totals: Records = words.view(INTERFACE_COUNTERS)[..., 0]

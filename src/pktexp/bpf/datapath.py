@@ -1,7 +1,7 @@
-"""The datapath: the loaded programs, their maps and rings, and where they are attached.
+"""The datapath: the loaded packet programs, their maps as numpy views, their rings and hooks.
 
-An object (object.py) laid out as records.py says; hands its maps out as numpy views (counters.py)
-and as rings (ring.py), and attaches its program (hooks.py).
+It checks that the object's structs are those of packet/, sizes the maps, loads the programs, and
+attaches them through `hooks`.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ XDP_HAS_FRAGS = 1 << 5  # BPF_F_XDP_HAS_FRAGS (include/uapi/linux/bpf.h, 5.18)
 
 
 class Datapath:
-    """The programs and maps of one pktexp. Close it to detach everything."""
+    """The packet programs and maps of one pktexp. Close it to detach all programs."""
 
     def __init__(
         self,
@@ -50,10 +50,10 @@ class Datapath:
         path: Path = OBJECT,
         pins: Pins | None = None,
     ) -> None:
-        """Open, check and load the object at `path`; with `pins`, over the maps that are there.
+        """Open, check and load the object at `path`; with `pins`, use the maps that are pinned.
 
-        Raises PktexpError if it is missing, broken, or of another build; VerifierError or BpfError
-        if the kernel refuses it.
+        Raises PktexpError if the object is missing, broken or of another build, VerifierError or
+        BpfError if the kernel refuses it.
         """
         require_ring_buffer(lib)
         self._lib = lib
@@ -87,9 +87,9 @@ class Datapath:
     def test_run(
         self, frame: bytes, repeat: int = 1, program: str = XDP_PROGRAM, context: bytes = b""
     ) -> int:
-        """Run one of PROGRAMS over a frame by BPF_PROG_TEST_RUN, as if `lo` had it.
+        """Run one of PROGRAMS over a frame by BPF_PROG_TEST_RUN, as if `lo` had received it.
 
-        Returns its verdict. Needs Linux 5.18 for frames larger than a page.
+        Returns the program's verdict. Frames larger than a page need Linux 5.18.
         """
         fd = self.object.program_fd(program)
         return run_program(self._lib, fd, frame, repeat, context)
@@ -111,7 +111,7 @@ class Datapath:
 
     @property
     def flow_cache_entries(self) -> int:
-        """Flows that the cache of a CPU has room for; 0 without a cache."""
+        """Flows that the cache of each CPU has room for; 0 without a cache."""
         return self.flow_cache.entries if self.flow_cache else 0
 
     @property
@@ -120,7 +120,7 @@ class Datapath:
         return self.counter_bytes + self.ring_bytes + self.flow_cache_bytes
 
     def close(self) -> None:
-        """Detach from every interface and let go of the programs and maps."""
+        """Detach from every interface, and release the programs and maps."""
         self.hooks.close()
         self.rings = []
         self.object.close()
@@ -131,16 +131,18 @@ class Datapath:
         self.object.set_constants(".rodata.config", self.options.constants(rows).tobytes())
 
     def _load(self) -> None:
-        # Not by the section's name, xdp.frags: libbpf would ask for it of every kernel.
+        # Not by a section named xdp.frags: libbpf would set the flag on every kernel.
         if has_multi_buffer(self._lib):
             self.object.set_program_flags(XDP_PROGRAM, XDP_HAS_FRAGS)
         else:
-            log.info("no multi-buffer XDP (Linux 5.18) here: some jumbo MTUs need generic XDP")
+            log.info(
+                "no multi-buffer XDP (Linux 5.18) in this kernel: jumbo MTUs may need generic XDP"
+            )
         try:
             self.object.load(PROGRAMS)
         except BpfError as error:
-            if told := explained(error):
-                raise told from error
+            if explanation := explained(error):
+                raise explanation from error
             raise
 
     def _make_rings(self) -> list[Ring]:
@@ -156,7 +158,7 @@ class Datapath:
     def _enter_ring(self, index: int, ring: Ring) -> None:
         key, value = c.c_uint32(index), c.c_uint32(ring.fd)
         arguments = (self.object.map_fd("rings"), c.byref(key), c.byref(value), 0)
-        self._lib("enter a ring buffer", "bpf_map_update_elem", *arguments)
+        self._lib("register a ring buffer", "bpf_map_update_elem", *arguments)
 
     def _view_flow_cache(self, rows: int) -> FlowCache:
         shape = (rows - 1, HALVES, self.options.flow_sets)
@@ -166,7 +168,7 @@ class Datapath:
     def _synchronize(self) -> None:
         """Wait until every program that runs now has ended.
 
-        Entering a ring anew, in its own place, does it: the kernel lets no update of a map of maps
-        return before a grace period has passed (kernel commit 1ae80cf31938, 4.20).
+        Registering a ring again in its own place waits: an update of a map of maps returns after an
+        RCU grace period (kernel commit 1ae80cf31938, 4.20).
         """
         self._enter_ring(0, self.rings[0])

@@ -1,7 +1,7 @@
-"""The flow cache's quiet half: turn the epoch, wait for the programs, take what was summed.
+"""Drain the flow cache of bpf/flowcache.h, in which each CPU sums packets by flow.
 
-Made by datapath.py over maps of bpf/flowcache.h, drained by drainer.py. Every packet is taken once:
-the programs add to one half while the other is read and cleared here.
+The cache has two halves. Programs add to one while the other is read and cleared here, so every
+packet is taken once. A drain swaps the halves and waits for programs that still use the old one.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ HALVES = 2
 
 
 class FlowCache:
-    """Both halves of every CPU's cache."""
+    """The mapped flow cache of all CPUs, both halves of it."""
 
     def __init__(self, epoch: Records, sets: Records, synchronize: Callable[[], None]) -> None:
         """`sets`: the mapped cache, an array of FLOW_SET by CPU, half and hash.
 
-        `synchronize` returns when no program runs any more that ran when it was called.
+        `synchronize` returns when every program that ran at the time of the call has ended.
         """
         self._epoch = epoch
         self._sets = sets
@@ -32,19 +32,19 @@ class FlowCache:
 
     @property
     def entries(self) -> int:
-        """Flows that a CPU has room for."""
+        """Flows that the cache of each CPU has room for, in one half."""
         return int(self._sets.shape[2]) * FLOW_WAYS
 
     @property
     def nbytes(self) -> int:
-        """Kernel memory, in bytes."""
+        """Kernel memory of both halves on all CPUs, in bytes."""
         return self._sets.nbytes
 
     def turn(self) -> Records:
-        """The half that programs added to until now, (CPUs, entries) of FLOW_SLOT.
+        """Swap the halves; return the one that programs used until now.
 
-        Nobody else writes to it until the next turn. BpfError if the kernel refused to wait; the
-        half is then still in use, and the next turn will find it.
+        Its shape is (CPUs, entries) of FLOW_SLOT, and no program writes to it until the next turn.
+        Raises BpfError if waiting for the programs failed; the halves are then as before.
         """
         old = int(self._epoch[0])
         self._epoch[0] = old ^ 1
@@ -57,10 +57,10 @@ class FlowCache:
         return half
 
     def drain(self) -> Iterator[Records]:
-        """Copies of the slots that hold something, at most BATCH at a time.
+        """Yield copies of the slots in use, at most BATCH at a time.
 
-        A batch is cleared in the cache before it is handed out: whoever takes it must account for
-        it. Only one drain runs at a time; others wait for their turn.
+        A batch is cleared in the cache before it is yielded: the caller must account for it. Only
+        one drain runs at a time; others wait for it.
         """
         with self._lock:
             for cpu in self.turn():

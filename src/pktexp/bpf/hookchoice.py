@@ -1,4 +1,4 @@
-"""Which hooks there are, and which an interface is to have: for hooks.py and forecast.py."""
+"""Hooks for counting packets, and the order in which they are tried on an interface."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pktexp.netlink.linkinfo import InterfaceClass, Link
 
 
 class Hook(StrEnum):
-    """Where an interface's packets can be counted."""
+    """A place in the kernel where an interface's packets are counted."""
 
     XDP_NATIVE = "xdp-native"
     XDP_GENERIC = "xdp-generic"
@@ -20,12 +20,12 @@ class Hook(StrEnum):
 
     @property
     def xdp(self) -> bool:
-        """Whether it sees frames, not socket buffers."""
+        """Whether the hook sees frames instead of socket buffers."""
         return self in (Hook.XDP_NATIVE, Hook.XDP_GENERIC)
 
 
 class IngressMode(StrEnum):
-    """What the operator wants of ingress."""
+    """The operator's choice of the ingress hook (--ingress)."""
 
     AUTO = "auto"
     XDP = "xdp"
@@ -40,14 +40,15 @@ XDP_HOOKS = {
     IngressMode.XDP_GENERIC: (Hook.XDP_GENERIC,),
     IngressMode.TCX: (),
 }
-OTHER_XDP = "another XDP program is there"
+OTHER_XDP = "another XDP program is attached"
 
 
 def ingress_hooks(mode: IngressMode, link: Link, tcx: bool) -> Sequence[Hook]:
-    """The hooks to try on an interface, best first; `tcx`: whether the kernel has it.
+    """Return the ingress hooks to try on an interface, best first; `tcx`: the kernel has TCX.
 
     Native XDP is best where hardware fills the buffers. On a virtual device it costs the device's
-    peer its segmentation offload, and generic XDP copies every large segment: both come last there.
+    peer its segmentation offload, and generic XDP copies every large segment: they are tried last,
+    or not at all.
     """
     skb_hook = Hook.TCX_INGRESS if tcx else Hook.CLSACT_INGRESS
     if mode is not IngressMode.AUTO:
@@ -58,21 +59,21 @@ def ingress_hooks(mode: IngressMode, link: Link, tcx: bool) -> Sequence[Hook]:
 
 
 def egress_hooks(tcx: bool) -> Sequence[Hook]:
-    """As ingress_hooks."""
+    """Return the egress hooks to try on an interface; `tcx`: the kernel has TCX."""
     return (Hook.TCX_EGRESS if tcx else Hook.CLSACT_EGRESS,)
 
 
 def preference(mode: IngressMode, link: Link) -> str:
-    """Why the first of ingress_hooks comes first."""
+    """Return why the first of ingress_hooks is the best, in words for the operator."""
     if mode is not IngressMode.AUTO:
-        return f"as --ingress {mode} says"
+        return f"chosen by --ingress {mode}"
     if link.interface_class is InterfaceClass.PHYSICAL:
-        return "hardware behind it"
+        return "hardware device"
     if link.interface_class is InterfaceClass.LOOPBACK:
         return "loopback: XDP would copy large segments"
     return "virtual device: native XDP would cost its peer segmentation offload"
 
 
 def not_at(hook: Hook, why: str) -> str:
-    """Why a hook is not used, as it is logged."""
+    """Return the words in which a log line says why a hook is not used."""
     return f"not at {hook}: {why}"

@@ -1,8 +1,8 @@
-"""Where the programs are attached: one hook an interface and direction; part of datapath.py.
+"""Attach the datapath's programs, at one hook for each interface and direction.
 
-At XDP and TCX by a link, which is a file descriptor: when the process ends, however it ends, the
-kernel detaches the program. Where there is no TCX (before 6.6), by filters of clsact (clsact.py).
-Which hook is wanted is hookchoice.py's.
+At XDP and TCX they are attached by a link, which is a file descriptor: when the process ends,
+however it ends, the kernel detaches the program. On kernels without TCX (before 6.6) they are
+filters of the clsact qdisc. hookchoice.py has the order in which hooks are tried.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from collections.abc import Iterator, Mapping
 from pktexp.bpf.clsact import Clsact
 from pktexp.bpf.hookchoice import OTHER_XDP, Hook, IngressMode, egress_hooks, ingress_hooks, not_at
 from pktexp.bpf.libbpf import BpfError, Libbpf, LinkCreateOpts
-from pktexp.bpf.pinnedlinks import PinnedLinks
-from pktexp.bpf.pins import Pins, linked
+from pktexp.bpf.pinnedlinks import PinnedLinks, link_info
+from pktexp.bpf.pins import Pins
 from pktexp.bpf.probes import TCX_EGRESS, TCX_INGRESS
 from pktexp.netlink.linkinfo import Link
 from pktexp.packet.enums import Direction
@@ -29,23 +29,22 @@ XDP_FLAGS_DRV_MODE = 1 << 2
 BPF_F_BEFORE = 1 << 3
 BPF_F_AFTER = 1 << 4
 
-
-# Attach type and flags of bpf_link_create. Before all others at ingress and after them at egress,
-# what is seen is what the wire sees.
+# Attach type and flags of bpf_link_create. First at ingress and last at egress, the programs see
+# packets as they are on the wire.
 LINKS = {
     Hook.XDP_NATIVE: (ATTACH_XDP, XDP_FLAGS_DRV_MODE),
     Hook.XDP_GENERIC: (ATTACH_XDP, XDP_FLAGS_SKB_MODE),
     Hook.TCX_INGRESS: (TCX_INGRESS, BPF_F_BEFORE),
     Hook.TCX_EGRESS: (TCX_EGRESS, BPF_F_AFTER),
 }
-RESERVE = 256  # descriptors that links leave for connections and all else
+RESERVE = 256  # file descriptors that links leave free, for connections and everything else
 OCCUPIED = (errno.EBUSY, errno.EEXIST)
 
 
 class Hooks:
-    """The programs' attachments, by ifindex; `tcx`: whether all of them are links.
+    """The attached programs by ifindex and direction; close it to detach all that are not pinned.
 
-    Close it to detach from every interface.
+    `tcx`: whether the kernel has TCX, so that every attachment is a link.
     """
 
     def __init__(
@@ -56,9 +55,9 @@ class Hooks:
         tcx: bool,
         pins: Pins | None = None,
     ) -> None:
-        """`programs`: descriptors of those for socket buffers; `xdp`: of that for frames.
+        """`programs`: descriptors of the programs for socket buffers; `xdp`: of the XDP program.
 
-        With `pins` links are pinned, and those that are there already get the new programs.
+        With `pins`, links are pinned, and links already pinned get the new programs.
         """
         self._lib = lib
         self._programs = programs
@@ -71,9 +70,9 @@ class Hooks:
         self._pinned = PinnedLinks(lib, pins) if pins else None
 
     def attach(self, link: Link, direction: Direction, mode: IngressMode) -> tuple[Hook, str]:
-        """Attach to an interface: (hook, why no better one; "" for the best).
+        """Attach to an interface; return (hook, why no better one), with "" for the best hook.
 
-        BpfError or OSError, with the last hook's reason, if none can be had.
+        Raises BpfError or OSError of the last hook tried if none is available.
         """
         if direction is Direction.INGRESS:
             hooks = ingress_hooks(mode, link, self.tcx)
@@ -100,23 +99,23 @@ class Hooks:
         self._clsact.detach(ifindex)
 
     def lost(self) -> Iterator[tuple[int, Direction]]:
-        """Interfaces and directions where somebody else has detached the program.
+        """Yield and forget interfaces and directions whose program was detached by another program.
 
-        They are forgotten here: attach anew.
+        The caller attaches again.
         """
         for key, fd in list(self._links.items()):
-            if not linked(self._lib, fd).ifindex:
+            if not link_info(self._lib, fd).ifindex:
                 os.close(self._links.pop(key))
                 yield key
         yield from self._clsact.lost()
 
     def drop_inherited(self) -> None:
-        """Let go of pinned links that nobody asked for since."""
+        """Remove pinned links of an earlier process that no `attach` has taken over."""
         if self._pinned:
             self._pinned.drop_inherited()
 
     def close(self) -> None:
-        """Detach from every interface; links that are pinned stay, and go on counting."""
+        """Detach from every interface; pinned links stay and keep counting."""
         for link in self._links.values():
             os.close(link)
         self._links.clear()
@@ -137,7 +136,7 @@ class Hooks:
         attempted = f"attach {hook}"
         fd: int = self._lib(attempted, "bpf_link_create", *arguments)
         try:
-            if fd >= self._room:  # the lowest that is free
+            if fd >= self._room:  # the kernel gives the lowest free number
                 raise BpfError(errno.EMFILE, attempted)
             if self._pinned:
                 self._pinned.pin(ifindex, hook, fd)

@@ -1,8 +1,8 @@
-"""libbpf through ctypes: nobody else calls it. Used by datapath.py, btf.py and ring.py.
+"""Find libbpf and call it through ctypes, with errors as exceptions and its messages in our log.
 
-The shared object is the one inside the pylibbpf wheel, opened without importing that package (which
+The shared object is the one in the pylibbpf wheel, opened without importing that package (which
 would load LLVM bindings), else the system's libbpf.so.1. Every call goes through one table of
-signatures and raises `BpfError` saying what was attempted.
+signatures, and raises BpfError with a description of the attempted action.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ SYSTEM_LIBRARY = "libbpf.so.1"
 
 
 class BpfError(OSError):
-    """A libbpf call that failed: errno, its meaning, and what was attempted."""
+    """A failed libbpf call: its errno, and the attempted action in words."""
 
     def __init__(self, code: int, attempted: str) -> None:
         super().__init__(code, f"{attempted}: {os.strerror(code)}")
@@ -37,7 +37,7 @@ class BpfError(OSError):
 
 
 class VerifierError(BpfError):
-    """The kernel refused a program; `log` holds the whole of the verifier's log."""
+    """A program that the verifier refused; `log` is the verifier's complete log."""
 
     def __init__(self, code: int, attempted: str, log_text: str) -> None:
         super().__init__(code, attempted)
@@ -45,13 +45,13 @@ class VerifierError(BpfError):
 
 
 class LinkCreateOpts(c.Structure):
-    """struct bpf_link_create_opts (libbpf 1.0), up to the fields used here."""
+    """struct bpf_link_create_opts (libbpf 1.0), up to the last field used here."""
 
     _fields_ = (("sz", c.c_size_t), ("flags", c.c_uint32), ("_pad", c.c_uint32))
 
 
 class MapCreateOpts(c.Structure):
-    """struct bpf_map_create_opts (libbpf 1.0), up to the fields used here."""
+    """struct bpf_map_create_opts (libbpf 1.0), up to the last field used here."""
 
     _fields_ = (
         ("sz", c.c_size_t),
@@ -86,7 +86,7 @@ class TestRunOpts(c.Structure):
 
 POINTER_TO_U32 = c.POINTER(c.c_uint32)
 
-# Name: (result, arguments). An int below zero and a null pointer are errors; None returns nothing.
+# Name: (result, arguments). A negative int and a null pointer are errors; None returns nothing.
 SIGNATURES: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "libbpf_version_string": (c.c_char_p, ()),
     "libbpf_probe_bpf_helper": (c.c_int, (c.c_int, c.c_int, c.c_void_p)),
@@ -129,7 +129,7 @@ SIGNATURES: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "btf__resolve_size": (c.c_int64, (c.c_void_p, c.c_uint32)),
 }
 
-# libbpf's enum libbpf_print_level: warn, info, debug. Its info lines are ours at debug level.
+# By libbpf's enum libbpf_print_level (warn, info, debug): its info lines are debug lines here.
 LOG_LEVELS = (logging.WARNING, logging.DEBUG, logging.DEBUG)
 QUIET_LEVELS = (logging.DEBUG,) * 3
 PRINT_CALLBACK = c.CFUNCTYPE(c.c_int, c.c_int, c.c_char_p, c.c_void_p)
@@ -137,7 +137,7 @@ MESSAGE_SIZE = 4096
 
 
 def candidates() -> Iterator[str]:
-    """Shared objects that may hold libbpf, best first."""
+    """Yield shared objects that may be libbpf, best first."""
     spec = importlib.util.find_spec("pylibbpf")
     for folder in (spec.submodule_search_locations or ()) if spec else ():
         yield from map(str, sorted(Path(folder).glob("pylibbpf*.so")))
@@ -145,21 +145,21 @@ def candidates() -> Iterator[str]:
 
 
 class Libbpf:
-    """An open libbpf: call it with what is attempted, a function's name, and its arguments."""
+    """An open libbpf: call it with the attempted action, a function's name, and its arguments."""
 
     def __init__(self, path: str) -> None:
-        """Open the shared object at `path`; OSError or AttributeError if it isn't libbpf."""
+        """Open the shared object at `path`; OSError or AttributeError if it is not libbpf."""
         self.path = path
         self._dll = c.CDLL(path, use_errno=True)
         for name, (result, arguments) in SIGNATURES.items():
             function = getattr(self._dll, name)
             function.restype, function.argtypes = result, arguments
-        self._print = PRINT_CALLBACK(_print_message)  # kept: C holds no reference
+        self._print = PRINT_CALLBACK(_print_message)  # referenced here, as C holds no reference
         self._print_quietly = PRINT_CALLBACK(partial(_print_message, levels=QUIET_LEVELS))
         self._dll.libbpf_set_print(self._print)
 
     def __call__(self, attempted: str, name: str, *arguments: Any) -> Any:
-        """Call `name`; BpfError(errno, attempted) if it fails."""
+        """Call the function `name` and return its result; BpfError if it fails."""
         c.set_errno(0)
         result = getattr(self._dll, name)(*arguments)
         returns = SIGNATURES[name][0]
@@ -172,7 +172,7 @@ class Libbpf:
 
     @contextmanager
     def quiet(self) -> Iterator[None]:
-        """All that libbpf says meanwhile is for debugging: whoever calls tells of failures."""
+        """Log libbpf's messages at debug level only, while the caller reports errors itself."""
         self._dll.libbpf_set_print(self._print_quietly)
         try:
             yield
@@ -181,13 +181,13 @@ class Libbpf:
 
     @property
     def version(self) -> str:
-        """As libbpf tells it, such as "v1.6"."""
+        """The version that libbpf reports, such as "v1.6"."""
         text: bytes = self("ask libbpf for its version", "libbpf_version_string")
         return text.decode()
 
 
 def find() -> Libbpf:
-    """The first libbpf there is; PktexpError if there is none."""
+    """Open the first available libbpf; PktexpError if there is none."""
     reasons = []
     for path in candidates():
         try:
@@ -203,7 +203,10 @@ def find() -> Libbpf:
 def _print_message(
     level: int, template: bytes, arguments: int, levels: tuple[int, ...] = LOG_LEVELS
 ) -> int:
-    """Log a message of libbpf's. An exception here would be lost and a garbage int returned."""
+    """Log a message of libbpf; return 0.
+
+    No exception may leave this callback: it would be lost, and C would get an arbitrary int.
+    """
     try:
         buffer = c.create_string_buffer(MESSAGE_SIZE)
         c.CDLL(None).vsnprintf(
@@ -212,5 +215,5 @@ def _print_message(
         text = buffer.value.decode(errors="replace").removeprefix("libbpf: ").rstrip()
         log.log(levels[min(level, 2)], "%s", text)
     except Exception:
-        log.debug("a message of libbpf could not be shown", exc_info=True)
+        log.debug("failed to format a message of libbpf", exc_info=True)
     return 0

@@ -1,6 +1,6 @@
-"""Where the datapath's maps come from: made anew, or, with pins (pins.py), those that are there.
+"""Provide the datapath's maps: new ones, or those that an earlier process pinned.
 
-Part of datapath.py. What user space alone keeps of each slot lies in maps only where it is pinned.
+Leases and sums of earlier leases belong to user space alone; with pins they are kept in maps too.
 """
 
 from __future__ import annotations
@@ -20,13 +20,14 @@ from pktexp.packet.records import INTERFACE_COUNTERS, LEASE, Records
 
 MAP_TYPE_ARRAY = 2  # include/uapi/linux/bpf.h
 BPF_F_MMAPABLE = 1 << 10
-# Of the object: what is counted, and what programs of the one and of the next have to agree on.
+# Maps of the object that outlast the process: the counters, and state that programs of two
+# processes share during a takeover.
 SHARED = ("interfaces", "counters", "flows", ".data.epoch", "reversed")
 SLOT_COUNTERS = np.dtype((INTERFACE_COUNTERS, len(Direction)))
 
 
 class Maps:
-    """Of one datapath."""
+    """The maps of one datapath, pinned or not."""
 
     def __init__(self, lib: Libbpf, bpf_object: BpfObject, pins: Pins | None) -> None:
         self._lib = lib
@@ -34,7 +35,7 @@ class Maps:
         self._pins = pins
 
     def share(self, layout: str, rings: int) -> bool:
-        """Before loading: use the maps that are pinned; whether there are any."""
+        """Before loading, use the pinned maps; return whether a complete set was found."""
         if self._pins is None:
             return False
         names = [*map(_pin, SHARED), "leases", "since", *(f"ring-{i}" for i in range(rings))]
@@ -44,19 +45,22 @@ class Maps:
         return inherited
 
     def keep(self) -> None:
-        """After loading: pin what is new."""
+        """After loading, pin the maps that are new."""
         if self._pins:
             for name in SHARED:
                 self._pins.keep(_pin(name), self._object.map_fd(name))
 
     def of_slots(self, slots: int) -> tuple[Records, Records]:
-        """(slots) of LEASE, and (slots, directions) of INTERFACE_COUNTERS."""
+        """Return the leases, and the sums from before each lease.
+
+        Their shapes are (slots) of LEASE and (slots, directions) of INTERFACE_COUNTERS.
+        """
         if self._pins is None:
             return np.zeros(slots, LEASE), np.zeros((slots, len(Direction)), INTERFACE_COUNTERS)
         return self._mapped("leases", LEASE, slots), self._mapped("since", SLOT_COUNTERS, slots)
 
     def ring(self, index: int, size: int) -> int:
-        """A ring buffer's descriptor."""
+        """Return the descriptor of a ring buffer of `size` bytes."""
         return self._user_map(f"ring-{index}", MAP_TYPE_RINGBUF, 0, 0, size, 0)
 
     def _mapped(self, name: str, dtype: np.dtype[Any], count: int) -> Records:
@@ -66,17 +70,17 @@ class Maps:
         return values
 
     def _user_map(self, name: str, kind: int, key: int, value: int, count: int, flags: int) -> int:
-        if self._pins and (fd := self._pins.get(name)) is not None:
-            return fd
+        if self._pins and (pinned := self._pins.get(name)) is not None:
+            return pinned
         options = MapCreateOpts(sz=c.sizeof(MapCreateOpts), map_flags=flags)
-        attempted = f"make a map of {count} {'bytes' if kind == MAP_TYPE_RINGBUF else 'values'}"
+        attempted = f"create a map of {count} {'bytes' if kind == MAP_TYPE_RINGBUF else 'values'}"
         arguments = (kind, b"pktexp", key, value, count, c.byref(options))
-        made: int = self._lib(attempted, "bpf_map_create", *arguments)
+        fd: int = self._lib(attempted, "bpf_map_create", *arguments)
         if self._pins:
-            self._pins.put(name, made)
-        return made
+            self._pins.put(name, fd)
+        return fd
 
 
 def _pin(name: str) -> str:
-    """A name on a bpffs has no dots."""
+    """Return the name under which a map is pinned: a bpffs allows no dots."""
     return name.replace(".", "")

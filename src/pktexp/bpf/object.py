@@ -1,6 +1,6 @@
-"""One BPF object file: open, size its maps, set its constants, load, and view its maps as numpy.
+"""A BPF object file: size its maps, set its constants, load it, run it, view its maps as numpy.
 
-The part of datapath.py that knows no packets; every call goes through libbpf.py.
+This module knows libbpf and the kernel but no packets.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from pktexp.bpf.libbpf import BpfError, Libbpf, TestRunOpts, VerifierError
 from pktexp.errors import PktexpError
 from pktexp.packet.records import Records
 
-# Bytes; a kernel before 6.4 refuses to load when its log does not fit, and one before 5.16 when
-# there is more room than this.
+# Bytes of the verifier's log: a kernel before 6.4 refuses a program whose log does not fit, and one
+# before 5.16 refuses more room than this.
 LOG_SIZE = (16 << 20) - 1
 NO_MEMORY = (errno.ENOMEM, errno.E2BIG)
 # The verifier on global functions with pointer arguments, before kernel commit e5069b9c23b3.
@@ -30,10 +30,10 @@ REBUILD = "build it with 'make -C bpf', or install the pktexp wheel again"
 
 
 class BpfObject:
-    """An opened object; close it to let go of its programs and maps."""
+    """An opened BPF object; close it to release its programs and maps."""
 
     def __init__(self, lib: Libbpf, path: Path) -> None:
-        """Open the file at `path`; PktexpError if it is missing or broken."""
+        """Open the object file at `path`; PktexpError if it is missing or broken."""
         self._lib = lib
         self._handle = 0
         try:
@@ -45,19 +45,19 @@ class BpfObject:
 
     @property
     def btf(self) -> Btf:
-        """Its types."""
+        """The types of the object."""
         return Btf(self._lib, self._lib("read the object's BTF", "bpf_object__btf", self._handle))
 
     def resize(self, name: str, entries: int) -> None:
-        """Set how many entries a map has; before loading."""
+        """Before loading, set the number of a map's entries."""
         self._lib(f"size map '{name}'", "bpf_map__set_max_entries", self._map(name), entries)
 
     def share(self, name: str, fd: int) -> None:
-        """Use another object's map in place of one's own; before loading."""
+        """Before loading, replace a map by the map behind `fd`."""
         self._lib(f"share map '{name}'", "bpf_map__reuse_fd", self._map(name), fd)
 
     def set_constants(self, section: str, value: bytes) -> None:
-        """Fill a section of read-only data; before loading. PktexpError if it has another size."""
+        """Before loading, fill a section of read-only data; PktexpError if its size differs."""
         size = c.c_size_t()
         arguments = (self._map(section), c.byref(size))
         address = self._lib("set the programs' constants", "bpf_map__initial_value", *arguments)
@@ -67,17 +67,21 @@ class BpfObject:
         c.memmove(address, value, len(value))
 
     def set_program_flags(self, name: str, flags: int) -> None:
-        """Load a program with these flags, BPF_F_*; before loading."""
+        """Before loading, set the load flags of a program (BPF_F_*)."""
         arguments = (self._program(name), flags)
         self._lib("set the program's flags", "bpf_program__set_flags", *arguments)
 
     def load(self, programs: Sequence[str]) -> None:
-        """Load everything; VerifierError with the log if one of these is refused, else BpfError."""
-        # Untouched, and so no memory, unless they are written.
+        """Load the object into the kernel.
+
+        Raises VerifierError, with the logs of `programs`, if one of them is refused, and BpfError
+        for any other failure.
+        """
+        # Anonymous mappings: they use memory only where the kernel writes a log.
         logs = [mmap.mmap(-1, LOG_SIZE) for _ in programs]
         for program, log in zip(programs, logs, strict=True):
             arguments = (self._program(program), c.addressof(c.c_char.from_buffer(log)), LOG_SIZE)
-            self._lib("keep the verifier's log", "bpf_program__set_log_buf", *arguments)
+            self._lib("set the verifier's log", "bpf_program__set_log_buf", *arguments)
         attempted = "load the BPF programs into the kernel"
         try:
             self._lib(attempted, "bpf_object__load", self._handle)
@@ -88,7 +92,7 @@ class BpfObject:
             raise
 
     def program_fd(self, name: str) -> int:
-        """A loaded program's file descriptor; it lives as long as the object."""
+        """Return a loaded program's descriptor, valid until the object is closed."""
         return int(self._lib("get the program's fd", "bpf_program__fd", self._program(name)))
 
     def program_info(self, name: str) -> dict[str, str]:
@@ -97,15 +101,15 @@ class BpfObject:
         return {key: value.strip() for key, _, value in (line.partition(":") for line in lines)}
 
     def map_fd(self, name: str) -> int:
-        """A map's file descriptor; it lives as long as the object."""
+        """Return a map's descriptor, valid until the object is closed."""
         return int(self._lib(f"get the fd of map '{name}'", "bpf_map__fd", self._map(name)))
 
     def view(self, name: str, dtype: np.dtype[Any], count: int) -> Records:
-        """A mapped array of `count` values; the mapping goes when the last view of it does."""
+        """Map an array map of `count` values; it is unmapped when the last view is deleted."""
         return mapped(self.map_fd(name), dtype, count)
 
     def close(self) -> None:
-        """Let go; views that were handed out stay valid."""
+        """Release programs and maps; views stay valid."""
         if self._handle:
             self._lib("close the object", "bpf_object__close", self._handle)
             self._handle = 0
@@ -124,7 +128,7 @@ def explained(error: BpfError) -> PktexpError | None:
     """Return an error that says what to do about a failed load; None if that is not known."""
     if isinstance(error, VerifierError) and NO_POINTERS in error.log:
         message = "this kernel is too old for the BPF programs"
-        return PktexpError(message, "pktexp is made for Linux 5.15 and later")
+        return PktexpError(message, "use Linux 5.15 or later")
     if error.errno in NO_MEMORY:
         hint = "ask for less kernel memory: a smaller --flow-cache or --max-interfaces"
         return PktexpError(str(error), hint)
@@ -148,6 +152,6 @@ def run_program(lib: Libbpf, fd: int, frame: bytes, repeat: int, context: bytes 
 
 
 def mapped(fd: int, dtype: np.dtype[Any], count: int) -> Records:
-    """The values of a mappable array map."""
+    """Map the `count` values of an array map that was created mappable."""
     pages = -(-count * dtype.itemsize // mmap.PAGESIZE)
     return np.frombuffer(mmap.mmap(fd, pages * mmap.PAGESIZE), dtype, count)

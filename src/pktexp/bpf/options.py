@@ -1,7 +1,4 @@
-"""What a datapath is told when it is loaded: sizes of its maps, and constants of its programs.
-
-Given by assembly.py and replay.py, and put into the object by datapath.py.
-"""
+"""Options of a datapath, and the sizes of maps and constants of programs that follow from them."""
 
 from __future__ import annotations
 
@@ -18,42 +15,45 @@ from pktexp.packet.enums import Direction, Tunnel
 from pktexp.packet.records import FLOW_WAYS, Records
 
 EPHEMERAL = Path("/proc/sys/net/ipv4/ip_local_port_range")
-REVERSED = 16384  # connections remembered whose serving side their ports would not tell
-# Kernel memory in bytes: of an interface, for each CPU and once more; of a cached flow.
+REVERSED = 16384  # connections remembered whose ports do not show the serving side
+# Bytes of kernel memory: for an interface on each CPU, and for a cached flow.
 INTERFACE_BYTES = records.INTERFACE_COUNTERS.itemsize * len(Direction)
 CACHED_FLOW_BYTES = records.FLOW_SLOT.itemsize * HALVES
-WAKEUP_SHARE = 8  # a reader is woken when this part of its ring has filled
+WAKEUP_SHARE = 8  # a reader is woken when 1/WAKEUP_SHARE of its ring is full
 
 
 @dataclass(frozen=True)
 class DatapathOptions:
-    """What is fixed when the object is loaded."""
+    """The choices that are fixed when the object is loaded."""
 
     slots: int = 1024
-    """interfaces that can be counted at one time; a power of two"""
+    """number of interfaces that can be counted at one time, a power of two"""
     rings: int = 1
-    """ring buffers, each with its own reader"""
+    """number of ring buffers, each with its own reader"""
     ring_size: int = 8 << 20
-    """bytes a ring; a power of two and a multiple of the page size"""
+    """size of a ring in bytes, a power of two and a multiple of the page size"""
     events: bool = True
-    """tell user space whose packets they were"""
+    """send records from which user space sums packets by flow"""
     ports: bool = True
-    """ports tell flows apart, not just addresses"""
+    """distinguish flows by ports too, not by addresses alone"""
     services: bool = False
-    """of the ports only that of the serving side"""
+    """keep only the port of the serving side"""
     decap: Collection[Tunnel] = ()
-    """tunnels whose inside tells flows apart"""
+    """tunnels that are decapsulated, so that flows are those inside"""
     flow_cache: int = 0
-    """flows that a CPU sums up before it sends a record, a multiple of FLOW_WAYS; 0: each packet
-    is a record"""
+    """number of flows that each CPU sums before it sends a record, a multiple of FLOW_WAYS; with 0
+    each packet is a record"""
 
     @property
     def flow_sets(self) -> int:
-        """Sets of FLOW_WAYS places that a CPU has; without events there is nothing to keep."""
+        """Number of sets of FLOW_WAYS flows on each CPU; 0 without events."""
         return self.flow_cache // FLOW_WAYS if self.events else 0
 
     def sizes(self, rows: int) -> dict[str, int]:
-        """Entries of each map that has no fixed number; `rows`: of counters, one a CPU and one."""
+        """Return the number of entries of each map whose size depends on the options.
+
+        `rows`: rows of counters, one for each CPU and one more.
+        """
         return {
             "interfaces": self.slots,
             "counters": rows * self.slots * len(Direction),
@@ -65,7 +65,7 @@ class DatapathOptions:
         }
 
     def constants(self, rows: int) -> Records:
-        """() of CONFIG; its random numbers are others each time."""
+        """Return the programs' constants, a CONFIG, with new random numbers at each call."""
         config = np.zeros((), records.CONFIG)
         config["counter_rows"] = rows
         config["slots"] = self.slots
@@ -82,7 +82,7 @@ class DatapathOptions:
         return config
 
     def layout(self, rows: int) -> str:
-        """What maps must have in common for one datapath to go on with another's."""
+        """Return a text that is equal for two datapaths if one can take over the other's maps."""
         types = (records.INTERFACE_BUCKET, records.INTERFACE_COUNTERS, records.FLOW_SET)
         descriptions = [str(dtype.descr) for dtype in (*types, records.RING_RECORD, records.LEASE)]
         sizes = (rows, self.slots, self.rings, self.ring_size, self.flow_sets)

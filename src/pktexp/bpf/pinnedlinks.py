@@ -1,17 +1,27 @@
-"""Links of hooks.py that are pinned (pins.py): taken over by a new program, or let go."""
+"""Pinned links of interfaces: taken over by the programs of a new process, or removed."""
 
 from __future__ import annotations
 
+import ctypes as c
 import os
 
 from pktexp.bpf.libbpf import Libbpf
-from pktexp.bpf.pins import Pins, link_name, linked
+from pktexp.bpf.pins import Pins, link_name
 
-EGRESS = "egress"  # in the name of a hook
+EGRESS = "egress"  # part of the names of egress hooks
+
+
+class LinkInfo(c.Structure):
+    """struct bpf_link_info (include/uapi/linux/bpf.h, 6.6) of XDP and TCX links."""
+
+    _fields_ = (
+        *((name, c.c_uint32) for name in ("type", "id", "program", "_pad", "ifindex", "attach")),
+        ("_rest", c.c_uint8 * 40),
+    )
 
 
 class PinnedLinks:
-    """What an earlier process left, and what this one pins."""
+    """The links that an earlier process pinned, and those that this process pins."""
 
     def __init__(self, lib: Libbpf, pins: Pins) -> None:
         self._lib = lib
@@ -20,20 +30,20 @@ class PinnedLinks:
         self._find()
 
     def _find(self) -> None:
-        """What was on an interface that is gone is let go."""
+        """Open the pinned links; remove those whose interface is gone."""
         for ifindex, hook in self._pins.links():
             fd = self._pins.get(link_name(ifindex, hook))
-            assert fd is not None, f"{ifindex} was there a moment ago"
-            if linked(self._lib, fd).ifindex == ifindex:
+            assert fd is not None, f"the pin of {ifindex} at {hook} was just listed"
+            if link_info(self._lib, fd).ifindex == ifindex:
                 self._inherited[ifindex, hook] = fd
             else:
-                self._let_go(ifindex, hook, fd)
+                self._remove(ifindex, hook, fd)
 
     def take_over(self, ifindex: int, hook: str, program: int) -> int | None:
-        """The link's descriptor, now running `program`; None if there is none.
+        """Replace the program of a pinned link; return its descriptor, None if there is no link.
 
         The kernel exchanges the programs in one step (bpf_link_update: XDP since 5.9, commit
-        026a4c28e1db; TCX since 6.6): each packet is seen by the one or the other.
+        026a4c28e1db; TCX since 6.6): each packet is seen by exactly one of them.
         """
         if (fd := self._inherited.pop((ifindex, hook), None)) is None:
             self._drop_instead(ifindex, hook)
@@ -41,34 +51,41 @@ class PinnedLinks:
         arguments = (fd, program, None)
         try:
             self._lib("exchange the program of a link", "bpf_link_update", *arguments)
-        except OSError:  # it is made anew
-            self._let_go(ifindex, hook, fd)
+        except OSError:  # the caller creates a new link
+            self._remove(ifindex, hook, fd)
             return None
         return fd
 
     def pin(self, ifindex: int, hook: str, fd: int) -> None:
-        """A new link; what was there under its name had been detached by somebody else."""
+        """Pin a new link in place of one that another program had detached."""
         self._pins.drop(name := link_name(ifindex, hook))
         self._pins.put(name, fd)
 
     def drop(self, ifindex: int) -> None:
-        """What is pinned of an interface."""
+        """Unpin all links of an interface."""
         for other, hook in list(self._pins.links()):
             if other == ifindex:
                 self._pins.drop(link_name(ifindex, hook))
 
     def drop_inherited(self) -> None:
-        """What nobody has taken over."""
+        """Remove the inherited links that `take_over` has not returned."""
         for (ifindex, hook), fd in self._inherited.items():
-            self._let_go(ifindex, hook, fd)
+            self._remove(ifindex, hook, fd)
         self._inherited.clear()
 
     def _drop_instead(self, ifindex: int, hook: str) -> None:
-        """Other hooks of the same direction: a packet would be counted at both."""
+        """Remove inherited links at other hooks of the direction, to count no packet twice."""
         egress = EGRESS in hook
         for key in [k for k in self._inherited if k[0] == ifindex and (EGRESS in k[1]) == egress]:
-            self._let_go(*key, self._inherited.pop(key))
+            self._remove(*key, self._inherited.pop(key))
 
-    def _let_go(self, ifindex: int, hook: str, fd: int) -> None:
+    def _remove(self, ifindex: int, hook: str, fd: int) -> None:
         self._pins.drop(link_name(ifindex, hook))
         os.close(fd)
+
+
+def link_info(lib: Libbpf, fd: int) -> LinkInfo:
+    """Return a link's description; its `ifindex` is 0 when the interface is gone."""
+    info, size = LinkInfo(), c.c_uint32(c.sizeof(LinkInfo))
+    lib("describe a link", "bpf_obj_get_info_by_fd", fd, c.byref(info), c.byref(size))
+    return info

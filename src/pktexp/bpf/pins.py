@@ -1,12 +1,11 @@
-"""Maps and links that outlast the process: pinned in a folder of a bpffs, and found there again.
+"""Pin maps and links in a folder of a bpffs, where they outlast the process.
 
-datapath.py pins its maps here, hooks.py and tracing.py their links. What is pinned belongs to the
-layout of maps that wrote it: another layout has another folder, and its pins are removed.
+Pins belong to one layout of maps and one network namespace, which have a folder of their own. Pins
+of any other layout or namespace are removed.
 """
 
 from __future__ import annotations
 
-import ctypes as c
 import errno
 import fcntl
 import hashlib
@@ -23,76 +22,67 @@ from pktexp.errors import PktexpError
 
 log = logging.getLogger(__name__)
 
-VERSION = 1  # of what the pins mean to each other; the layout is hashed beside it
+VERSION = 1  # of the names and meanings of pins; the layout of maps is hashed into the name
 MOUNTS = Path("/proc/self/mountinfo")
 LOCKS = Path("/proc/locks")
 NAMESPACE = Path("/proc/thread-self/ns/net")
 LINK = "link-"
 FOLDER = re.compile(r"v[0-9]+-[0-9a-f]{16}")
-MOUNT = "a folder of a bpffs, as /sys/fs/bpf/pktexp (mount -t bpf bpf /sys/fs/bpf)"
-
-
-class LinkInfo(c.Structure):
-    """struct bpf_link_info (include/uapi/linux/bpf.h, 6.6), of XDP and TCX."""
-
-    _fields_ = (
-        *((name, c.c_uint32) for name in ("type", "id", "program", "_pad", "ifindex", "attach")),
-        ("_rest", c.c_uint8 * 40),
-    )
+USE_BPFFS = "give a folder of a bpffs, such as /sys/fs/bpf/pktexp (mount -t bpf bpf /sys/fs/bpf)"
 
 
 class Pins:
-    """A folder that one process at a time has; close it to let another have it.
+    """A folder of pins, locked by one process at a time; close it to unlock it.
 
-    `whole`: whether all is there that is to be, so that counting goes on by it.
+    `complete`: whether everything is pinned, so that counting continues without the process.
     """
 
     def __init__(self, lib: Libbpf, root: Path) -> None:
-        """PktexpError if it is no folder of a bpffs, or another process has it."""
+        """Create and lock `root`; PktexpError if it is not on a bpffs, or locked already."""
         self._lib = lib
         self.root = root
         self.folder = root
-        self.whole = False
+        self.complete = False
         try:
             root.mkdir(mode=0o700, exist_ok=True)
             self._fd = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
         except OSError as error:
-            raise PktexpError(f"cannot pin at {root}: {error.strerror}", MOUNT) from error
+            raise PktexpError(f"cannot pin at {root}: {error.strerror}", USE_BPFFS) from error
         try:
             if not _on_bpffs(root):
-                raise PktexpError(f"cannot pin at {root}: it is not on a bpffs", MOUNT)
+                raise PktexpError(f"cannot pin at {root}: it is not on a bpffs", USE_BPFFS)
             self._lock()
         except BaseException:
             self.close()
             raise
 
     def close(self) -> None:
-        """Release the folder; remove its pins unless they are complete."""
-        if not self.whole and self.folder != self.root and self.folder.is_dir():
+        """Unlock the folder; remove its pins unless they are complete."""
+        if not self.complete and self.folder != self.root and self.folder.is_dir():
             remove(self.folder)
         os.close(self._fd)
-        if self.whole:
+        if self.complete:
             root = self.root
-            log.info("counting goes on, pinned at %s: 'pktexp unpin %s' ends it", root, root)
+            log.info("counting continues, pinned at %s; 'pktexp unpin %s' ends it", root, root)
 
     def choose(self, layout: str, maps: Collection[str]) -> bool:
-        """Use the folder of this layout; whether all of `maps` are there. Others are removed."""
+        """Choose the folder of this layout, remove all others; return whether it has all `maps`."""
         netns = NAMESPACE.stat().st_ino
         digest = hashlib.sha256(f"{netns} {layout}".encode()).hexdigest()[:16]
         self.folder = self.root / f"v{VERSION}-{digest}"
-        for other in [x for x in ours(self.root) if x != self.folder]:
-            log.warning("%s is of another layout or network namespace: replaced", other)
+        for other in [x for x in pin_folders(self.root) if x != self.folder]:
+            log.warning("removing %s: its layout of maps or network namespace is another", other)
             remove(other)
-        self.whole = all((self.folder / name).exists() for name in maps)
-        if self.whole:
+        self.complete = all((self.folder / name).exists() for name in maps)
+        if self.complete:
             return True
-        if self.folder.is_dir():  # whoever made it was killed before it was whole
+        if self.folder.is_dir():  # its process was killed before it had pinned everything
             remove(self.folder)
         self.folder.mkdir(mode=0o700)
         return False
 
     def get(self, name: str) -> int | None:
-        """A new descriptor of what is pinned under a name."""
+        """Return a new descriptor of the map or link pinned as `name`; None if there is none."""
         path = self.folder / name
         if not path.exists():
             return None
@@ -100,27 +90,27 @@ class Pins:
         return fd
 
     def put(self, name: str, fd: int) -> None:
-        """Pin what is behind a descriptor."""
+        """Pin the map or link behind a descriptor."""
         path = self.folder / name
         self._lib(f"pin {path}", "bpf_obj_pin", fd, os.fsencode(path))
 
     def share(self, name: str, bpf_object: BpfObject, map_name: str) -> None:
-        """Before loading: let an object use the map that is pinned under a name, if one is."""
+        """Before loading, replace an object's map by the one pinned as `name`, if there is one."""
         if (fd := self.get(name)) is not None:
             bpf_object.share(map_name, fd)
-            os.close(fd)  # libbpf has one of its own
+            os.close(fd)  # libbpf has duplicated it
 
     def keep(self, name: str, fd: int) -> None:
-        """After loading: pin what is not."""
+        """After loading, pin a map unless its name is pinned already."""
         if not (self.folder / name).exists():
             self.put(name, fd)
 
     def drop(self, name: str) -> None:
-        """Unpin; nothing happens if it is not pinned."""
+        """Unpin `name`, if it is pinned."""
         (self.folder / name).unlink(missing_ok=True)
 
     def links(self) -> Iterator[tuple[int, str]]:
-        """(ifindex, hook) of every pinned link."""
+        """Yield (ifindex, hook) of every pinned link of an interface."""
         for path in sorted(self.folder.glob(f"{LINK}*")):
             ifindex, _, hook = path.name.removeprefix(LINK).partition("-")
             yield int(ifindex), hook
@@ -132,37 +122,31 @@ class Pins:
             if error.errno != errno.EWOULDBLOCK:
                 raise
             message = f"{self.root} is in use by process {_holder(self._fd)}"
-            raise PktexpError(message, "end that one first, or pin elsewhere") from error
+            raise PktexpError(message, "end that process, or give --pin another folder") from error
 
 
 def open_pins(lib: Libbpf, root: Path) -> Pins:
-    """Open the pins at `root` for this process; PktexpError if it cannot have them."""
+    """Lock the pins at `root` for this process; PktexpError if that is not possible."""
     if not has_tcx(lib):
-        raise PktexpError("--pin needs TCX, which this kernel lacks", "Linux 6.6 has it")
+        message = "--pin needs TCX, which this kernel lacks"
+        raise PktexpError(message, "use Linux 6.6 or later, or leave out --pin")
     return Pins(lib, root)
 
 
 def link_name(ifindex: int, hook: str) -> str:
-    """As Pins.links takes it apart."""
+    """Return the name under which a link is pinned, as Pins.links parses it."""
     return f"{LINK}{ifindex}-{hook}"
 
 
-def linked(lib: Libbpf, fd: int) -> LinkInfo:
-    """What a link is; its `ifindex` is 0 when the interface is gone."""
-    info, size = LinkInfo(), c.c_uint32(c.sizeof(LinkInfo))
-    lib("ask what a link is", "bpf_obj_get_info_by_fd", fd, c.byref(info), c.byref(size))
-    return info
-
-
-def ours(root: Path) -> list[Path]:
-    """Folders of any layout; a bpffs may have other programs' pins, too."""
+def pin_folders(root: Path) -> list[Path]:
+    """Return pktexp's folders of any layout; a bpffs may hold pins of other programs too."""
     return [path for path in root.iterdir() if FOLDER.fullmatch(path.name)]
 
 
 def remove(folder: Path) -> tuple[int, int]:
-    """Unpin what is in one of `ours`, links first so that nothing is counted half.
+    """Remove one of `pin_folders`; return how many links and how many others were pinned.
 
-    (links, others)
+    Links are removed first, so that no program counts into maps that are already unpinned.
     """
     pins = list(folder.iterdir())
     links = [path for path in pins if LINK.strip("-") in path.name]
@@ -174,7 +158,10 @@ def remove(folder: Path) -> tuple[int, int]:
 
 
 def _on_bpffs(path: Path) -> bool:
-    """By the mounts, as statfs(2) is not Python's; the longest mount point is the nearest."""
+    """Return whether a path is on a bpffs, by the mount with the longest mount point above it.
+
+    Python has no statfs(2).
+    """
     best, kind = "", ""
     for line in MOUNTS.read_text().splitlines():
         fields, _, rest = line.partition(" - ")
@@ -185,6 +172,7 @@ def _on_bpffs(path: Path) -> bool:
 
 
 def _holder(fd: int) -> str:
+    """Return the id of the process that has locked the folder behind `fd`."""
     inode = f":{os.fstat(fd).st_ino}"
     for line in LOCKS.read_text().splitlines():
         fields = line.split()

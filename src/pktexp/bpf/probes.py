@@ -1,4 +1,4 @@
-"""What the running kernel can do, asked through libbpf; for datapath.py and tracing.py."""
+"""Probes of the running kernel: online CPUs, ring buffers, hooks, BTF and tracepoints."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ HELPER_XDP_GET_BUFF_LEN = 188
 TCX_INGRESS = 46
 TCX_EGRESS = 47
 ONLINE_CPUS = Path("/sys/devices/system/cpu/online")
-LOOPBACK = 1  # the ifindex of lo, which every namespace has
+LOOPBACK = 1  # ifindex of lo in every network namespace
 
 
 def highest_online_cpu(path: Path = ONLINE_CPUS) -> int:
@@ -28,40 +28,43 @@ def highest_online_cpu(path: Path = ONLINE_CPUS) -> int:
 
 
 def require_ring_buffer(lib: Libbpf) -> None:
-    """PktexpError where there are no BPF ring buffers (5.8), BpfError where none may be made."""
-    # Made here, not by libbpf's probe, for which a refusal (seccomp) is a kernel without them.
+    """Raise PktexpError on a kernel without BPF ring buffers (before 5.8).
+
+    Raises BpfError if the kernel has them but refuses to create one.
+    """
+    # libbpf's own probe takes a refusal (seccomp) for a kernel without ring buffers.
     arguments = (MAP_TYPE_RINGBUF, None, 0, 0, mmap.PAGESIZE, None)
     try:
-        os.close(lib("make a BPF ring buffer", "bpf_map_create", *arguments))
+        os.close(lib("create a BPF ring buffer", "bpf_map_create", *arguments))
     except BpfError as error:
         if error.errno != errno.EINVAL:
             raise
-        hint = "pktexp is made for Linux 5.15 and later; ring buffers came with 5.8"
+        hint = "use Linux 5.15 or later"
         raise PktexpError("this kernel has no BPF ring buffer", hint) from error
 
 
 def has_multi_buffer(lib: Libbpf) -> bool:
-    """Whether XDP programs may see frames of several buffers (5.18)."""
+    """Return whether XDP programs can receive frames of several buffers (5.18)."""
     probe = ("libbpf_probe_bpf_helper", PROG_TYPE_XDP, HELPER_XDP_GET_BUFF_LEN, None)
     try:
-        return bool(lib("ask the kernel for multi-buffer XDP", *probe))
+        return bool(lib("probe the kernel for multi-buffer XDP", *probe))
     except BpfError:
         return False
 
 
 def has_tcx(lib: Libbpf) -> bool:
-    """Whether programs can be attached to TCX (6.6): whether it can be asked who is."""
+    """Return whether the kernel has TCX hooks (6.6): whether their programs can be queried."""
     flags, count = c.c_uint32(), c.c_uint32()
     arguments = (LOOPBACK, TCX_INGRESS, 0, c.byref(flags), None, c.byref(count))
     try:
-        lib("ask the kernel for TCX", "bpf_prog_query", *arguments)
+        lib("probe the kernel for TCX", "bpf_prog_query", *arguments)
     except BpfError:
         return False
     return True
 
 
 def has_btf(lib: Libbpf) -> bool:
-    """Whether the kernel's types are to be had."""
+    """Return whether the running kernel has BTF."""
     try:
         with kernel_btf(lib):
             return True
@@ -70,7 +73,10 @@ def has_btf(lib: Libbpf) -> bool:
 
 
 def is_named(lib: Libbpf, enum: str, enumerator: str) -> bool | None:
-    """Whether the kernel's BTF has it, for those who may not ask otherwise; None without BTF."""
+    """Return whether an enum of the kernel's BTF has this enumerator; None without BTF.
+
+    It shows a feature to processes that may not call bpf().
+    """
     try:
         with kernel_btf(lib) as btf:
             return enumerator in btf.enum(enum)
@@ -79,9 +85,9 @@ def is_named(lib: Libbpf, enum: str, enumerator: str) -> bool | None:
 
 
 def tracepoint_arguments(lib: Libbpf, name: str) -> int:
-    """How many a tracepoint has; 0 where there is no such tracepoint, or no BTF that tells."""
+    """Return a tracepoint's number of arguments; 0 without the tracepoint or without BTF."""
     try:
         with kernel_btf(lib) as btf:
-            return btf.parameters(f"btf_trace_{name}") - 1  # the first one is not the tracepoint's
+            return btf.parameters(f"btf_trace_{name}") - 1  # the first is the caller's context
     except BpfError:
         return 0

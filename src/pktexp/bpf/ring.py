@@ -1,8 +1,8 @@
 """A BPF ring buffer mapped into this process, read as numpy batches without a copy.
 
-Made by datapath.py, read by reader.py. The kernel (kernel/bpf/ringbuf.c, 5.8) maps its data area
-twice in a row, and our records are all of one size, so what lies between the consumer's and the
-producer's position is one contiguous array.
+The kernel (kernel/bpf/ringbuf.c, 5.8) maps the data area twice in a row, and all records have one
+size. The records between the consumer's and the producer's position are therefore one contiguous
+array.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ BATCH = 1 << 16  # records; bounds how long one merge takes
 
 
 class Ring:
-    """One ring buffer and its wake-up word; `fd` becomes readable when the kernel wakes us."""
+    """A ring buffer and its wake-up word; `fd` is readable when the kernel wakes the reader."""
 
     def __init__(self, fd: int, size: int, wakeup: Records) -> None:
-        """Map the ring of `size` data bytes behind `fd`, and own `fd` from now on."""
+        """Map the ring of `size` data bytes behind `fd`, and take ownership of `fd`."""
         self.fd = fd
         page = mmap.PAGESIZE
         consumer = mmap.mmap(fd, page)
@@ -39,19 +39,19 @@ class Ring:
 
     @property
     def produced(self) -> int:
-        """Bytes ever reserved in this ring."""
+        """Bytes reserved in this ring since its creation."""
         return int(self._produced[0])
 
     @property
     def unread(self) -> int:
-        """Bytes that wait to be released."""
+        """Bytes that are not yet released."""
         return self.produced - int(self._consumed[0])
 
     def batch(self, until: int) -> Records:
-        """Records that are written and wait, up to position `until` and at most BATCH of them.
+        """Return a view of unread records, up to position `until` and at most BATCH of them.
 
-        A view into the ring: it holds until `release`. Shorter where a record is still being
-        written; empty when there is nothing.
+        The view ends before a record that is still being written, and may be empty. It is valid
+        until `release`.
         """
         consumed = int(self._consumed[0])
         first = (consumed & self._mask) // RECORD
@@ -61,9 +61,9 @@ class Ring:
         return batch[: busy[0]] if len(busy) else batch
 
     def release(self, batch: Records) -> None:
-        """Give the batch's room back to the kernel; the view is not to be read any more."""
+        """Return the batch's room to the kernel; the view is invalid from now on."""
         self._consumed[0] += np.uint64(batch.nbytes)
 
     def arm(self) -> None:
-        """Ask to be woken once, when enough has gathered."""
+        """Request one wake-up, when the ring has filled to the configured level."""
         self._wakeup["armed"] = 1

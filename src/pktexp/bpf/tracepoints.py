@@ -1,7 +1,6 @@
-"""Which tracepoints tell where packets die, and the kernel's names of its reasons.
+"""Tracepoints of dropped and retransmitted packets, and the kernel's names of drop reasons.
 
-The programs are bpf/drops.bpf.c and bpf/retransmits.bpf.c, run by tracing.py; dropmetrics.py shows
-what they count.
+Their programs are bpf/drops.bpf.c and bpf/retransmits.bpf.c.
 """
 
 from __future__ import annotations
@@ -10,40 +9,41 @@ from pktexp.bpf.btf import kernel_btf
 from pktexp.bpf.libbpf import Libbpf
 from pktexp.bpf.tracing import Tracepoint
 
-PREFIX = "SKB_DROP_REASON_"
+REASON_PREFIX = "SKB_DROP_REASON_"
 
 DROPS = Tracepoint(
     name="kfree_skb",
     arguments=3,  # the last is the reason (kernel commit c504e5c2f964, 5.17)
     object="drops.bpf.o",
     program="count_drop",
-    what="dropped packets",
-    lacking="does not tell why it drops them (Linux 5.17 does)",
+    counted="dropped packets",
+    limitation="does not report reasons for drops (Linux 5.17 does)",
 )
 RETRANSMITS = Tracepoint(
     name="tcp_retransmit_skb",
     arguments=2,
     object="retransmits.bpf.o",
     program="count_retransmit",
-    what="retransmitted segments",
-    lacking="does not tell of them",
+    counted="retransmitted segments",
+    limitation="does not report them",
 )
 
 
 def reason_names(lib: Libbpf) -> dict[int, str]:
-    """The running kernel's names of its reasons by number, such as `no_socket`.
+    """Return the running kernel's names of drop reasons by number, such as `no_socket`.
 
-    From enum skb_drop_reason of its BTF, as the numbers differ among kernels; BpfError without it.
+    The names are from enum skb_drop_reason of its BTF, as numbers differ among kernels. Raises
+    BpfError without BTF.
     """
     with kernel_btf(lib) as btf:
         reasons = btf.enum("skb_drop_reason")
-    return {number: name.removeprefix(PREFIX).lower() for name, number in reasons.items()}
+    return {number: name.removeprefix(REASON_PREFIX).lower() for name, number in reasons.items()}
 
 
 def reason_name(names: dict[int, str], reason: int) -> str:
-    """A reason's name; its number, such as `0x20001`, if the kernel's BTF has no name for it.
+    """Return a reason's name, or its number, such as `0x20001`, if `names` lacks it.
 
-    Subsystems have numbers of their own in the upper 16 bits, and keep their names to themselves
-    (kernel commit 071c0fc6fb91, 6.4).
+    Subsystems number their reasons in the upper 16 bits and have no names in BTF (kernel commit
+    071c0fc6fb91, 6.4).
     """
     return names.get(reason, f"{reason:#x}")

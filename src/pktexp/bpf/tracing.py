@@ -1,7 +1,7 @@
-"""A program at a tracepoint that counts packets by interface and reason; drops.py says which.
+"""Programs at tracepoints that count packets by interface and reason, in a hash map of cells.
 
-Mirrors bpf/cells.h. The program uses the datapath's table of interfaces (datapath.py), so that a
-lease's id says here what it says there. Made by service.py, read by dropmetrics.py.
+The structs mirror bpf/cells.h. A program uses the datapath's table of interfaces, so that lease ids
+mean the same in both.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 NAMESPACE = Path("/proc/thread-self/ns/net")
 NO_INTERFACE = 0
-CELLS_PER_SLOT = 8  # reasons for an interface, on average, when every slot is let
+CELLS_PER_SLOT = 8  # reasons for each interface on average, with every slot leased
 LEAST_CELLS = 4096
 
 TRACE_CONFIG = np.dtype([("netns", "u4"), ("slots", "u4"), ("arguments", "u4")])
@@ -40,31 +40,33 @@ STRUCTS = {"trace_config": TRACE_CONFIG, "cell_key": CELL_KEY}
 
 @dataclass(frozen=True)
 class Tracepoint:
-    """What is counted where; `arguments` are those that `program` cannot do without."""
+    """A tracepoint and the program for it, which needs at least `arguments` of its arguments."""
 
     name: str
     arguments: int
     object: str
     program: str
-    what: str
-    lacking: str
-    """what a kernel does not do that has fewer"""
+    counted: str
+    """the packets that the program counts, in words for the operator"""
+    limitation: str
+    """the predicate of "this kernel ..." where the tracepoint has fewer arguments"""
 
 
 class Tracing:
-    """A program at its tracepoint, counting in the network namespace of the thread that made it.
+    """A program at a tracepoint; it counts packets of the calling thread's network namespace.
 
-    Close it to take it away, unless it is pinned; it goes with the process, too, as its link is a
-    file descriptor.
+    Close it to detach the program, unless it is pinned. The kernel detaches it when the process
+    ends, as its link is a file descriptor.
     """
 
     def __init__(
         self, lib: Libbpf, datapath: Datapath, tracepoint: Tracepoint, arguments: int, cells: int
     ) -> None:
-        """Load and attach it. The tracepoint has `arguments`; `cells` can be told apart.
+        """Load and attach the program.
 
-        BpfError if the kernel refuses; PktexpError if the object is missing, broken, or of another
-        build.
+        `arguments`: how many the tracepoint has on this kernel; `cells`: how many pairs of
+        interface and reason can be counted. Raises BpfError if the kernel refuses, PktexpError if
+        the object is missing, broken, or of another build.
         """
         self._lib = lib
         self._cells = cells
@@ -85,20 +87,20 @@ class Tracing:
 
     @property
     def overflow(self) -> int:
-        """Packets that found no cell."""
+        """Packets that were counted in no cell, as the map was full."""
         return int(self._overflow[0])
 
     @property
     def misses(self) -> int:
-        """Packets that came while, on the same CPU, the program was at another.
+        """Packets missed because the program was running on the same CPU.
 
-        Counted by the kernel, for tracepoints since 6.1; told in the program's fdinfo (kernel
-        commit 9ed9e9ba2337, 5.12).
+        The kernel counts them for tracepoints since 6.1, in the program's fdinfo (kernel commit
+        9ed9e9ba2337, 5.12).
         """
         return int(self.object.program_info(self._program).get("recursion_misses", 0))
 
     def read(self) -> Records:
-        """Every cell now, an array of CELL in no order."""
+        """Return all cells, an array of CELL in no order."""
         keys, packets = np.zeros(self._cells, CELL_KEY), np.zeros(self._cells, PACKETS)
         place, count = c.c_uint64(), c.c_uint32(self._cells)
         buffers = (None, c.addressof(place), keys.ctypes.data, packets.ctypes.data)
@@ -106,31 +108,31 @@ class Tracing:
         try:
             self._lib("read the cells", "bpf_map_lookup_batch", *arguments)
         except BpfError as error:
-            if error.errno != errno.ENOENT:  # the end of the map, with all that comes before it
+            if error.errno != errno.ENOENT:  # the end of the map; the cells before it are read
                 raise
         cells = np.zeros(count.value, CELL)
         cells["key"], cells["packets"] = keys[: count.value], packets[: count.value]
         return cells
 
     def remove(self, keys: Records) -> None:
-        """Take cells out, an array of CELL_KEY, so that others find room."""
+        """Remove cells by `keys`, an array of CELL_KEY, to make room for others."""
         for key in keys:
             arguments = (self.object.map_fd("cells"), key.tobytes())
             try:
                 self._lib("remove a cell", "bpf_map_delete_elem", *arguments)
             except BpfError as error:
-                if error.errno != errno.ENOENT:  # another scrape has done it
+                if error.errno != errno.ENOENT:  # another scrape has removed it
                     raise
 
     def close(self) -> None:
-        """Detach, and let go of the program and its map."""
+        """Detach and release the program and its map, unless they are pinned."""
         if self._link is not None:
             os.close(self._link)
             self._link = None
         self.object.close()
 
     def _attach(self, tracepoint: Tracepoint, pins: Pins | None) -> None:
-        """In place of a pinned link: the kernel exchanges no tracepoint's program."""
+        """Attach, replacing a pinned link: the kernel cannot exchange a tracepoint's program."""
         if pins:
             for name in PINNED:
                 pins.keep(_pin(tracepoint, name), self.object.map_fd(name))
@@ -151,20 +153,20 @@ class Tracing:
 
 
 def start(lib: Libbpf, datapath: Datapath, tracepoint: Tracepoint) -> Tracing | None:
-    """Start counting; None, and one log line, where the kernel lacks something or refuses."""
+    """Start counting; log one line and return None if the kernel lacks something or refuses."""
     arguments = probes.tracepoint_arguments(lib, tracepoint.name)
     if arguments < tracepoint.arguments:
-        log.info("%s are not counted: this kernel %s", tracepoint.what, tracepoint.lacking)
+        log.info("%s are not counted: this kernel %s", tracepoint.counted, tracepoint.limitation)
         return None
     cells = max(CELLS_PER_SLOT * datapath.options.slots, LEAST_CELLS)
     try:
         with lib.quiet():
             return Tracing(lib, datapath, tracepoint, arguments, cells)
     except BpfError as error:
-        log.warning("%s are not counted: %s", tracepoint.what, error)
+        log.warning("%s are not counted: %s", tracepoint.counted, error)
         log.debug("the verifier's log:\n%s", getattr(error, "log", ""))
         return None
 
 
-def _pin(tracepoint: Tracepoint, what: str) -> str:
-    return f"{tracepoint.program}-{what.replace('.', '')}"
+def _pin(tracepoint: Tracepoint, name: str) -> str:
+    return f"{tracepoint.program}-{name.replace('.', '')}"

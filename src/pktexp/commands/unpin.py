@@ -6,7 +6,7 @@ import contextlib
 from pathlib import Path
 
 from pktexp.bpf import libbpf
-from pktexp.bpf.pins import Pins, ours, remove
+from pktexp.bpf.pins import Pins, pin_folders, remove
 from pktexp.errors import PktexpError
 
 
@@ -15,11 +15,11 @@ def unpin(root: Path) -> str:
 
     Raises PktexpError if nothing is pinned there, or a process uses the pins.
     """
-    if not (root.is_dir() and ours(root)):
+    if not (root.is_dir() and pin_folders(root)):
         raise PktexpError(f"nothing is pinned at {root}", "give the path that serve has as --pin")
     pins = Pins(libbpf.find(), root)
     try:
-        removed = [remove(folder) for folder in ours(root)]
+        removed = [remove(folder) for folder in pin_folders(root)]
     finally:
         pins.close()
     with contextlib.suppress(OSError):  # not empty, or the root of the bpffs

@@ -8,7 +8,7 @@ import socket
 from collections.abc import Iterator
 
 from pktexp.bpf import libbpf
-from pktexp.bpf.pins import linked
+from pktexp.bpf.pinnedlinks import link_info
 from support.netns.namespace import Namespace
 
 
@@ -20,7 +20,7 @@ def detach(namespace: Namespace, interface: str) -> int:
     dll = c.CDLL(lib.path)
     # Listed first: who lost one may have made another by the time that the next is looked at.
     every = list(_links(dll))
-    found = [fd for fd in every if linked(lib, fd).ifindex == ifindex]
+    found = [fd for fd in every if link_info(lib, fd).ifindex == ifindex]
     for fd in found:
         assert dll.bpf_link_detach(fd) == 0
     for fd in every:

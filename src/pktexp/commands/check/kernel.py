@@ -108,7 +108,7 @@ def _has_multi_buffer(lib: Libbpf, allowed: bool) -> bool | None:
 def _tracepoints(lib: Libbpf) -> Iterator[Finding]:
     for name, tracepoint, remedy in TRACEPOINTS:
         found = probes.tracepoint_arguments(lib, tracepoint.name) >= tracepoint.arguments
-        yield finding(SECTION, name, found, f"for {tracepoint.what}", remedy, needed=False)
+        yield finding(SECTION, name, found, f"for {tracepoint.counted}", remedy, needed=False)
 
 
 def _statistics() -> Finding:
