@@ -1,4 +1,4 @@
-"""A reader of a real ring, in this process: what it merges, and what happens when that fails."""
+"""A reader of a real ring in this process, with merges that succeed, fail and take long."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from pktexp.flows.table import FlowTable
 from pktexp.packet.records import Records
 from support.kernel.datapath import SLOT, Bench
 from support.packets.cases import ETHER, V4
+from support.patience import until
 
 FRAME = bytes(ETHER / V4)
 
@@ -23,7 +24,7 @@ def counted(flows: FlowTable) -> tuple[int, int]:
     return int(snapshot.packets.sum()), sum(t.packets for t in snapshot.others.values())
 
 
-async def test_a_flush_brings_in_what_came_before_it(bench: Callable[..., Bench]) -> None:
+async def test_flush_merges_events_that_came_before_it(bench: Callable[..., Bench]) -> None:
     b = bench()
     flows = FlowTable(10)
     async with attributing(b.datapath, [flows]) as attribution:
@@ -37,19 +38,18 @@ async def test_a_flush_brings_in_what_came_before_it(bench: Callable[..., Bench]
     assert not attribution.alive
 
 
-async def test_the_timer_brings_in_a_single_event(bench: Callable[..., Bench]) -> None:
+async def test_timer_merges_a_single_event(bench: Callable[..., Bench]) -> None:
     b = bench()
     flows = FlowTable(10)
     async with attributing(b.datapath, [flows]) as attribution:
         reader = attribution.readers[0]
         b.datapath.test_run(FRAME)
-        while not reader.merger.records:  # noqa: ASYNC110  # it tells nobody when it has read
-            await asyncio.sleep(0.01)
+        await until(lambda: reader.merger.records)
         assert reader.wakeups == 0
     assert counted(flows) == (1, 0)
 
 
-async def test_a_ring_is_read_around_its_end_many_times(bench: Callable[..., Bench]) -> None:
+async def test_ring_is_read_around_its_end_many_times(bench: Callable[..., Bench]) -> None:
     b = bench(ring_size=4096)
     flows = FlowTable(10)
     async with attributing(b.datapath, [flows]) as attribution:
@@ -59,7 +59,7 @@ async def test_a_ring_is_read_around_its_end_many_times(bench: Callable[..., Ben
     assert counted(flows) == (50 * 37, 0)
 
 
-async def test_a_batch_that_cannot_be_merged_counts_as_other_and_reading_goes_on(
+async def test_batch_that_cannot_be_merged_counts_as_other(
     bench: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def refuse(_: Records) -> None:
@@ -80,7 +80,7 @@ async def test_a_batch_that_cannot_be_merged_counts_as_other_and_reading_goes_on
     assert "no room" in caplog.text
 
 
-async def test_a_flush_does_not_wait_for_a_merge_that_takes_long_and_nothing_counts_twice(
+async def test_flush_neither_waits_for_a_long_merge_nor_counts_twice(
     bench: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     b, may_go_on = bench(), threading.Event()
@@ -101,7 +101,7 @@ async def test_a_flush_does_not_wait_for_a_merge_that_takes_long_and_nothing_cou
         assert counted(flows) == (5, 0)
 
 
-async def test_a_record_that_is_still_being_written_ends_the_batch(
+async def test_record_that_is_being_written_ends_the_batch(
     bench: Callable[..., Bench],
 ) -> None:
     b = bench()
