@@ -14,16 +14,16 @@ import numpy.typing as npt
 from pktexp.flows.networks import Indices, NamedNetworks, Networks
 from pktexp.netlink.linkinfo import InterfaceClass
 from pktexp.packet.enums import Direction
-from pktexp.packet.records import Records
+from pktexp.packet.records import U64, Records
 
 INTERFACE_CLASSES = tuple(InterfaceClass)
 
-Sums = npt.NDArray[np.uint64]
+Sums = U64
 """(interface class, direction, source, dest, unit), the unit being packets or bytes"""
 
 
 class NetworkSums:
-    """Sums that only grow, except those of a removed name: they move to `other`.
+    """Keeps sums, which only grow; those of a removed name move to `other`.
 
     `classes`: by slot, the place in INTERFACE_CLASSES of the class of the slot's interface.
     """
@@ -32,7 +32,7 @@ class NetworkSums:
         self._named = named
         self._networks = named.current
         self._classes = classes
-        self._sums = _none(self._networks)
+        self._sums = _zeros(self._networks)
         self._lock = threading.Lock()
 
     def merge(self, batch: Records) -> None:
@@ -69,13 +69,13 @@ class NetworkSums:
         """Move the sums to the names now in force."""
         if networks is self._networks:
             return
-        moved = _none(networks)
+        moved = _zeros(networks)
         to = [networks.names.index(n) if n in networks.names else 0 for n in self._networks.names]
         for source, dest in np.ndindex(len(to), len(to)):
             moved[:, :, to[source], to[dest]] += self._sums[:, :, source, dest]
         self._networks, self._sums = networks, moved
 
 
-def _none(networks: Networks) -> Sums:
+def _zeros(networks: Networks) -> Sums:
     count = len(networks.names)
     return np.zeros((len(INTERFACE_CLASSES), len(Direction), count, count, 2), np.uint64)

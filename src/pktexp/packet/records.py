@@ -66,8 +66,10 @@ INTERFACE_COUNTERS = np.dtype(
 )
 # The interface that a slot is leased to. The programs do not read it; a pinned map keeps it.
 LEASE = np.dtype([("name", "S16"), ("id", "u4"), ("_pad", "u4")])
+
 # Fields that distinguish flows, at the beginning of flow_record. This list alone describes the key:
-# hashes, masks and positions follow from it. Names of padding start with an underscore.
+# masks and positions follow from it. Names of padding start with an underscore. The programs hash
+# and compare the same fields (bpf/flowcache.h).
 KEY_FIELDS: list[tuple[Any, ...]] = [
     ("saddr", "u1", 16),
     ("daddr", "u1", 16),
