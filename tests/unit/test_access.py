@@ -1,4 +1,4 @@
-"""Names and passwords."""
+"""Password checks, and the header `Authorization`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ USERS = {
 }
 
 
-@pytest.mark.parametrize("times", [1, 2])  # what was right once is remembered
+@pytest.mark.parametrize("times", [1, 2])  # the second time from the cache
 @pytest.mark.parametrize(
     ("name", "password", "expected"),
     [
@@ -27,7 +27,7 @@ USERS = {
         ("bob", "builder", True),
         ("alice", "builder", False),
         ("bob", "", False),
-        ("mallory", "wonder", False),  # whose password would be checked against the first user's
+        ("mallory", "wonder", False),  # an unknown name is checked against the first user's hash
         ("alice", "wonder" + "\0", False),
     ],
 )
@@ -99,10 +99,10 @@ async def test_one_address_cannot_exhaust_password_checks(
         return asyncio.create_task(passwords.verify(USERS, "alice", password, address))
 
     async def refused(tasks: list[asyncio.Task[bool]]) -> int:
-        await asyncio.wait(tasks, timeout=0.2)  # as long as the first is being checked
-        over = [task for task in tasks if task.done()]
-        assert all(isinstance(task.exception(), web.HTTPTooManyRequests) for task in over)
-        return len(over)
+        await asyncio.wait(tasks, timeout=0.2)  # the first check is still blocked
+        done = [task for task in tasks if task.done()]
+        assert all(isinstance(task.exception(), web.HTTPTooManyRequests) for task in done)
+        return len(done)
 
     try:
         guesses = [ask("guesser", str(n)) for n in range(100)]
@@ -115,4 +115,4 @@ async def test_one_address_cannot_exhaust_password_checks(
         go_on.set()
     assert await other
     await asyncio.gather(*guesses, *crowd, return_exceptions=True)
-    assert await ask("guesser", "later")  # the places are free again
+    assert await ask("guesser", "later")  # pending checks have ended

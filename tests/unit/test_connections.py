@@ -1,4 +1,4 @@
-"""Connections have deadlines and a bound; clients are plain sockets."""
+"""Deadlines and the limit of connections, with plain sockets as clients."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ async def answer(request: web.Request) -> web.Response:
 
 @pytest.fixture
 def slow() -> asyncio.Semaphore:
-    """Released with each request that is never answered."""
+    """A semaphore, released by each request that is never answered."""
     return asyncio.Semaphore(0)
 
 
@@ -64,7 +64,7 @@ Connect = Callable[[], Awaitable[Client]]
 
 @pytest.fixture
 async def connect(served: Served) -> AsyncIterator[Connect]:
-    """Makes clients; closes them at the end."""
+    """A function that opens clients; they are closed at the end."""
     made: list[Client] = []
 
     async def open_one() -> Client:
@@ -85,7 +85,7 @@ async def ask(client: Client, name: bytes = b"small") -> bytes:
 
 
 def to_its_end(client: socket.socket) -> bytes:
-    """All that comes until the server closes the connection."""
+    """Return the bytes that the server sends until it closes the connection."""
     return b"".join(iter(lambda: client.recv(1000), b""))
 
 
@@ -98,7 +98,7 @@ async def closed(client: Client) -> bool:
 
 
 def kept(port: int) -> list[str]:
-    """State and queues of the server's connections, as the kernel has them (proc_net(5))."""
+    """Return state and queues of the server's connections in the kernel (proc_net(5))."""
     rows = [line.split() for line in Path("/proc/self/net/tcp").read_text().splitlines()[1:]]
     local, state = 1, 3
     mine = [row for row in rows if row[local].endswith(f":{port:04X}") and row[state] != LISTENING]
@@ -106,7 +106,7 @@ def kept(port: int) -> list[str]:
 
 
 def limited(monkeypatch: pytest.MonkeyPatch, phase: Phase) -> None:
-    """Little time for this, and soon looked at."""
+    """Shorten the deadline of a phase, and check deadlines often."""
     monkeypatch.setitem(connection.DEADLINES, phase, 0.05)
     monkeypatch.setattr(connections, "SWEEP_INTERVAL", 0.01)
 
@@ -139,7 +139,7 @@ async def test_slow_clients_are_disconnected(
             client.sendall(sent)
             await until(lambda: made.ended[phase.value] == 1)
             assert made.count == 0
-            await until(lambda: not kept(address[1]))  # its client is still there
+            await until(lambda: not kept(address[1]))  # the client is still connected
 
 
 async def test_single_bytes_do_not_extend_the_deadline(
@@ -151,7 +151,7 @@ async def test_single_bytes_do_not_extend_the_deadline(
         client.sendall(b"GET /small HTTP/1.1\r\nX-Slow: ")
 
         def drip() -> bool:
-            with contextlib.suppress(ConnectionError):  # ended
+            with contextlib.suppress(ConnectionError):  # the server has closed it
                 client.send(b"x")
             return served[0].ended["slow_request"] == 1
 
@@ -173,7 +173,7 @@ async def test_the_longest_waiting_connection_is_evicted(served: Served, connect
     clients = [await connect() for _ in range(LIMIT)]
     for client in clients:
         await ask(client)
-    await ask(clients[0])  # now the second has waited longest
+    await ask(clients[0])  # the second now waits longest
     newcomer = await connect()
     assert await ask(newcomer) == b"HTTP/1.1 200 OK"
     assert await closed(clients[1])
@@ -219,12 +219,12 @@ async def test_password_guessing_does_not_lock_out_others(
         return client
 
     async with made.answering(app, listening):
-        with ask_for("right") as client:  # from now on it is remembered
+        with ask_for("right") as client:  # now cached
             assert b"200 OK" in await asyncio.to_thread(client.recv, 1000)
         monkeypatch.setattr(access, "_matches", lambda *_: not go_on.wait(30))
         guessers = [ask_for("wrong") for _ in range(LIMIT)]
         await until(lambda: made.count == LIMIT)
-        await asyncio.sleep(0.1)  # enough for their requests to have come
+        await asyncio.sleep(0.1)  # their requests have arrived
         with ask_for("right") as client:
             assert b"200 OK" in await asyncio.to_thread(client.recv, 1000)
         go_on.set()

@@ -1,4 +1,4 @@
-"""Bytes of whatever kind sent to the server: it answers or hangs up, counts, and lives on."""
+"""Arbitrary bytes sent to the server: it answers or closes the connection, and keeps running."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from pktexp.web.connections import Connections
 from pktexp.web.listen import listen
 from pktexp.web.security import Security
 
-PATIENCE = 30  # seconds
+TIMEOUT = 30  # seconds
 HEALTH = b"GET /healthz HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"
 WORDS = (
     *(b"GET ", b"POST ", b"HEAD ", b"OPTIONS ", b"PRI * ", b"CONNECT ", b"\x16\x03\x01"),
@@ -88,19 +88,19 @@ SENT = st.lists(st.sampled_from(WORDS) | st.binary(max_size=6), max_size=16).map
 
 @dataclass
 class Served:
-    """A server in a thread of its own, and what went wrong in its loop."""
+    """A server in a separate thread, and the errors of its event loop."""
 
     address: tuple[str, int]
     connections: Connections
     loop: asyncio.AbstractEventLoop
-    wrong: list[dict[str, Any]] = field(default_factory=list)
+    errors: list[dict[str, Any]] = field(default_factory=list)
 
     def exchange(self, sent: bytes) -> bytes:
-        """All that is answered until the server hangs up."""
+        """Return the bytes that the server sends until it closes the connection."""
         answers = []
         with (
-            contextlib.suppress(ConnectionError),  # what who dawdles gets
-            socket.create_connection(self.address, PATIENCE) as client,
+            contextlib.suppress(ConnectionError),  # slow clients are reset
+            socket.create_connection(self.address, TIMEOUT) as client,
         ):
             client.sendall(sent)
             while answer := client.recv(1 << 16):
@@ -117,7 +117,7 @@ async def serve(security: Security, up: list[Served], ready: threading.Event) ->
         app = make_app(Source(CollectorRegistry(), [], flush, str), security, "/metrics")
         loop = asyncio.get_running_loop()
         served = Served(listening.getsockname(), made, loop)
-        loop.set_exception_handler(lambda _, context: served.wrong.append(context))
+        loop.set_exception_handler(lambda _, context: served.errors.append(context))
         await stack.enter_async_context(made.answering(app, listening))
         up.append(served)
         ready.set()
@@ -143,7 +143,7 @@ def served(
         task = loop.create_task(serve(security, up, ready))
         thread = threading.Thread(target=run, args=(loop, task))
         thread.start()
-        assert ready.wait(PATIENCE)
+        assert ready.wait(TIMEOUT)
         yield up[0]
         loop.call_soon_threadsafe(task.cancel)
         thread.join()
@@ -175,12 +175,12 @@ def test_any_bytes_get_an_answer_or_a_counted_close(
     before = served.connections.ended.total()
     malformed = served.connections.ended["malformed"]
     answer = served.exchange(sent)
-    told = served.connections.ended["malformed"] - malformed
-    assert told >= answer.count(b"malformed HTTP request")  # a reset may overtake the answer
+    counted = served.connections.ended["malformed"] - malformed
+    assert counted >= answer.count(b"malformed HTTP request")  # a reset may overtake the answer
     assert b"HTTP/1.1 5" not in answer
     assert b"HTTP/1.0 5" not in answer
     assert answer or served.connections.ended.total() > before
-    assert not served.wrong
+    assert not served.errors
     assert not [r for r in caplog.records if r.levelno >= logging.WARNING]
-    # On a busy machine even this may take longer than what is patience here.
+    # On a busy machine even a health check may miss the short deadlines of this test.
     assert any(served.exchange(HEALTH).startswith(b"HTTP/1.1 ") for _ in range(50))

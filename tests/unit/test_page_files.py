@@ -1,4 +1,4 @@
-"""The files of the live page: what is served, and that nothing else is asked for."""
+"""The files of the live page: their content, and how they are served."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from pktexp.web.livepage import add_page
 
 FOLDER = Path(str(files("pktexp.web"))) / "page"
-# Of dist/ in the release 1.6.32 of uPlot.
+# SHA-256 of the files in dist/ of uPlot 1.6.32.
 RELEASED = {
     "uPlot.iife.min.js": "19c8d4c6ad88929a79f4ae49d6f7161566dfd0ba3d15cc495e974f787eb78f1f",
     "uPlot.min.css": "df630c6a8d6f8eeaff264b50f73ce5b114f646ffd9a0bb74f049b0a00135fa04",

@@ -1,4 +1,4 @@
-"""Parameters against what the API's own document says of them."""
+"""Query parameters are parsed as openapi.json declares them."""
 
 from __future__ import annotations
 
@@ -71,5 +71,5 @@ def test_openapi_lists_every_path_and_protocol() -> None:
     paths = {PREFIX + path for path in [*DOCUMENTS, "/stream", "/openapi.json"]}
     assert document["paths"].keys() == paths
     assert FLOWS["protocol"]["enum"] == list(PROTOCOLS)
-    told = document["components"]["schemas"]["Flow"]["properties"]["protocol"]
-    assert told["enum"] == list(PROTOCOLS)
+    protocol = document["components"]["schemas"]["Flow"]["properties"]["protocol"]
+    assert protocol["enum"] == list(PROTOCOLS)

@@ -1,4 +1,4 @@
-"""The HTTP side, on a registry of its own."""
+"""Metrics, health and the landing page, with a separate registry."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Client = TestClient[web.Request, web.Application]
 
 
 class Backend:
-    """What a handler asks; changed by tests."""
+    """The data behind the handlers; tests change it."""
 
     missing = ""
 
@@ -113,7 +113,7 @@ async def test_simultaneous_scrapes_share_a_page(client: Client, backend: Backen
         await asyncio.sleep(0.01)
     backend.may_go_on.set()
     assert {(await scrape).status for scrape in scrapes} == {200}
-    assert backend.flushes == 2  # the first one's, and one for all that came during it
+    assert backend.flushes == 2  # for the first scrape, and for all that came during its rendering
 
 
 async def test_a_scrape_never_shares_an_earlier_rendering() -> None:
@@ -187,5 +187,5 @@ def test_the_backlog_holds_hundreds_of_connections() -> None:
             client.setblocking(False)
             client.connect_ex(address)
             waiting.register(client, select.POLLOUT)
-        connected = waiting.poll(1000)  # over the loopback they need no time, if there is room
+        connected = waiting.poll(1000)  # immediate on loopback while the backlog has room
         assert len(connected) == 500

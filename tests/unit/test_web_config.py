@@ -1,4 +1,4 @@
-"""The web configuration file: what it may say, and where it is wrong."""
+"""The web configuration file: its settings, errors and reloads."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TLS = "tls_server_config:\n  cert_file: a.crt\n  key_file: a.key\n"
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
-    """Beside certificates a and b of an authority."""
+    """A path beside the certificates a and b of an authority."""
     authority = Authority(tmp_path)
     authority.issue("a", "localhost")
     authority.issue("b", "localhost")
@@ -194,8 +194,8 @@ def test_a_key_with_a_passphrase_is_rejected_without_a_prompt(file: Path) -> Non
         Security(file).read()
 
 
-def seen(security: Security) -> bool:
-    """Whether a change is seen, by two looks: only what rests is read."""
+def detected(security: Security) -> bool:
+    """Return whether a change is detected: by the second check, as files must be stable."""
     assert not security.changed()
     return security.changed()
 
@@ -204,16 +204,16 @@ def test_changes_are_detected_once_files_are_stable(file: Path) -> None:
     file.write_text(TLS)
     security = Security(file)
     security.read()
-    assert not seen(security)
+    assert not detected(security)
     Authority(file.parent).issue("a", "localhost")
     assert not security.changed()
-    Authority(file.parent).issue("a", "localhost")  # it was still being written
-    assert seen(security)
+    Authority(file.parent).issue("a", "localhost")  # the file is still being written
+    assert detected(security)
     security.read()
     file.write_text(TLS + "  min_version: TLS13\n")
-    assert seen(security)
+    assert detected(security)
     security.read()
-    assert not seen(security)
+    assert not detected(security)
 
 
 @pytest.mark.parametrize("bad", ["no such thing: 1", TLS.replace("a.key", "none.key")])
@@ -222,13 +222,13 @@ def test_an_invalid_file_is_reread_only_after_a_change(file: Path, bad: str) -> 
     security = Security(file)
     security.read()
     file.write_text(bad)
-    assert seen(security)
+    assert detected(security)
     with pytest.raises(PktexpError):
         security.read()
-    assert not seen(security)
+    assert not detected(security)
     assert security.state.context
     file.touch()
-    assert seen(security)
+    assert detected(security)
 
 
 def test_a_missing_file_is_read_once_it_appears(file: Path) -> None:
@@ -238,9 +238,9 @@ def test_a_missing_file_is_read_once_it_appears(file: Path) -> None:
     file.write_text(TLS.replace("a.key", "late.key"))
     with pytest.raises(PktexpError):
         security.read()
-    assert not seen(security)
+    assert not detected(security)
     (file.parent / "late.key").write_bytes((file.parent / "a.key").read_bytes())
-    assert seen(security)
+    assert detected(security)
     security.read()
 
 
@@ -260,7 +260,7 @@ ALLOWED = "  client_allowed_sans: [a]\n"
         (TLS + REQUIRED, TLS + CLIENTS + "VerifyClientCertIfGiven\n", "client_auth_type"),
         (TLS + REQUIRED + ALLOWED, TLS + REQUIRED, "client_allowed_sans"),
     ],
-    # Not of the files: a salted hash differs from one worker of pytest-xdist to the next.
+    # Not the files themselves: a salted hash differs from one worker of pytest-xdist to the next.
     ids=["users", "users beside TLS", "TLS", "certificates", "optional certificates", "names"],
 )
 def test_a_reload_never_removes_protection(file: Path, before: str, after: str, lost: str) -> None:
