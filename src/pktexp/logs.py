@@ -1,4 +1,4 @@
-"""Log lines on standard error, as text or JSON; set up once by cli.py."""
+"""Set up log lines on standard error, as text or JSON."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ FORMATS = ("text", "json")
 
 
 def configure(level: str, form: str) -> None:
-    """Send everything from `level` on to standard error."""
+    """Log to standard error from `level` up, in one of FORMATS; warnings of Python are included."""
     handler = logging.StreamHandler()
     if form == "json":
         fields = ("asctime", "levelname", "name", "message")

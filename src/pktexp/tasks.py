@@ -1,4 +1,4 @@
-"""asyncio tasks that end as they should; for service.py, attribution.py and interfaces.py."""
+"""Run asyncio tasks that end in a defined way."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Work = Coroutine[None, None, None]
 
 @asynccontextmanager
 async def background(work: Work) -> AsyncIterator[None]:
-    """Runs beside the body, and ends with it."""
+    """Run `work` while the context is open; cancel it at the end and wait until it has ended."""
     task = asyncio.create_task(work)
     try:
         yield
@@ -21,7 +21,10 @@ async def background(work: Work) -> AsyncIterator[None]:
 
 
 async def to_its_end(work: Work) -> None:
-    """Await work that is not left halfway, as a thread can't be cancelled, before ending."""
+    """Await `work` to its end even if cancelled, then raise the cancellation.
+
+    For work in a thread, which cannot be cancelled.
+    """
     task = asyncio.create_task(work)
     try:
         await asyncio.shield(task)

@@ -1,8 +1,8 @@
-"""Waiting on the event loop for a file descriptor's wake-ups; for reader.py and interfaces.py.
+"""Wait on the event loop for the wake-ups of a file descriptor.
 
-The loop's readers are level-triggered: while data waits in a ring that a thread is still merging,
-they would spin. An edge-triggered epoll around the descriptor is readable once for each wake-up
-that the kernel sends, and the loop watches that.
+The loop's own readers are level-triggered: they would spin while a thread still merges data that
+keeps the descriptor readable. An edge-triggered epoll instance around the descriptor becomes
+readable once for each wake-up from the kernel, and the loop watches that instance.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import select
 
 
 class Wakeup:
-    """Counts and awaits the wake-ups of one file descriptor. Close it before the descriptor."""
+    """Count and await the wake-ups of a file descriptor. Close it before the descriptor."""
 
     def __init__(self, fd: int) -> None:
         self.count = 0
@@ -36,6 +36,6 @@ class Wakeup:
         self._event.clear()
 
     def close(self) -> None:
-        """Stop watching."""
+        """Stop watching the descriptor."""
         self._loop.remove_reader(self._epoll.fileno())
         self._epoll.close()

@@ -83,7 +83,7 @@ def test_packets_other_than_ip_are_in_no_network() -> None:
         ("a: 10.0.0.1/8", 1, "has host bits set"),
         ("a:\n- 10.0.0.0/8\n- nonsense", 3, "not a network"),
         ("a: 10.0.0.0/8\nb: ['::/0', 10.0.0.0/8]", 2, "already has the name 'a'"),
-        ("a: 10.0.0.0/8\na: 11.0.0.0/8", 2, "there twice"),
+        ("a: 10.0.0.0/8\na: 11.0.0.0/8", 2, "duplicate key"),
         ("other: 10.0.0.0/8", 1, "'other' is reserved"),
         ("a: []", 1, "has no networks"),
         ("a:\nb: ::/0", 1, "has no networks"),

@@ -1,14 +1,14 @@
-// The two charts: what is received above the axis, what is sent below it, stacked by protocol.
+// The two charts: received traffic above the axis, sent below it, stacked by protocol.
 
 import { setText } from "./dom.js";
 import { GROUPS, SECONDS } from "./past.js";
 
 const HEIGHT = 190;
-const LEAST = 60; // seconds that are shown, while there are fewer
-// Asked for at each drawing, as the theme may have changed.
+const LEAST = 60; // seconds; the shortest time axis
+// Looked up at each drawing, as the theme may have changed.
 const colour = (name) => () => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 
-// Sums of the groups up to each one, so that areas lie on each other; sent ones below zero.
+// Returns cumulative sums over the groups, for stacked areas; those of sent traffic are negative.
 function stacked(values) {
   const found = [];
   for (const [direction, sign] of [["ingress", 1], ["egress", -1]]) {
@@ -20,12 +20,12 @@ function stacked(values) {
         return sum[i];
       }),
     );
-    found.push(...layers.reverse()); // the largest is drawn first, the others over it
+    found.push(...layers.reverse()); // the largest sum is drawn first, the others over it
   }
   return found;
 }
 
-// Seconds are told where minutes would be the same more than once.
+// Formats the times of an axis, with seconds where whole minutes would repeat.
 function clocks(times, step) {
   const shown = { hour: "2-digit", minute: "2-digit", hourCycle: "h23" };
   if (step < 60) shown.second = "2-digit";
@@ -36,7 +36,7 @@ export class Chart {
   #plot = null;
   #cursor = null;
 
-  // `write`: a value as text; `unit`: bytes or packets; `text`: where the values are told.
+  // `write` formats a value; `unit` is bytes or packets; `text` is the element for the values.
   constructor(element, text, unit, write) {
     this.element = element;
     this.text = text;
@@ -57,7 +57,7 @@ export class Chart {
     this.#plot ??= this.#make();
     this.#plot.setData(data, false);
     this.#plot.setScale("x", { min: Math.max(now - SECONDS, Math.min(past.first, now - LEAST)), max: now });
-    this.#tell();
+    this.#showValues();
   }
 
   #make() {
@@ -93,28 +93,28 @@ export class Chart {
 
   #point(index) {
     this.#cursor = index ?? null;
-    this.#tell();
+    this.#showValues();
   }
 
-  // The moment under the pointer, else the latest one.
-  #tell() {
+  // Writes the values under the pointer, or the latest ones.
+  #showValues() {
     const past = this.past;
     const index = this.#cursor ?? past.times.length - 1;
     if (index < 0 || past.times[index] === undefined) return setText(this.text, "no values yet");
     const at = new Date(past.times[index] * 1000).toLocaleTimeString([], { hourCycle: "h23" });
-    const told = ["ingress", "egress"].map((direction) => {
+    const parts = ["ingress", "egress"].map((direction) => {
       const values = GROUPS.map((group) => past.values[this.unit][direction][group][index]);
       const sum = values.reduce((a, b) => (b === null ? a : (a ?? 0) + b), null);
       return `${direction === "ingress" ? "received" : "sent"} ${this.write(sum)}`;
     });
-    const text = `${at}: ${told.join(", ")}`;
+    const text = `${at}: ${parts.join(", ")}`;
     setText(this.text, text);
     if (this.#cursor === null) this.element.setAttribute("aria-label", `Chart of the last 15 minutes. ${text}`);
     return undefined;
   }
 }
 
-// A line without axes, for a cell of a table.
+// A sparkline without axes, for a table cell.
 export class Spark {
   #plot;
 

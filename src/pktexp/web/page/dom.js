@@ -1,4 +1,4 @@
-// Small helpers around the document; all text goes in as text, never as HTML.
+// Helpers for the document; text is inserted as text, never as HTML.
 
 export const find = (id) => document.getElementById(id);
 
@@ -14,7 +14,7 @@ export function make(tag, { text = "", className = "", ...attributes } = {}) {
   return element;
 }
 
-// Pairs [term, text, className] in a description list; nodes are kept, so that nothing flickers.
+// Shows pairs [term, text, className] in a description list; nodes are reused to avoid flicker.
 export function describe(list, pairs) {
   while (list.children.length > pairs.length) list.lastChild.remove();
   pairs.forEach(([term, text, className = ""], index) => {
@@ -30,7 +30,7 @@ export function describe(list, pairs) {
   });
 }
 
-// Choices [value, text] of a select; a value that is not offered is shown all the same.
+// Sets the choices [value, text] of a select; a chosen value that is none of them is added.
 export function offer(select, choices, chosen) {
   const known = choices.some(([value]) => value === chosen);
   const all = known || !chosen ? choices : [...choices, [chosen, chosen]];

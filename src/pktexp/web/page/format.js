@@ -1,4 +1,4 @@
-// Numbers as people read them: three figures and a unit. Used by all that shows numbers.
+// Formats numbers with three significant figures and a unit.
 
 const SI = ["", "k", "M", "G", "T", "P"];
 const IEC = ["B", "KiB", "MiB", "GiB", "TiB"];

@@ -1,11 +1,11 @@
-// The table of interfaces: rates, the last minute as a line, where they are counted.
+// The table of interfaces: rates, a sparkline of the last minute, hooks.
 
 import { Spark } from "./chart.js";
 import { find, make, setText } from "./dom.js";
 import { bits, count, packets } from "./format.js";
 import { Table } from "./table.js";
 
-const SHOWN = 100; // rows; a filter finds the others
+const SHOWN = 100; // rows at most; filters find the others
 const MINUTE = 60;
 
 const rate = (row, direction, unit) => row[direction]?.[`${unit}_per_second`] ?? null;
@@ -23,7 +23,7 @@ const KEYS = {
 };
 
 export class Interfaces {
-  #minutes = new Map(); // name → bytes a second, both directions, of the last minute
+  #minutes = new Map(); // by name: bytes per second of the last minute, both directions
 
   constructor(selection) {
     this.selection = selection;
@@ -68,7 +68,7 @@ export class Interfaces {
     this.selection.set({ sort: name, down: down ? "1" : "0" });
   }
 
-  // What was until now, by name: bytes a second.
+  // Sets the past minute from the history: bytes per second by name.
   remember(minutes) {
     this.#minutes = minutes;
   }

@@ -1,4 +1,4 @@
-// The page: what is selected and what the stream tells, put into the panels (the modules beside this one).
+// The page: passes samples of the stream and the selection to the panels.
 
 import { Chart } from "./chart.js";
 import { find, make, offer, setText } from "./dom.js";
@@ -12,12 +12,12 @@ import { Talkers } from "./talkers.js";
 import { followTheme } from "./theme.js";
 
 const CLASSES = ["physical", "virtual", "loopback"];
-const DEVICES = 10; // seconds between looks at what devices dropped
+const DEVICES = 10; // seconds between requests for the devices' drop counters
 
 let sample = null;
 let devices = [];
 let devicesAt = 0;
-let loaded = null; // whose history the charts have
+let loaded = null; // the scope whose history is in the charts
 
 const selection = new Selection(() => select());
 const past = new Past();
@@ -36,7 +36,7 @@ function scope() {
   return selection.get("of") || classes[0] || "physical";
 }
 
-// Interfaces whose traffic is shown; those of a class each count a packet once only if it is "physical".
+// Returns the interfaces in scope. Only in the class "physical" is each packet counted once.
 function counted() {
   const of = scope();
   return sample.interfaces.filter((one) =>
@@ -61,13 +61,13 @@ async function take(told) {
   show();
 }
 
-// Whether the history knows more than the page: at first, and after a pause. That of a service which was
-// started anew knows less.
+// Returns whether the history has more than the page: at the start and after a pause. After a restart of the
+// service it has less.
 function missedBefore({ now, status }) {
   return !sample || (now - sample.now > GAP && status.started === sample.status.started);
 }
 
-// What the lines in the table begin with.
+// Loads the past minute of the sparklines.
 async function loadMinutes() {
   const document = await ask("history?seconds=60");
   const minutes = Object.entries(document.interfaces).map(([name, told]) => {
@@ -85,7 +85,7 @@ async function load() {
     await past.load(counted().map((one) => one.name));
     past.add(sample.now, counted());
   } catch {
-    loaded = null; // the next sample tries again
+    loaded = null; // retried at the next sample
   }
 }
 
@@ -133,5 +133,5 @@ find("legend").append(
 );
 find("pause").addEventListener("click", pause);
 find("scope").addEventListener("input", (event) => selection.set({ of: event.target.value }));
-followTheme(() => sample && show()); // a canvas does not follow it by itself
+followTheme(() => sample && show()); // a canvas does not follow the theme by itself
 source.ask(talkers.query());

@@ -1,4 +1,4 @@
-// The smaller panels: what goes on now, what is lost, packet sizes, and the exporter itself.
+// The smaller panels: current rates, drops, packet sizes, and the exporter itself.
 
 import { describe, find, setText } from "./dom.js";
 import { bits, bytes, count, duration, memory, packets, percent } from "./format.js";
@@ -6,7 +6,7 @@ import { Table, bar } from "./table.js";
 
 const DROPS = 12; // rows
 
-// `told`: a sample; `counted`: interfaces whose traffic is shown.
+// Shows the current rates of a sample; `counted` are the interfaces in scope.
 export function showNow(told, counted, title) {
   const sum = (direction, unit) =>
     counted.reduce((all, one) => all + (one[direction]?.[`${unit}_per_second`] ?? 0), 0);
@@ -41,7 +41,7 @@ export class Drops {
     ]);
   }
 
-  // `devices`: what devices say themselves, asked for now and then.
+  // `devices`: drop counters of the devices, updated less often.
   show(drops, devices) {
     const own = devices
       .filter((row) => row.packets)

@@ -1,18 +1,18 @@
-// The last fifteen minutes of one interface, or of a class: the API's history, then what the stream tells.
+// The last fifteen minutes of an interface or a class: from the API's history, then from the stream.
 
 import { ask } from "./source.js";
 
 export const SECONDS = 900;
-export const GAP = 3; // seconds without a sample, after which something is missing
+export const GAP = 3; // seconds between samples that count as a gap
 export const GROUPS = ["tcp", "udp", "icmp", "other"];
 const DIRECTIONS = ["ingress", "egress"];
 const UNITS = ["bytes", "packets"];
-const MOST = 16; // interfaces of a class that are asked for each second; more are asked for in steps
+const MOST = 16; // interfaces with a value per second; for more, values are means over longer steps
 
 const groupOf = (protocol) =>
   protocol === "icmpv6" ? "icmp" : GROUPS.includes(protocol) ? protocol : "other";
 
-// Sums of a document's counters: {ingress: {bytes: {tcp: …}, packets: {…}}, egress: …}.
+// Sums the counters of interfaces: {ingress: {bytes: {tcp: …}, packets: {…}}, egress: …}.
 function sums(interfaces) {
   const zero = () => Object.fromEntries(GROUPS.map((group) => [group, 0]));
   const found = {};
@@ -35,7 +35,7 @@ export class Past {
     this.clear();
   }
 
-  // `times`, and for each unit and direction the groups' values a second: null in a gap.
+  // Empties `times` and `values`: by unit, direction and group, a value per second for each time, null in a gap.
   clear() {
     this.times = [];
     this.values = {};
@@ -46,13 +46,13 @@ export class Past {
     this.#last = null;
   }
 
-  // The time of the first value: before it nothing was counted.
+  // The time of the first value, Infinity without any.
   get first() {
     const at = this.values.bytes.ingress.tcp.findIndex((value) => value !== null);
     return at < 0 ? Infinity : this.times[at];
   }
 
-  // Begins anew with the history of these interfaces.
+  // Replaces all values by the history of these interfaces.
   async load(names) {
     this.clear();
     const waiting = (this.#waiting += 1);
@@ -81,7 +81,7 @@ export class Past {
     }
   }
 
-  // A point from a sample of the stream: what grew since the one before.
+  // Appends a value from a sample: the counters' growth per second since the previous sample.
   add(now, interfaces) {
     const told = sums(interfaces);
     const last = this.#last;

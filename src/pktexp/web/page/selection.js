@@ -1,10 +1,10 @@
-// What is selected lives in the address, so that a link shows the same and Back goes back.
+// The selection, kept in the address: links and the Back button restore it.
 
 export const DEFAULTS = {
-  of: "",            // whose traffic: a class, or an interface as "if:NAME"; "" is the first class there is
-  sort: "received",  // column of the interfaces
+  of: "",            // traffic shown: a class, or "if:NAME" for an interface; "" is the first class present
+  sort: "received",  // column of the interfaces table
   down: "1",         // 1: the largest first
-  find: "",          // text within interfaces
+  find: "",          // search text for interfaces
   interface: "",
   direction: "",
   protocol: "",
@@ -36,11 +36,11 @@ export class Selection {
     return this.#values[name];
   }
 
-  // `typing`: text that grows letter by letter takes one step of Back, not many.
+  // With `typing`, replaces the entry in the browser's history, so that Back skips single letters.
   set(values, typing = false) {
     Object.assign(this.#values, values);
-    const told = Object.entries(this.#values).filter(([name, value]) => value !== DEFAULTS[name]);
-    const query = new URLSearchParams(told).toString();
+    const changed = Object.entries(this.#values).filter(([name, value]) => value !== DEFAULTS[name]);
+    const query = new URLSearchParams(changed).toString();
     const address = window.location.pathname + (query ? `?${query}` : "");
     window.history[typing ? "replaceState" : "pushState"](null, "", address);
     this.#changed();

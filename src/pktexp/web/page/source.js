@@ -1,8 +1,8 @@
-// Events of the API's stream, for as long as somebody looks; main.js hands them to the panels.
+// Reads the API's stream while the page is visible, and reconnects after failures.
 
 const RETRY = 3000; // milliseconds
 const LOST = "no connection, trying again";
-const SILENCE = 6000; // milliseconds without an event, of which one comes each second
+const SILENCE = 6000; // milliseconds without an event, of which one is due each second
 
 export class Source {
   #stream = null;
@@ -10,7 +10,7 @@ export class Source {
   #query = null;
   #paused = false;
 
-  // onEvent(sample); onState(text, bad): what goes on, for people.
+  // Calls onEvent(sample) for each event, and onState(text, bad) with the state for people.
   constructor(onEvent, onState) {
     this.onEvent = onEvent;
     this.onState = onState;
@@ -26,7 +26,7 @@ export class Source {
     this.#connect();
   }
 
-  // `query`: URLSearchParams of the flows.
+  // Reads the stream with `query`, the URLSearchParams of the flows.
   ask(query) {
     if (String(query) === String(this.#query)) return;
     this.#query = query;
@@ -57,24 +57,24 @@ export class Source {
     return undefined;
   }
 
-  // A connection that leads nowhere any more is no error to EventSource: it just tells nothing.
+  // EventSource raises no error for a dead connection; only silence reveals it.
   #watch(url) {
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => this.#failed(url), SILENCE);
   }
 
-  // EventSource does not say why it failed: a plain request for the same does.
+  // EventSource gives no reason for a failure; a plain request for the same URL does.
   async #failed(url) {
     this.#close();
     const timer = setTimeout(() => this.#connect(), RETRY);
     this.#timer = timer;
     this.onState(LOST, true);
-    const told = await reason(url);
-    if (this.#timer === timer) this.onState(told, true);
+    const text = await reason(url);
+    if (this.#timer === timer) this.onState(text, true);
   }
 }
 
-// Before the next attempt, as what is told later could be wrong by then.
+// Returns the reason of a failure, or gives up before the next attempt outdates it.
 async function reason(url) {
   const stop = new AbortController();
   const timer = setTimeout(() => stop.abort(), RETRY / 2);
@@ -83,15 +83,15 @@ async function reason(url) {
     if (answer.status === 401) return "not allowed: reload the page, and log in";
     if (!answer.ok) return `${await sentence(answer)}, trying again`;
   } catch {
-    // No answer at all.
+    // No response.
   } finally {
     clearTimeout(timer);
-    stop.abort(); // a stream that is there again would go on
+    stop.abort(); // a stream that works again would continue
   }
   return LOST;
 }
 
-// The API's own words; a proxy before it has others.
+// Returns the API's error sentence; a proxy's error has none.
 async function sentence(answer) {
   const json = answer.headers.get("Content-Type")?.startsWith("application/json");
   return json ? (await answer.json()).error : `refused with status ${answer.status}`;

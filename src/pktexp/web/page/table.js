@@ -1,12 +1,12 @@
-// A table whose rows stay the same elements from one second to the next, so that focus stays too.
+// A table that reuses its row elements between updates, so that focus is kept.
 
 import { make, setText } from "./dom.js";
 
 export class Table {
   #rows = new Map();
 
-  // `columns`: {title, number?, name?, text(row)} or {title, make(cell, row) → show(row)}; one with a `name`
-  // can be sorted by. `sort(name)` is told of a click.
+  // `columns`: {title, number?, name?, text(row)} or {title, make(cell, row) → {show(row), end?}}. Columns with
+  // a `name` are sortable: a click on their header calls `sort(name)`.
   constructor(table, columns, sort = null) {
     this.columns = columns;
     this.body = table.tBodies[0];
@@ -27,7 +27,7 @@ export class Table {
     });
   }
 
-  // `rows` in their order; `key(row)`: what is the same row a second later.
+  // Shows `rows` in their order; `key(row)` identifies a row across updates.
   show(rows, key) {
     const shown = new Map(rows.map((row) => [key(row), row]));
     for (const [name, { element, end }] of this.#rows) {
@@ -79,7 +79,7 @@ function header(column, sort) {
   return cell;
 }
 
-// A bar as long as its share of the largest.
+// Makes a bar in a cell; returns a function that sets its length, a share from 0 to 1.
 export function bar(cell) {
   cell.className = "share";
   const fill = make("div", { className: "fill" });

@@ -1,4 +1,4 @@
-// Who talks to whom: the heaviest flows, with bars, as the filters ask the API for them.
+// The table of the top flows, selected by filters, with a bar for each rate.
 
 import { find, make, offer, setText } from "./dom.js";
 import { bits, bytes, count, packets } from "./format.js";
@@ -49,7 +49,7 @@ export class Talkers {
     return { show: (row) => set((row[this.selection.get("by")] ?? row.bytes) / this.most) };
   }
 
-  // What to ask the API for.
+  // Returns the parameters of the API's stream for the selected filters.
   query() {
     const query = new URLSearchParams({ top: this.selection.get("top"), sort: this.selection.get("by") });
     for (const name of ["interface", "direction", "protocol", "search"]) {
@@ -59,7 +59,7 @@ export class Talkers {
     return query;
   }
 
-  // Rows may have come before the API was asked for what is selected now: while paused they all have.
+  // Rows may be older than the selection, as always while the page is paused: filters them here, too.
   #fits(row) {
     const wanted = (name) => ["", row[name]].includes(this.selection.get(name));
     const text = SEARCHED.map((name) => row[name]).join("\n").toLowerCase();

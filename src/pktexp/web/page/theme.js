@@ -1,10 +1,10 @@
-// Light or dark: as the system has it, or as chosen here, which the browser remembers.
+// The theme: that of the system, or the choice stored in the browser.
 
 import { find } from "./dom.js";
 
 const KEY = "pktexp-theme";
 
-// `changed` is told when colours are others.
+// Calls `changed` when the colours change.
 export function followTheme(changed) {
   const select = find("theme");
   select.value = remembered();
@@ -27,7 +27,7 @@ function remembered() {
     const theme = window.localStorage.getItem(KEY);
     return ["light", "dark"].includes(theme) ? theme : "auto";
   } catch {
-    return "auto"; // storage may be forbidden
+    return "auto"; // storage may be disabled
   }
 }
 
@@ -35,6 +35,6 @@ function remember(theme) {
   try {
     window.localStorage.setItem(KEY, theme);
   } catch {
-    // Then it lasts as long as the page.
+    // The choice then lasts until the page is closed.
   }
 }
