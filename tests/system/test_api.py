@@ -79,7 +79,7 @@ def test_flows_agree_with_the_metrics(service: Service) -> None:
     labels = ("interface", "direction", "protocol", "source", "dest")
 
     def same() -> bool:
-        document, page = ask(service, "flows?top=1000"), service.page()
+        document, page = ask(service, "flows?view=flows&top=1000"), service.page()
         for unit in ("packets", "bytes"):
             told = {tuple(x[label] for label in labels): x[unit] for x in document["flows"]}
             shown = of_page(page, f"pktexp_flow_{unit}_total", labels)
@@ -88,7 +88,7 @@ def test_flows_agree_with_the_metrics(service: Service) -> None:
         return bool(len(document["flows"]) == SOURCES == document["matched"])
 
     wait_for(same)
-    document = ask(service, "flows?interface=vb&top=3&sort=packets&search=198.18.0.7")
+    document = ask(service, "flows?view=flows&interface=vb&top=3&sort=packets&search=198.18.0.7")
     assert [flow["packets"] for flow in document["flows"]] == [TIMES]
     assert document["total"]["packets"] == SENT
 

@@ -90,8 +90,8 @@ def test_pods_are_named_on_flows_and_follow_the_api_server(
 
 
 def test_the_api_names_pods_and_finds_flows_by_them(service: Service) -> None:
-    wait_for(lambda: api(service, "flows?search=DB-0&protocol=icmp")["matched"])
-    flows = api(service, "flows?search=DB-0&protocol=icmp&interface=veth-web")["flows"]
+    wait_for(lambda: api(service, "flows?view=flows&search=DB-0&protocol=icmp")["matched"])
+    flows = api(service, "flows?view=flows&search=DB-0&protocol=icmp&interface=veth-web")["flows"]
     assert {x["direction"] for x in flows} == {"ingress", "egress"}
     for flow in flows:
         web, db = ("shop", "web-1"), ("store", "db-0")

@@ -36,7 +36,7 @@ def service() -> Iterator[Service]:
                 service.wait_until_attached(name)
             a.send("va", frames(SOURCES) * TIMES)
             a.run("ping", "-qnc", "5", "-i", "0.01", "10.99.0.2")
-            wait_for(lambda: ask(service, "flows?search=198.18")["matched"] == SOURCES)
+            wait_for(lambda: ask(service, "flows?view=flows&search=198.18")["matched"] == SOURCES)
             yield service
     finally:
         a.remove()

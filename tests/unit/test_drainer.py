@@ -23,7 +23,11 @@ from support.patience import until
 
 
 class Cache:
-    """Yields one packet for each drain, once `may_go_on` is set."""
+    """Yields one packet for each drain, once `may_go_on` is set; its clock counts the drains."""
+
+    @property
+    def turned_at(self) -> float:
+        return float(self.drains)
 
     def __init__(self) -> None:
         self.drains = 0
@@ -55,6 +59,7 @@ async def drainer(cache: Cache) -> AsyncIterator[Drainer]:
 async def test_drain_merges_the_records_of_the_cache(drainer: Drainer) -> None:
     await drainer.drain()
     assert (drainer.drains, drainer.failures.count, drainer.merger.records) == (1, 0, 1)
+    assert drainer.drained_until == 1
 
 
 async def test_timer_drains_the_cache(monkeypatch: pytest.MonkeyPatch, drainer: Drainer) -> None:
@@ -92,5 +97,6 @@ async def test_failed_drain_is_counted_and_the_next_one_runs(
     cache.error = None
     await drainer.drain()
     assert (drainer.drains, drainer.failures.count, drainer.merger.records) == (2, 1, 1)
+    assert drainer.drained_until == 2
     assert "failed to drain the flow cache, retrying: register a ring buffer: " in caplog.text
     assert "register a ring buffer: Cannot allocate memory" in caplog.text

@@ -12,7 +12,15 @@ from pktexp.live.interfaces import classes, interfaces
 from pktexp.live.sample import Sample
 from support.service.samples import SIZE, TCP4, TCP6, UDP4, link, sample
 
-EVERY = Query(top=20, sort="bytes_per_second", interface="*", direction="", protocol="", search="")
+EVERY = Query(
+    top=20,
+    sort="bytes_per_second",
+    interface="*",
+    direction="",
+    protocol="",
+    search="",
+    view="flows",
+)
 
 
 def ask(samples: list[Sample], **changed: Any) -> dict[str, Any]:
@@ -141,22 +149,59 @@ def test_a_flow_that_lost_its_place_meanwhile_has_counted_from_zero() -> None:
     assert document["other"]["packets_per_second"] == 2
 
 
-def test_other_has_no_rate_when_flows_were_looked_at_before_the_total() -> None:
+def test_flows_and_other_sum_to_the_interface_when_a_drain_is_early() -> None:
     samples = [
         sample(1, {("eth0", TCP4): 100}, {("eth0", 0, TCP4, 1): 100}),
-        sample(3, {("eth0", TCP4): 210}, {("eth0", 0, TCP4, 1): 200}),
+        sample(3, {("eth0", TCP4): 210}, {("eth0", 0, TCP4, 1): 200}, flows_at=2.5),
     ]
-    late = samples[-1].details
-    assert late
-    assert late.flows
-    late.flows.others.clear()  # the ten packets came between the two looks
-    assert ask(samples)["other"]["packets_per_second"] == 0
+    assert samples[-1].flows
+    samples[-1].flows.snapshot.others.clear()  # the ten packets arrived after the drain
+    document = ask(samples)
+    assert document["total"]["packets_per_second"] == 55
+    assert document["flows"][0]["packets_per_second"] == 55  # 100 in 1.5 s would exceed it
+    assert document["other"]["packets_per_second"] == 0
 
 
 def test_flows_have_no_rates_before_flows_were_asked_for_twice(two: list[Sample]) -> None:
     document = ask([sample(1, COUNTS), two[1]])
     assert document["flows"][0]["packets_per_second"] is None
     assert document["other"]["packets_per_second"] is None
+
+
+def test_first_poll_in_a_while_has_rates_since_the_latest_drain_before() -> None:
+    samples = [
+        sample(1, {("eth0", TCP4): 100}, {("eth0", 0, TCP4, 1): 100}),
+        sample(9, {("eth0", TCP4): 180}),
+        sample(11, {("eth0", TCP4): 200}, {("eth0", 0, TCP4, 1): 200}),
+    ]
+    document = ask(samples)
+    assert document["flows"][0]["packets_per_second"] == 10
+    assert document["other"]["packets_per_second"] == 0
+
+
+def test_flow_rate_is_over_the_time_between_its_drains() -> None:
+    samples = [
+        sample(1, {("eth0", TCP4): 0}, {("eth0", 0, TCP4, 1): 0}, flows_at=1),
+        sample(6, {("eth0", TCP4): 1000}, {("eth0", 0, TCP4, 1): 800}, flows_at=5),
+    ]
+    document = ask(samples)  # a busy machine: the drain for the last sample is late
+    assert document["flows"][0]["packets_per_second"] == 200  # not 160
+    assert document["other"]["packets_per_second"] == 0
+
+
+def test_flows_of_an_interface_never_exceed_it() -> None:
+    flows = {("eth0", 0, TCP4, 1): 600, ("eth0", 0, UDP4, 2): 200, ("eth1", 0, TCP4, 3): 50}
+    samples = [
+        sample(1, {("eth0", TCP4): 0, ("eth1", TCP4): 0}, dict.fromkeys(flows, 0)),
+        sample(
+            6, {("eth0", TCP4): 600, ("eth0", UDP4): 200, ("eth1", TCP4): 100}, flows, flows_at=5
+        ),
+    ]
+    document = ask(samples)
+    rates = {row["source"]: row["packets_per_second"] for row in document["flows"]}
+    assert rates == {"10.0.0.1": 120, "10.0.0.2": 40, "10.0.0.3": 12.5}
+    assert document["other"]["packets_per_second"] == 20 - 12.5
+    assert [row["share"] for row in document["flows"]] == [0.6667, 0.2222, 0.0694]
 
 
 def test_without_flows_there_is_no_document() -> None:

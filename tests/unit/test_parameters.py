@@ -21,6 +21,7 @@ def test_omitted_parameters_have_their_defaults() -> None:
     values = parse(make_mocked_request("GET", "/"), FLOWS)
     assert values == {
         "top": 20,
+        "view": "conversations",
         "sort": "bytes_per_second",
         "interface": "*",
         "direction": "",

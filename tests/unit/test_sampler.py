@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any, cast
 
 import numpy as np
 import pytest
 
+from pktexp.bpf.clock import boot_time
+from pktexp.flows.attribution import Attribution
+from pktexp.flows.table import FlowTable
 from pktexp.interfaces.facts import DeviceDrops, InterfaceFacts
 from pktexp.interfaces.leases import Lease
 from pktexp.interfaces.totals import Snapshot
 from pktexp.interfaces.tracker import Interfaces
+from pktexp.live import flowtable
 from pktexp.live.documents import Live
 from pktexp.live.history import Group, History
-from pktexp.live.sample import Parts, boot_time
+from pktexp.live.sample import Parts
 from pktexp.live.sampler import Sampler
 from pktexp.live.status import Status
 from pktexp.netlink.linkinfo import Link
@@ -66,15 +71,27 @@ class TimedFacts(InterfaceFacts):
         return super().device_drops(links)
 
 
+class Drained:
+    """Stands in for Attribution, with a flow cache that was drained a moment ago."""
+
+    readers: Sequence[Any] = ()
+    drainer = None
+
+    @contextmanager
+    def between_drains(self) -> Iterator[float]:
+        yield boot_time()
+
+
 class Rig:
     """A sampler over one interface; `flushes`: how often it drained."""
 
-    def __init__(self) -> None:
+    def __init__(self, flows: FlowTable | None = None) -> None:
         self.interfaces = OneInterface()
         self.flushes = 0
+        attribution = cast("Attribution", Drained()) if flows else None
         interfaces = cast("Interfaces", self.interfaces)
         self.facts = TimedFacts()
-        parts = Parts(interfaces, None, None, self.facts, None, None)
+        parts = Parts(interfaces, attribution, flows, self.facts, None, None)
         self.sampler = Sampler(parts, History(), self.flush)
 
     async def flush(self) -> None:
@@ -109,6 +126,34 @@ async def test_who_asks_gets_a_sample_with_details_at_once_and_then_each_second(
         await rig.taken(2)
     assert all(sample.details for sample in rig.sampler.samples)
     assert rig.flushes == rig.sampler.taken
+
+
+async def test_stream_yields_a_first_sample_and_then_each_full_second(rig: Rig) -> None:
+    seconds: list[int | None] = []
+    async with background(rig.sampler.run()), asyncio.timeout(TIMEOUT):
+        async for samples in rig.sampler.each_second():
+            seconds.append(samples[-1].second)
+            assert samples[-1].details
+            await rig.sampler.now()  # for a request, between two seconds
+            if len(seconds) == 4:
+                break
+    first, *full = seconds
+    assert first is None
+    assert all(second is not None for second in full)
+    assert full == sorted(set(full), key=lambda second: second or 0)
+
+
+async def test_flows_are_read_for_a_first_request_while_nobody_watches() -> None:
+    rig = Rig(flows=FlowTable(10))
+    async with background(rig.sampler.run()):
+        await rig.taken(7)
+    assert rig.flushes == 0
+    read = [sample.second for sample in rig.sampler.samples if sample.flows]
+    assert len(read) >= 2  # at the start, and in every fifth second
+    assert all((second or 0) % 5 == 0 for second in read[1:])
+    samples = await rig.sampler.now()
+    assert samples
+    assert flowtable.base(samples) is not None
 
 
 async def test_askers_at_the_same_time_share_a_sample(rig: Rig) -> None:

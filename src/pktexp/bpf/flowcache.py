@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from pktexp.bpf.clock import boot_time
 from pktexp.bpf.ring import BATCH
 from pktexp.packet.records import FLOW_SLOT, FLOW_WAYS, Records
 
@@ -28,6 +29,8 @@ class FlowCache:
         self._epoch = epoch
         self._sets = sets
         self._synchronize = synchronize
+        self.turned_at = boot_time()
+        """seconds since the boot until which packets are in the half drained last"""
         self._lock = threading.Lock()
 
     @property
@@ -46,13 +49,14 @@ class FlowCache:
         Its shape is (CPUs, entries) of FLOW_SLOT, and no program writes to it until the next turn.
         Raises BpfError if waiting for the programs failed; the halves are then as before.
         """
-        old = int(self._epoch[0])
+        old, turned_at = int(self._epoch[0]), boot_time()
         self._epoch[0] = old ^ 1
         try:
             self._synchronize()
         except BaseException:
             self._epoch[0] = old
             raise
+        self.turned_at = turned_at
         half: Records = self._sets[:, old].view(FLOW_SLOT).reshape(len(self._sets), -1)
         return half
 

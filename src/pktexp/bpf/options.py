@@ -76,7 +76,7 @@ class DatapathOptions:
         config["ports"] = self.ports
         config["services"] = self.services
         config["decap"] = sum(1 << tunnel for tunnel in self.decap)
-        config["ephemeral"] = [int(port) for port in EPHEMERAL.read_text().split()]
+        config["ephemeral"] = ephemeral_ports()
         config["hash_seed"] = [secrets.randbits(64) for _ in range(records.HASH_SEEDS)]
         config["hash_multiplier"] = secrets.randbits(64) | 1
         return config
@@ -87,3 +87,9 @@ class DatapathOptions:
         descriptions = [str(dtype.descr) for dtype in (*types, records.RING_RECORD, records.LEASE)]
         sizes = (rows, self.slots, self.rings, self.ring_size, self.flow_sets)
         return f"{descriptions} {sizes} {self.services}"
+
+
+def ephemeral_ports() -> tuple[int, int]:
+    """Return the lowest and the highest port that the kernel gives to clients."""
+    low, high = EPHEMERAL.read_text().split()
+    return int(low), int(high)

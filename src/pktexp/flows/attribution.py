@@ -7,10 +7,11 @@ merger of its own, and all feed the same sinks.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 
+from pktexp.bpf.clock import boot_time
 from pktexp.bpf.datapath import Datapath
 from pktexp.flows.drainer import Drainer
 from pktexp.flows.merger import Merger, Sink
@@ -39,6 +40,19 @@ class Attribution:
     def runs(self) -> list[Coroutine[None, None, None]]:
         """Return the coroutines to run in the background."""
         return [source.run() for source in self._sources]
+
+    @contextmanager
+    def between_drains(self) -> Iterator[float]:
+        """Hold merges of the cache back while the context is open.
+
+        Yields the time, in seconds since the boot, until which packets are merged. Packets that
+        left the cache through a ring since then may be merged, too.
+        """
+        if self.drainer is None:
+            yield boot_time()
+            return
+        with self.drainer.merging:
+            yield self.drainer.drained_until
 
     async def settle(self) -> None:
         """Wait, however long it takes, until all packets counted before the call are merged.

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 import time
 from concurrent.futures import Executor
+from itertools import chain
 
 from pktexp.bpf.flowcache import FlowCache
 from pktexp.failures import FailureCounter
@@ -32,6 +34,10 @@ class Drainer:
         self.drains = 0
         self.failures = FailureCounter(log)
         self.seconds = 0.0
+        self.drained_until = cache.turned_at
+        """seconds since the boot until which packets in the cache are merged"""
+        self.merging = threading.Lock()
+        """held while a drain is half merged, when flows of the cache are of two moments"""
 
     async def run(self) -> None:
         """Drain until cancelled."""
@@ -53,7 +59,11 @@ class Drainer:
     def _drain(self) -> None:
         started = time.perf_counter()
         with self.failures.suppressed("failed to drain the flow cache, retrying"):
-            for batch in self._cache.drain():
-                self.merger(batch)
+            batches = self._cache.drain()
+            first = [batch for batch in [next(batches, None)] if batch is not None]  # a long wait
+            with self.merging:
+                for batch in chain(first, batches):
+                    self.merger(batch)
+                self.drained_until = self._cache.turned_at
         self.drains += 1
         self.seconds += time.perf_counter() - started

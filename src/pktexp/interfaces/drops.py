@@ -15,6 +15,17 @@ from pktexp.packet.labels import OTHER
 Drop = tuple[str, str]
 """interface, reason"""
 
+# Reasons of packets that the kernel discards because a socket was closed: nothing was lost. One
+# list for API, page, alerts and dashboard (include/net/dropreason-core.h, 6.18).
+HARMLESS = (
+    "queue_purge",
+    "socket_close",
+    "tcp_abort_on_data",
+    "tcp_close",
+    "tcp_reset",
+    "unix_disconnect",
+)
+
 
 class Drops:
     """Packets that the kernel dropped, by interface and reason."""

@@ -52,7 +52,7 @@ class Live:
         self.readers = Readers()
         self._status = status
         self._executor = executor
-        self._heaviest = Flows()
+        self._flows = Flows()
         self._common: Common | None = None
         self._under_way: dict[Hashable, asyncio.Future[bytes]] = {}
 
@@ -64,9 +64,9 @@ class Live:
         """Build the answer to GET /interfaces."""
         return interfaces(samples, self.sampler.known_links)
 
-    def heaviest(self, samples: Samples, query: Query) -> Document | None:
+    def largest_flows(self, samples: Samples, query: Query) -> Document | None:
         """Build the answer to GET /flows; None with --flows off."""
-        return self._heaviest(samples, query)
+        return self._flows(samples, query)
 
     def drops(self, samples: Samples, interface: str) -> Document:
         """Build the answer to GET /drops."""
@@ -97,8 +97,8 @@ class Live:
         common = self._common
         if common is None or common.sample is not samples[-1]:
             common = self._common = Common(samples[-1], self._same_for_all(samples))
-        flows = self.heaviest(samples, query)
-        return {"now": samples[-1].now, **common.parts, "flows": flows}
+        last, flows = samples[-1], self.largest_flows(samples, query)
+        return {"now": last.now, "second": last.second, **common.parts, "flows": flows}
 
     def _same_for_all(self, samples: Samples) -> dict[str, orjson.Fragment]:
         documents = {

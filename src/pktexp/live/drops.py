@@ -6,7 +6,7 @@ import fnmatch
 from collections.abc import Sequence
 from typing import Any
 
-from pktexp.interfaces.drops import Drop
+from pktexp.interfaces.drops import HARMLESS, Drop
 from pktexp.live.rates import DIGITS, base_of
 from pktexp.live.sample import Sample
 
@@ -22,6 +22,7 @@ def drops(samples: Sequence[Sample], interface: str = "*") -> dict[str, Any]:
             {
                 "interface": name,
                 "reason": reason,
+                "harmless": reason in HARMLESS,
                 "packets": packets,
                 "packets_per_second": growth.get((name, reason)),
             }

@@ -1,26 +1,29 @@
-"""The API's document of flows: the largest ones that match a query."""
+"""The API's document of flows: the largest ones that match a query, as flows or conversations."""
 
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from pktexp.flows.keylabels import FlowLabels, Remembered, flow_labels, raw_keys
-from pktexp.flows.table import FlowSnapshot
-from pktexp.live.rates import DIGITS, F64, Rates, base_of, grown, rates
+from pktexp.bpf.options import ephemeral_ports
+from pktexp.flows.keylabels import FlowLabels, Remembered, flow_labels
+from pktexp.live import flowtable
+from pktexp.live.conversations import conversations, tiers_of
+from pktexp.live.flowrows import Rows, added, way
+from pktexp.live.flowtable import Table
+from pktexp.live.interfaces import outside
+from pktexp.live.rates import DIGITS, Rates, rates
 from pktexp.live.sample import Sample
 from pktexp.packet import labels
-from pktexp.packet.enums import Direction
 from pktexp.packet.records import U64
 
-UNITS = ("packets", "bytes")
-
 Mask = npt.NDArray[np.bool_]
+ALL, CONVERSATIONS = "*", "conversations"
 
 
 @dataclass(frozen=True)
@@ -33,17 +36,7 @@ class Query:
     direction: str
     protocol: str
     search: str
-
-
-@dataclass(frozen=True)
-class Table:
-    """The flows of a sample, in no order: `sums` and `growth` are (flow, unit)."""
-
-    sample: Sample
-    flows: FlowSnapshot
-    raw: list[bytes]
-    sums: U64
-    growth: F64 | None
+    view: str
 
 
 class Flows:
@@ -53,142 +46,126 @@ class Flows:
         self._remembered = Remembered(flow_labels)
         self._labels: dict[bytes, FlowLabels | None] = {}
         self._table: Table | None = None
+        self._ephemeral = ephemeral_ports()
 
     def __call__(self, samples: Sequence[Sample], query: Query) -> dict[str, Any] | None:
         """Build the document; None with --flows off."""
         if (table := self._of(samples)) is None:
             return None
-        sites = _sites(samples[-1], query)
-        here = _at_sites(table, sites)
-        found = np.flatnonzero(here & _of_protocol(table, query.protocol))
+        wanted = _sites(table.sample, query)
+        joined = query.view == CONVERSATIONS
+        rows, classes = self._conversations(table, wanted) if joined else self._flows(table, wanted)
+        every = np.arange(len(classes))
+        uncounted = outside(table.sample) if joined and query.interface == ALL else wanted
+        other = _other(table, uncounted)
+        total = added(rows.summed(every), other) if joined else _total(table, wanted)
+        found = every[np.isin(classes, _classes(query.protocol))]
         if query.search:
-            found = found[[query.search.lower() in self._text(table.raw[i]) for i in found]]
-        shown = found[_order(table, query.sort, found)[: query.top]].tolist()
+            found = found[[query.search.lower() in rows.text(row) for row in found.tolist()]]
+        found = rows.largest(found, query.sort)
+        shown, hidden = found[: query.top], found[query.top :]
         return {
-            "now": samples[-1].now,
-            "flows": [self._document(table, row) for row in shown],
+            "now": table.sample.now,
+            "view": query.view,
+            "flows": [rows.document(row, query.sort, total) for row in shown.tolist()],
             "matched": len(found),
-            **_sums(samples, table, sites, here),
+            "more": {"flows": len(hidden)} | rows.summed(hidden),
+            "other": other,
+            "total": total,
         }
 
     def _of(self, samples: Sequence[Sample]) -> Table | None:
         last = samples[-1]
         if self._table is None or self._table.sample is not last:
-            self._table = _table(samples)
+            self._table = flowtable.read(samples)
             names = {lease.id: lease.name for lease in last.leases}
             raw = self._table.raw if self._table else []
             owners = last.details.owners if last.details else None
             self._labels = self._remembered(raw, names, owners)
         return self._table
 
-    def _text(self, raw: bytes) -> str:
-        flow = self._labels[raw]
-        return "\n".join((flow.source, flow.dest, *flow.pods.values())).lower() if flow else ""
+    def _flows(self, table: Table, wanted: Mask) -> tuple[Rows, npt.NDArray[np.uint8]]:
+        """Return a row for each flow at the wanted places, and their packet classes."""
+        flows = np.flatnonzero(wanted[table.rows, table.directions])
+        growth = None if table.growth is None else table.growth[flows]
+        rows = Rows(
+            table.sums[flows],
+            growth,
+            lambda row: self._text(table, int(flows[row])),
+            lambda row: self._label(table, int(flows[row]))._asdict(),
+        )
+        return rows, table.keys["packet_class"][flows]
 
-    def _document(self, table: Table, row: int) -> dict[str, Any]:
-        flow = self._labels[table.raw[row]]
-        growth = table.growth[row].tolist() if table.growth is not None else None
-        texts = flow._asdict() if flow else {}
-        return texts | rates(table.sums[row].tolist(), growth)
+    def _conversations(self, table: Table, wanted: Mask) -> tuple[Rows, npt.NDArray[np.uint8]]:
+        """Return a row for each conversation at the wanted places, and their packet classes."""
+        flows = np.flatnonzero(wanted[table.rows, table.directions])
+        names = [lease.name for lease in table.sample.leases]
+        tiers = tiers_of(names, table.sample.links)
+        found = conversations(table, flows, tiers, self._ephemeral)
 
+        def document(row: int) -> dict[str, Any]:
+            flow = int(found.flows[row])
+            label = way(self._label(table, flow), table.keys[flow], bool(found.forward[row]))
+            return label | {"forward": found.way(row, 0), "backward": found.way(row, 1)}
 
-def _table(samples: Sequence[Sample]) -> Table | None:
-    if (flows := _flows(samples[-1])) is None:
-        return None
-    raw, sums = raw_keys(flows.keys), np.stack((flows.packets, flows.bytes), axis=-1)
-    base, elapsed = base_of(samples, _with_flows)
-    growth = None
-    if base is not None and (earlier := _flows(base)) is not None:
-        growth = np.round((sums - _then(raw, sums, earlier)) / elapsed, DIGITS)
-    return Table(samples[-1], flows, raw, sums, growth)
+        rows = Rows(
+            found.sums.sum(axis=1),
+            None if found.growth is None else found.growth.sum(axis=1),
+            lambda row: self._text(table, int(found.flows[row])),
+            document,
+        )
+        return rows, table.keys["packet_class"][found.flows]
 
+    def _label(self, table: Table, flow: int) -> FlowLabels:
+        label = self._labels[table.raw[flow]]
+        assert label, "the table has flows of leased interfaces only"
+        return label
 
-def _with_flows(sample: Sample) -> bool:
-    return _flows(sample) is not None
-
-
-def _flows(sample: Sample) -> FlowSnapshot | None:
-    return sample.details.flows if sample.details else None
-
-
-def _then(raw: list[bytes], sums: U64, earlier: FlowSnapshot) -> U64:
-    """Return earlier sums of the flows; 0 where a flow was not shown or lost its place since."""
-    rows = {key: row for row, key in enumerate(raw_keys(earlier.keys))}
-    at = np.array([rows.get(key, -1) for key in raw], np.intp)
-    then = np.zeros_like(sums)
-    then[at >= 0] = np.stack((earlier.packets, earlier.bytes), axis=-1)[at[at >= 0]]
-    then[(then > sums).any(axis=1)] = 0
-    return then
-
-
-def _sites(last: Sample, query: Query) -> list[tuple[int, Direction]]:
-    """Return the rows of leases, and directions, that match the query."""
-    rows = [r for r, x in enumerate(last.leases) if fnmatch.fnmatchcase(x.name, query.interface)]
-    wanted = [d for d in last.directions if query.direction in ("", labels.DIRECTIONS[d])]
-    return [(row, direction) for row in rows for direction in wanted]
+    def _text(self, table: Table, flow: int) -> str:
+        label = self._label(table, flow)
+        return "\n".join((label.source, label.dest, *label.pods.values())).lower()
 
 
-def _at_sites(table: Table, sites: list[tuple[int, Direction]]) -> Mask:
-    ids = {table.sample.leases[row].id for row, _ in sites}
-    keys = table.flows.keys
-    mask: Mask = np.isin(keys["interface"], list(ids))
-    mask &= np.isin(keys["direction"], [direction for _, direction in sites])
-    return mask
+def _sites(sample: Sample, query: Query) -> Mask:
+    """Return the interfaces and directions that match: (row, direction)."""
+    rows = [fnmatch.fnmatchcase(lease.name, query.interface) for lease in sample.leases]
+    ways = [
+        d in sample.directions and query.direction in ("", name)
+        for d, name in labels.DIRECTIONS.items()
+    ]
+    return np.outer(np.array(rows, np.bool_), np.array(ways, np.bool_))
 
 
-def _of_protocol(table: Table, protocol: str) -> Mask:
-    wanted = [c for c, (name, _) in labels.PACKET_CLASSES.items() if protocol in ("", name)]
-    mask: Mask = np.isin(table.flows.keys["packet_class"], wanted)
-    return mask
+def _classes(protocol: str) -> list[int]:
+    return [c for c, (name, _) in labels.PACKET_CLASSES.items() if protocol in ("", name)]
 
 
-def _order(table: Table, sort: str, rows: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
-    """Sort by the wanted field, largest first; ties, and flows without rates, by totals."""
-    unit = UNITS.index(sort.removesuffix("_per_second"))
-    sums = table.sums[rows, unit].astype(np.float64)
-    first = sums
-    if sort.endswith("_per_second") and table.growth is not None:
-        first = table.growth[rows, unit]
-    return np.lexsort((-sums, -first))
+def _total(table: Table, wanted: Mask) -> Rates:
+    """Sum everything at the wanted places."""
+    growth = None if table.total is None else table.total[wanted].sum(axis=0).round(DIGITS).tolist()
+    return rates(flowtable.totals(table.sample)[wanted].sum(axis=0).tolist(), growth)
 
 
-def _sums(
-    samples: Sequence[Sample], table: Table, sites: list[tuple[int, Direction]], here: Mask
-) -> dict[str, Rates]:
-    """Sum everything at the matching rows and directions, and the part that no flow shows.
+def _other(table: Table, wanted: Mask) -> Rates:
+    """Sum the part at the wanted places that no flow of the table shows.
 
-    The counters of `other` absorb whole flows that lose their places, so its rate is at most what
-    the shown flows leave of the total. It is also at most the growth of its counters, since flows
-    are read a moment before the totals.
+    The counters of `other` absorb whole flows that lose their places; its rate is what the flows
+    leave of the total.
     """
-    at = tuple(np.array(sites, np.intp).reshape(-1, 2).T)
-    every, left = (_growth(samples, of, at) for of in (_total, _rest))
-    total, rest = (of(samples[-1])[at].sum(axis=0).tolist() for of in (_total, _rest))
-    if every is None or left is None or table.growth is None:
-        return {"other": rates(rest, None), "total": rates(total, None)}
-    left = np.clip(every - table.growth[here].sum(axis=0), 0, left)
-    growth = [np.round(part, DIGITS).tolist() for part in (left, every)]
-    return {"other": rates(rest, growth[0]), "total": rates(total, growth[1])}
-
-
-def _growth(
-    samples: Sequence[Sample], of: Callable[[Sample], U64], at: tuple[npt.NDArray[np.intp], ...]
-) -> F64 | None:
-    growth = grown(samples, of, _with_flows)
-    return None if growth is None else growth[at].sum(axis=0)
-
-
-def _total(sample: Sample) -> U64:
-    """Sum over packet classes: (row, direction, unit)."""
-    total: U64 = sample.classes.sum(axis=2)
-    return total
+    sums = _rest(table.sample)[wanted].sum(axis=0).tolist()
+    if table.total is None or table.growth is None:
+        return rates(sums, None)
+    here = wanted[table.rows, table.directions]
+    left = table.total[wanted].sum(axis=0) - table.growth[here].sum(axis=0)
+    return rates(sums, np.maximum(left, 0).round(DIGITS).tolist())
 
 
 def _rest(sample: Sample) -> U64:
     """Sum packets and bytes that no flow shows: (row, direction, unit)."""
+    rest = sample.lost.copy()
     rows = {lease.id: row for row, lease in enumerate(sample.leases)}
-    rest, flows = sample.lost.copy(), _flows(sample)
-    for (lease, direction), tally in flows.others.items() if flows else ():
+    others = sample.flows.snapshot.others if sample.flows else {}
+    for (lease, direction), tally in others.items():
         if lease in rows:
             rest[rows[lease], direction] += np.array((tally.packets, tally.bytes), np.uint64)
     return rest

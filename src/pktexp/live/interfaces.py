@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from pktexp.interfaces.totals import NO_HOOK
 from pktexp.kubernetes.pods import NO_POD
@@ -48,6 +49,21 @@ class Counted:
         return rates(self.totals[row][direction], growth) | {"protocols": protocols, "sizes": sizes}
 
 
+@dataclass(frozen=True)
+class Stack:
+    """Which existing interface is a port of which: names by ifindex, and numbers of ports."""
+
+    names: dict[int, str]
+    ports: Counter[int]
+
+    @classmethod
+    def of(cls, last: Sample) -> Stack:
+        """Read the stack of a sample's interfaces."""
+        links = last.links.values()
+        ports = Counter(link.master for link in links if link.master is not None)
+        return cls({link.ifindex: link.name for link in links}, ports)
+
+
 def interfaces(samples: Sequence[Sample], known: Mapping[str, Link]) -> list[Document]:
     """Build a document for every interface that is, was, or should be counted, in order of names.
 
@@ -55,9 +71,9 @@ def interfaces(samples: Sequence[Sample], known: Mapping[str, Link]) -> list[Doc
     """
     last, counted = samples[-1], _counted(samples)
     rows = {lease.name: row for row, lease in enumerate(last.leases)}
-    drops = _drops(last)
+    drops, stack = _drops(last), Stack.of(last)
     return [
-        _identity(last, name, known.get(name) or last.links.get(name))
+        _identity(last, stack, name, known.get(name) or last.links.get(name))
         | _directions(last, counted, rows.get(name))
         | {"dropped": drops[name], "lost_packets": _lost(last, rows.get(name))}
         for name in sorted(rows.keys() | last.links.keys())
@@ -65,18 +81,39 @@ def interfaces(samples: Sequence[Sample], known: Mapping[str, Link]) -> list[Doc
 
 
 def classes(samples: Sequence[Sample]) -> Document:
-    """Sum over the existing interfaces of each class."""
+    """Sum over the existing interfaces of each class, each packet counted once a direction.
+
+    An interface that has ports is left out: each of its packets is at one of its ports, too.
+    """
     last, growth = samples[-1], grown(samples, _totals)
     sums, found = _totals(last), {}
     for kind in InterfaceClass:
-        links = {link.name for link in last.links.values() if link.interface_class is kind}
-        rows = [row for row, lease in enumerate(last.leases) if lease.name in links]
+        links, rows = _of_class(last, kind)
         total = sums[rows].sum(axis=0).tolist()
         more = growth[rows].sum(axis=0).tolist() if growth is not None else (None, None)
         told = {labels.DIRECTIONS[d]: rates(total[d], more[d]) for d in last.directions}
         if links:
             found[kind.value] = {"egress": None} | told
     return found
+
+
+def outside(last: Sample) -> npt.NDArray[np.bool_]:
+    """Return the interfaces of the first existing class, as (row, direction)."""
+    mask = np.zeros((len(last.leases), len(Direction)), np.bool_)
+    for kind in InterfaceClass:
+        links, rows = _of_class(last, kind)
+        if links:
+            mask[np.ix_(rows, last.directions)] = True
+            break
+    return mask
+
+
+def _of_class(last: Sample, kind: InterfaceClass) -> tuple[list[Link], list[int]]:
+    """Return the existing interfaces of a class, and the rows of those without ports."""
+    masters = {link.master for link in last.links.values()}
+    links = [link for link in last.links.values() if link.interface_class is kind]
+    names = {link.name for link in links if link.ifindex not in masters}
+    return links, [row for row, lease in enumerate(last.leases) if lease.name in names]
 
 
 def _counted(samples: Sequence[Sample]) -> Counted:
@@ -110,7 +147,7 @@ def _by_protocol(sample: Sample) -> U64:
     return np.stack([sample.classes[:, :, of].sum(axis=2) for of in PROTOCOL_CLASSES], axis=2)
 
 
-def _identity(last: Sample, name: str, link: Link | None) -> Document:
+def _identity(last: Sample, stack: Stack, name: str, link: Link | None) -> Document:
     here = last.links.get(name)
     nsid = here.link_netnsid if here else None
     peers = last.details.peers if last.details else {}
@@ -123,6 +160,8 @@ def _identity(last: Sample, name: str, link: Link | None) -> Document:
         "address": link.address if link else "",
         "mtu": here.mtu if here else None,
         "alias": link.alias if link else "",
+        "master": stack.names.get(here.master, "") if here and here.master else "",
+        "ports": stack.ports[here.ifindex] if here else 0,
         "peer_netns": "" if nsid is None else peers.get(nsid, ""),
         "pod": pod.name,
         "pod_namespace": pod.namespace,

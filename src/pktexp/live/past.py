@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import orjson
 
+from pktexp.bpf.clock import boot_time
 from pktexp.interfaces.leases import Lease
 from pktexp.live.history import F32, UNITS, Group, History
-from pktexp.live.sample import Sample, boot_time
+from pktexp.live.sample import Sample
 from pktexp.netlink.linkinfo import InterfaceClass, Link
 from pktexp.packet import labels
 from pktexp.packet.enums import Direction
@@ -34,7 +35,13 @@ def past(
     end = history.last if history.last is not None else int(boot_time())
     rings = dict(_rings(history, leases, last.directions, known, seconds, step))
     start = time.time() - boot_time() + end - length * step
-    return {"start": round(start, 3), "step": step, "length": length, "interfaces": rings}
+    return {
+        "start": round(start, 3),
+        "second": end,
+        "step": step,
+        "length": length,
+        "interfaces": rings,
+    }
 
 
 def _rings(

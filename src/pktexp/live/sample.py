@@ -1,7 +1,7 @@
 """A sample: everything that is counted, read at one moment.
 
-The parts that cost more than reading the mapped counters (flows, drops, devices) are in `Details`,
-and are read only while somebody watches.
+The parts that cost more than reading the mapped counters (drops, devices) are in `Details`, and are
+read only while somebody watches. Flows are also read now and then, for rates of a first request.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from pktexp.bpf.clock import boot_time
 from pktexp.flows.attribution import Attribution
 from pktexp.flows.keylabels import Owners
 from pktexp.flows.table import FlowSnapshot, FlowTable
@@ -51,7 +52,6 @@ class Details:
     address; `pods`: pods at the other end of links, by ifindex.
     """
 
-    flows: FlowSnapshot | None
     drops: dict[Drop, int]
     devices: list[DeviceDrops]
     peers: dict[int, str]
@@ -60,16 +60,26 @@ class Details:
 
 
 @dataclass(frozen=True)
+class FlowReading:
+    """Flows with the packets until `at`, in seconds since the boot: the latest drain's time."""
+
+    at: float
+    snapshot: FlowSnapshot
+
+
+@dataclass(frozen=True)
 class Sample:
     """Everything that is counted, at one moment.
 
     By row of `leases` and direction: `classes` (class, unit), `sizes` (bucket), `lost` (unit).
-    `at` is seconds since the boot, `now` the Unix time. `links`: the wanted interfaces that exist,
-    by name; `hooks` as in Snapshot; `cpu`: CPU seconds of this process.
+    `at` is seconds since the boot, `now` the Unix time; `second`: the full second since the boot
+    that the sample stands for, None if it was taken for a request. `links`: the wanted interfaces
+    that exist, by name; `hooks` as in Snapshot; `cpu`: CPU seconds of this process.
     """
 
     at: float
     now: float
+    second: int | None
     leases: list[Lease]
     directions: Sequence[Direction]
     classes: U64
@@ -79,27 +89,25 @@ class Sample:
     links: dict[str, Link]
     events: Events
     cpu: float
+    flows: FlowReading | None
     details: Details | None
 
 
-def boot_time() -> float:
-    """Return seconds since the boot, including suspend."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME)
-
-
-def take(parts: Parts, detailed: bool) -> Sample:
+def take(parts: Parts, *, flows: bool, details: bool, second: int | None = None) -> Sample:
     """Read the flows, then the totals, so that flows are never ahead of totals.
 
     Netlink is asked after the time of the sample is taken: it may be slow, and rates divide by
     that time.
     """
     links = parts.interfaces.links()
-    counted = _counted(parts) if detailed else None
+    reading = _flows(parts) if flows else None
+    drops = parts.drops.read() if parts.drops and details else {}
     snapshot = parts.interfaces.snapshot()
     at = boot_time()
     return Sample(
         at=at,
         now=time.time(),
+        second=None if second is None else max(second, int(at)),
         leases=snapshot.leases,
         directions=snapshot.directions,
         classes=snapshot.classes,
@@ -109,21 +117,21 @@ def take(parts: Parts, detailed: bool) -> Sample:
         links={link.name: link for link in links},
         events=_events(parts.attribution),
         cpu=time.process_time(),
-        details=_details(parts, links, *counted) if counted else None,
+        flows=reading,
+        details=_details(parts, links, drops) if details else None,
     )
 
 
-def _counted(parts: Parts) -> tuple[FlowSnapshot | None, dict[Drop, int]]:
-    flows = parts.flows.snapshot(parts.interfaces.lease_names()) if parts.flows else None
-    return flows, parts.drops.read() if parts.drops else {}
+def _flows(parts: Parts) -> FlowReading | None:
+    if parts.flows is None or parts.attribution is None:
+        return None
+    with parts.attribution.between_drains() as at:
+        return FlowReading(at, parts.flows.snapshot(parts.interfaces.lease_names()))
 
 
-def _details(
-    parts: Parts, links: list[Link], flows: FlowSnapshot | None, drops: dict[Drop, int]
-) -> Details:
+def _details(parts: Parts, links: list[Link], drops: dict[Drop, int]) -> Details:
     facts = parts.facts
     return Details(
-        flows=flows,
         drops=drops,
         devices=facts.device_drops(links),
         peers=facts.peers(links),

@@ -1,7 +1,7 @@
 """Takes a sample each second, for the history and for rates.
 
-While nobody watches, a sample reads the mapped counters and nothing else. While somebody watches,
-the flow cache is drained each second too, since rates of flows need it.
+While nobody watches, a sample reads the mapped counters, and every few seconds the flows as the
+latest drain left them. While somebody watches, the flow cache is drained each second, too.
 """
 
 from __future__ import annotations
@@ -10,11 +10,12 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 
+from pktexp.bpf.clock import boot_time
 from pktexp.failures import FailureCounter
 from pktexp.live.history import SECONDS, History, grouped
-from pktexp.live.sample import Parts, Sample, boot_time, take
+from pktexp.live.sample import Parts, Sample, take
 from pktexp.netlink.linkinfo import Link
 from pktexp.tasks import to_its_end
 
@@ -22,7 +23,8 @@ log = logging.getLogger(__name__)
 
 WATCHED = 10.0  # seconds after a request during which samples are detailed
 FRESH = 1.5  # seconds during which a sample answers requests
-KEPT = 8  # samples: those of five seconds, and some taken for requests between them
+KEPT = 12  # samples: two with flows while nobody watches, and some taken for requests
+FLOWS = 5  # seconds between two readings of flows while nobody watches: the timer of drains
 
 
 class Sampler:
@@ -59,12 +61,31 @@ class Sampler:
             await to_its_end(self._take(None))
         return list(self.samples) if self._fresh() else None
 
-    async def after(self, taken: int) -> list[Sample]:
-        """Wait until more than `taken` samples were taken, and return them as `now` does."""
-        self._watched_until = time.monotonic() + WATCHED
-        async with self._taken:
-            await self._taken.wait_for(lambda: self.taken > taken and self._fresh())
-        return list(self.samples)
+    async def each_second(self) -> AsyncIterator[list[Sample]]:
+        """Yield the latest samples at once, then at each full second, the last one detailed."""
+        second = -1
+        if samples := await self.now():
+            second = int(samples[-1].at)
+            yield samples
+        while True:
+            self._watched_until = time.monotonic() + WATCHED
+            async with self._taken:
+                await self._taken.wait_for(lambda: self._until_second(second))  # noqa: B023
+            samples = self._until_second(second)
+            second = samples[-1].second or second
+            yield samples
+
+    def _until_second(self, after: int) -> list[Sample]:
+        """Return the samples up to the latest full second; [] unless it is fresh and later.
+
+        Samples taken for requests after it are left out.
+        """
+        samples = list(self.samples)
+        while samples and samples[-1].second is None:
+            samples.pop()
+        last = samples[-1] if samples else None
+        usable = last and last.details and (last.second or 0) > after
+        return samples if usable and self._fresh() else []
 
     def _fresh(self) -> bool:
         last = self.samples[-1] if self.samples else None
@@ -84,13 +105,19 @@ class Sampler:
     def _sample(self, second: int | None, watched: bool) -> None:
         started = time.thread_time()
         with self.failures.suppressed("failed to take a sample, leaving a gap"):
-            sample = take(self._parts, watched)
+            flows = watched or self._due(second)
+            sample = take(self._parts, flows=flows, details=watched, second=second)
             self._remember(sample.links)
             if second is not None:
-                self._add(second, sample)
+                self._add(sample.second or second, sample)
             self.samples.append(sample)
             self.taken += 1
         self.seconds += time.thread_time() - started
+
+    def _due(self, second: int | None) -> bool:
+        """Return whether flows are read for later rates: at the start, and every FLOWS seconds."""
+        known = any(sample.flows for sample in self.samples)
+        return not known or (second or 0) % FLOWS == 0
 
     def _remember(self, links: dict[str, Link]) -> None:
         names = self._parts.interfaces.lease_names().values()
@@ -98,10 +125,7 @@ class Sampler:
         self.known_links = {name: link for name, link in found.items() if link}
 
     def _add(self, second: int, sample: Sample) -> None:
-        """Add a sample to the history; interfaces gone for all of it make room for others.
-
-        A late sample belongs to the second in which its counters were read.
-        """
+        """Add a sample to the history; interfaces gone for all of it make room for others."""
         now = time.monotonic()
         rows = [
             row
@@ -109,4 +133,4 @@ class Sampler:
             if lease.gone_since is None or now - lease.gone_since < SECONDS
         ]
         ids = [sample.leases[row].id for row in rows]
-        self.history.add(max(second, int(sample.at)), ids, grouped(sample.classes[rows]))
+        self.history.add(second, ids, grouped(sample.classes[rows]))

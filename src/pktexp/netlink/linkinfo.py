@@ -27,6 +27,7 @@ class Attribute(IntEnum):
     ADDRESS = 1
     IFNAME = 3
     MTU = 4
+    MASTER = 10
     LINKINFO = 18
     IFALIAS = 20
     LINK_NETNSID = 37
@@ -65,6 +66,8 @@ class Link:
     """this namespace's id for the namespace of the other end, or of the device below"""
     bus: str = ""
     """"pci", "virtio", … ; empty if no device on a bus is behind it"""
+    master: int | None = None
+    """ifindex of the bridge, bond or the like whose port this interface is"""
     xdp: bool = False
     """whether a native or generic XDP program was attached when netlink last reported the link"""
 
@@ -101,6 +104,7 @@ def parse_link(body: bytes) -> Link:
         address=_address(values.get(Attribute.ADDRESS, b""), hardware_type),
         alias=_text(values, Attribute.IFALIAS),
         link_netnsid=_number(values, Attribute.LINK_NETNSID),
+        master=_number(values, Attribute.MASTER),
         bus=_text(values, Attribute.PARENT_DEV_BUS_NAME),
         xdp=_xdp(values),
     )

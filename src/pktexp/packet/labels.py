@@ -70,10 +70,11 @@ def endpoints(key: Any) -> tuple[str, str]:
     The form is `address` without a port, `address:port`, or `[address]:port` for IPv6.
     """
     source, dest = addresses(key)
-    return _endpoint(source, int(key["ports"][0])), _endpoint(dest, int(key["ports"][1]))
+    return endpoint(source, int(key["ports"][0])), endpoint(dest, int(key["ports"][1]))
 
 
-def _endpoint(address: bytes, port: int) -> str:
+def endpoint(address: bytes, port: int) -> str:
+    """Return an address of four or 16 bytes as text, with its port unless that is 0; "" for b""."""
     if not address:
         return ""
     ipv6 = len(address) > 4

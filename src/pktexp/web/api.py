@@ -92,7 +92,7 @@ def _history(live: Live, samples: Samples, values: dict[str, Any]) -> Document:
 
 
 def _flows(live: Live, samples: Samples, values: dict[str, Any]) -> Document:
-    if (document := live.heaviest(samples, Query(**values))) is None:
+    if (document := live.largest_flows(samples, Query(**values))) is None:
         raise web.HTTPServiceUnavailable(text=NO_FLOWS)
     return document
 

@@ -59,10 +59,7 @@ async def _answer(request: web.Request, live: Live, query: Query) -> web.StreamR
 async def _push(
     request: web.Request, response: web.StreamResponse, live: Live, query: Query
 ) -> None:
-    taken = -1
-    while True:
-        samples = await live.sampler.after(taken)
-        taken = live.sampler.taken
+    async for samples in live.sampler.each_second():
         event = await live.event(samples, query)
         try:
             await _send(request, response, event)

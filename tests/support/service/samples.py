@@ -10,7 +10,7 @@ import numpy as np
 from pktexp.flows.others import Tally
 from pktexp.flows.table import FlowSnapshot
 from pktexp.interfaces.leases import Lease
-from pktexp.live.sample import Details, Events, Sample
+from pktexp.live.sample import Details, Events, FlowReading, Sample
 from pktexp.netlink.linkinfo import Link
 from pktexp.packet.enums import Direction, PacketClass
 from pktexp.packet.records import FLOW_KEY, SIZE_BUCKETS
@@ -37,6 +37,7 @@ def sample(
     ids: Mapping[str, int] | None = None,
     drops: dict[tuple[str, str], int] | None = None,
     links: dict[str, Link] | None = None,
+    flows_at: float | None = None,
 ) -> Sample:
     """`ids`: of the leases, if not the interfaces' numbers in their order."""
     names = list(dict.fromkeys(name for name, _ in packets))
@@ -48,6 +49,7 @@ def sample(
     return Sample(
         at=at,
         now=1_800_000_000 + at,
+        second=int(at),
         leases=[Lease(name, ids[name], row) for row, name in enumerate(names)],
         directions=tuple(Direction),
         classes=classes,
@@ -57,7 +59,8 @@ def sample(
         links={name: link(name) for name in names} if links is None else links,
         events=Events(0, 0),
         cpu=at / 100,
-        details=Details(told, drops or {}, [], {}, None, {}),
+        flows=None if told is None else FlowReading(at if flows_at is None else flows_at, told),
+        details=Details(drops or {}, [], {}, None, {}),
     )
 
 

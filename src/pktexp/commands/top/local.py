@@ -31,12 +31,9 @@ class Local:
             direction=query.get("direction", ""),
             protocol="",
             search=query.get("search", ""),
+            view=query.get("view", "flows"),
         )
-        taken = -1
-        await self.live.sampler.now()
-        while True:
-            samples = await self.live.sampler.after(taken)
-            taken = self.live.sampler.taken
+        async for samples in self.live.sampler.each_second():
             event: Event = orjson.loads(await self.live.document(samples, wanted))
             yield event
 

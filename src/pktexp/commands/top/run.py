@@ -45,7 +45,7 @@ async def run(wanted: Wanted) -> str:
         if not wanted.once:
             await _show(source)
             return ""
-        event = await look(source, {"top": "20", "sort": FLOW_SORTS[0]})
+        event = await look(source, {"view": "flows", "top": "20", "sort": FLOW_SORTS[0]})
         width = shutil.get_terminal_size().columns if sys.stdout.isatty() else WIDE
         return as_json(event) if wanted.as_json else as_tables(event, FLOW_SORTS[0], width)
 

@@ -45,7 +45,12 @@ class View:
 
     def query(self) -> Query:
         """Return the parameters of the stream for the talkers to show."""
-        query = {"top": TOP, "sort": self.sorts[TALKERS], "search": self.finds[TALKERS]}
+        query = {
+            "view": "flows",
+            "top": TOP,
+            "sort": self.sorts[TALKERS],
+            "search": self.finds[TALKERS],
+        }
         chosen = {"interface": self.interface, "direction": self.direction}
         return query | {name: value for name, value in chosen.items() if value}
 

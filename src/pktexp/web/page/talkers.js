@@ -51,7 +51,7 @@ export class Talkers {
 
   // Returns the parameters of the API's stream for the selected filters.
   query() {
-    const query = new URLSearchParams({ top: this.selection.get("top"), sort: this.selection.get("by") });
+    const query = new URLSearchParams({ view: "flows", top: this.selection.get("top"), sort: this.selection.get("by") });
     for (const name of ["interface", "direction", "protocol", "search"]) {
       const value = this.selection.get(name);
       if (value) query.set(name, name === "interface" ? value.replace(/[[*?]/g, "[$&]") : value);
