@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT
  *
- * What user space tells the programs: constants, set before loading, and the epoch, turned over and
- * over while they run. Included first by packet.bpf.c.
+ * Data that user space writes for the programs: constants, set before loading, and the epoch, which
+ * changes while they run.
  */
 #ifndef PKTEXP_CONFIG_H
 #define PKTEXP_CONFIG_H
 
-/* Sections of their own, so that user space sees exactly these and nothing beside them. */
+/* Each in a section of its own, so that user space maps it without other data. */
 SEC(".rodata.config") const volatile struct config config = {};
 
-/* Even or odd: which half of the flow cache is added to. */
+/* Its lowest bit selects the half of the flow cache that programs use. */
 SEC(".data.epoch") volatile __u32 epoch = 0;
 
 #endif

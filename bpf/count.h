@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT
  *
- * Exact totals: which slot an interface's packets are counted in, and the counters themselves. Used
- * by packet.bpf.c for every packet, and by flowcache.h and send.h for what they lose.
+ * Exact totals: find the slot of an interface, and add to its counters.
  */
 #ifndef PKTEXP_COUNT_H
 #define PKTEXP_COUNT_H
@@ -9,9 +8,10 @@
 #include "interfaces.h"
 
 /*
- * Counters by CPU, slot and direction: mapped, so that a scrape reads them without a system call,
- * and sized by the CPUs that are there (a PERCPU_ARRAY takes memory for every possible one). A CPU
- * that comes online later adds to the last row, which all such CPUs share, with atomics.
+ * Counters by CPU, slot and direction. They are mapped, so that a scrape reads them without a
+ * system call. There is a row for each CPU that is online at the start; a PERCPU_ARRAY would use
+ * memory for every possible CPU. CPUs that come online later share the last row and add to it
+ * atomically.
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -21,16 +21,16 @@ struct {
 	__type(value, struct interface_counters);
 } counters SEC(".maps");
 
-/* Where a packet's counters are. */
+/* The place of a packet's counters. */
 struct place {
 	struct interface_counters *counters;
-	__u32 id; /* of the interface's lease */
+	__u32 id; /* interface_entry.id */
 	__u32 link_type;
 	__u32 row;   /* this CPU's */
 	bool shared; /* with other CPUs */
 };
 
-/* False for an interface that is not counted. */
+/* Finds the counters of an interface and direction; false if it is not counted. */
 static __always_inline bool find_place(struct place *place, __u32 ifindex, enum direction direction)
 {
 	struct interface_entry *interface = find_interface(ifindex);
@@ -62,7 +62,7 @@ static __always_inline void add_tally(struct tally *tally, __u64 packets, __u64 
 	add(&tally->bytes, bytes, shared);
 }
 
-/* Where the buckets of a class begin. */
+/* The first bucket of a group of classes. */
 #define SIZES(group) (SIZE_GROUP_##group * SIZE_BUCKETS)
 
 static const __u8 sizes_of[CLASS_COUNT] = {
@@ -93,7 +93,7 @@ static __always_inline void count_size(struct interface_counters *to, __u32 pack
 {
 	__u32 bucket = sizes_of[packet_class] + size_bucket(bytes);
 
-	/* The bound always holds. The compiler knows; the verifier has to be shown. */
+	/* The bound always holds; the check shows it to the verifier. */
 	if (bucket < SIZE_GROUP_COUNT * SIZE_BUCKETS)
 		add(&to->sizes[bucket], packets, shared);
 }
@@ -109,7 +109,7 @@ static __always_inline void count_sizes(struct interface_counters *to, __u32 pac
 	count_size(to, packet_class, 1, full ? bytes - full * p->segment_bytes : bytes, shared);
 }
 
-/* Adds to a counter for each bit that is set; few packets have any. */
+/* Adds to the counter of each bit that is set. */
 static __always_inline void count_bits(__u64 *counters, __u32 bits, __u32 count, __u64 packets,
 				       bool shared)
 {

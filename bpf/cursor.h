@@ -1,30 +1,31 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT
  *
- * A place in a packet's headers that moves forward, and what is learnt on its way. The parsers that
- * move it are transport.h, network.h and link.h, each using the one before, and tunnelheaders.h.
+ * A cursor that moves forward through a packet's headers, and the properties that parsers collect.
+ * The parsers are transport.h, network.h and link.h, each using the one before, and
+ * tunnelheaders.h.
  */
 #ifndef PKTEXP_CURSOR_H
 #define PKTEXP_CURSOR_H
 
-/* Headers that do not lie in one piece are copied, up to so many bytes. */
+/* The most bytes of headers that are copied if they are not in one piece. */
 #define COPY_BYTES 1024
 
-/* More than any headers take that are parsed; the verifier allows offsets of 16 bits. */
+/* More bytes than all headers that are parsed; the verifier allows offsets of 16 bits. */
 #define MAX_HEADERS 0x7fff
 
 struct cursor {
 	void *start;
 	void *pos;
 	void *end;
-	bool copied; /* from start on lies a copy, not the packet */
-	bool large;  /* what is parsed may stand for several packets: headers are measured */
+	bool copied; /* start and end are those of a copy, not of the packet */
+	bool large;  /* it may stand for several packets: the length of its headers is needed */
 };
 
-/* What is learnt of a packet beside its flow. */
+/* Properties of a packet beside its flow. */
 struct packet {
-	__u32 segments;	     /* packets that it stands for, all of segment_bytes but the last */
+	__u32 segments;	     /* packets it stands for, all of segment_bytes but the last */
 	__u32 segment_bytes; /* with headers */
-	union {		     /* what few packets have, to be asked for at once */
+	union {		     /* rare properties; one test of `rare` covers them all */
 		__u32 rare;
 		struct {
 			__u16 traits;	/* a bit each, by enum trait */
@@ -34,14 +35,14 @@ struct packet {
 	__u16 tunnels; /* a bit each, by enum tunnel */
 	__u16 parsed;  /* bytes of headers that were parsed */
 	__u16 headers; /* bytes before the payload of TCP, UDP, SCTP; 0 where there is none */
-	__u8 vlans;    /* tags beside the frame */
+	__u8 vlans;    /* tags that are not in the frame's bytes */
 	bool later;    /* a fragment, not the first: no transport header */
-	bool jumbo;    /* IPv6 with a length that only an option tells */
+	bool jumbo;    /* IPv6 whose length is in an option (RFC 2675) */
 };
 
 /*
- * Notes a trait where `condition`, 0 or 1, is. That is told by arithmetic, not by branches: the
- * verifier would follow each combination of traits to the end.
+ * Sets a trait if `condition`, 0 or 1, is 1. Arithmetic in place of a branch, as the verifier would
+ * follow every combination of traits to the end of the program.
  */
 static __always_inline void note(struct packet *p, enum trait trait, __u32 condition)
 {
@@ -49,7 +50,7 @@ static __always_inline void note(struct packet *p, enum trait trait, __u32 condi
 }
 
 /*
- * Bytes before the cursor. The verifier takes the difference of two pointers in just this form,
+ * Bytes before the cursor. The verifier accepts the difference of two pointers only in this form,
  * which compilers would change.
  */
 static __always_inline __u64 bytes_before(const struct cursor *c)
@@ -61,8 +62,8 @@ static __always_inline __u64 bytes_before(const struct cursor *c)
 }
 
 /*
- * Shows the verifier where at most the cursor is: inside a copy it has to know, and inside a packet
- * what differs only in this is then all the same to it.
+ * Shows the verifier the largest offset of the cursor. It needs the bound inside a copy. Inside a
+ * packet, states that differed only in the offset become equal, and one of them is checked.
  */
 static __always_inline bool settle(struct cursor *c)
 {
@@ -74,8 +75,7 @@ static __always_inline bool settle(struct cursor *c)
 	return true;
 }
 
-/* Moves the cursor over the next `size` bytes; false, and the cursor unmoved, if they are cut
- * short. */
+/* Moves the cursor over the next `size` bytes; false, without moving, if the packet is shorter. */
 static __always_inline bool advance(struct cursor *c, __u32 size)
 {
 	if (c->pos + size > c->end)

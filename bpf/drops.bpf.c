@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT
  *
- * Counts the packets that the kernel drops, by interface and reason, at the tracepoint through
- * which all of them go. It sees those of every network namespace of the machine, and knows neither
- * interface nor namespace: both are read out of the packet, as far as it still has them. A packet
- * that can't be told to be of our namespace is not counted.
+ * Count the packets that the kernel drops, by interface and reason, at the tracepoint that fires
+ * for each of them. It fires for every network namespace of the machine, without naming interface
+ * or namespace: both are read from the packet, as far as it still has them. A packet is counted
+ * only if it is known to be of our namespace.
  */
 #include <linux/bpf.h>
 #include <linux/types.h>
@@ -23,12 +23,12 @@
 enum {
 	AF_INET = 2,
 	AF_INET6 = 10,
-	ELSEWHERE = -1, /* in place of an ifindex: not ours to count */
-	NOWHERE = 0,	/* in our namespace, at no interface */
+	ELSEWHERE = -1, /* in place of an ifindex: not in our namespace */
+	NOWHERE = 0,	/* in place of an ifindex: in our namespace, at no interface */
 	RECEIVER = 3,	/* the argument that holds the receiving socket */
 };
 
-/* Only the names count, as for the structs: a kernel's numbers are in its BTF. */
+/* libbpf finds enumerators by name; the numbers are those of the running kernel's BTF. */
 enum skb_drop_reason {
 	SKB_NOT_DROPPED_YET = 1,
 	SKB_CONSUMED = 2,
@@ -39,8 +39,8 @@ enum skb_drop_reason {
 	 (number) == bpf_core_enum_value(enum skb_drop_reason, name))
 
 /*
- * Netlink and local sockets use the same buffers, and are no packets: a drop without an interface
- * counts only if it was to be sent over IP.
+ * Netlink and local sockets use the same buffers for data that are no packets. A drop without an
+ * interface therefore counts only if its socket is an IP socket.
  */
 static __always_inline bool is_internet(const struct sock *sk)
 {
@@ -50,8 +50,8 @@ static __always_inline bool is_internet(const struct sock *sk)
 }
 
 /*
- * Where a packet was that has no device any more, or not yet. The namespace is that of the socket
- * that was to receive it, or that it was sent from or queued at, or else of its route's device.
+ * Locates a packet that has no device yet or no longer. Its namespace is that of the receiving
+ * socket, else of the socket that sent or queued it, else of its route's device.
  */
 static __always_inline int locate_without_device(const struct sk_buff *skb,
 						 const struct sock *receiver)
@@ -75,9 +75,9 @@ static __always_inline int locate_without_device(const struct sk_buff *skb,
 }
 
 /*
- * The ifindex where the packet was, NOWHERE or ELSEWHERE. A packet at a device is where the device
- * is, whatever else it says: one that has just crossed to another namespace still has the socket
- * that it was sent from (kernel commit 9c4c325252c5, 4.19).
+ * Returns the ifindex of the packet, NOWHERE or ELSEWHERE. The device decides if there is one: a
+ * packet that has just crossed to another namespace still has the socket that sent it (kernel
+ * commit 9c4c325252c5, 4.19).
  */
 static __always_inline int locate(const struct sk_buff *skb, const struct sock *receiver)
 {
@@ -91,7 +91,7 @@ static __always_inline int locate(const struct sk_buff *skb, const struct sock *
 	return locate_without_device(skb, receiver);
 }
 
-/* How many packets of the wire a buffer stands for. */
+/* The number of packets on the wire for which a buffer stands. */
 static __always_inline __u32 packets_of(const struct skb_shared_info *shared)
 {
 	__u32 segments = BPF_CORE_READ(shared, gso_segs);
@@ -124,5 +124,5 @@ SEC("tp_btf/kfree_skb") int count_drop(__u64 *arguments)
 	return 0;
 }
 
-/* The kernel lends most helpers to GPL-compatible programs only. */
+/* The kernel gives most helpers to GPL-compatible programs only. */
 char LICENSE[] SEC("license") = "Dual MIT/GPL";

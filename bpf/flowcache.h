@@ -1,21 +1,21 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT
  *
- * The flow cache: sums of packets by flow, each CPU its own, so that one record goes to user space
- * for many packets (a split key-value store: Narayana et al., SIGCOMM 2017). A flow that finds its
- * set full takes the place of the one with the fewest packets, which goes out through send.h; sums
- * over all records are exact, however often a flow comes and goes.
+ * The flow cache: each CPU sums packets by flow, so that one record stands for many packets (a
+ * split key-value store: Narayana et al., SIGCOMM 2017). If a flow's set is full, the flow with the
+ * fewest packets is sent (send.h) and replaced. Sums over all records are exact, however often that
+ * happens to a flow.
  *
- * There are two halves. Programs read the epoch once, at their entry, and add to the half that it
- * says; user space turns it, waits until no program that saw the old one runs any more, and has the
- * other half for itself (src/pktexp/bpf/flowcache.py).
+ * The cache has two halves. A program reads the epoch once, and adds to the half that it selects.
+ * User space changes the epoch, waits for all programs that saw the old one, and then reads and
+ * clears the other half (src/pktexp/bpf/flowcache.py).
  */
 #ifndef PKTEXP_FLOWCACHE_H
 #define PKTEXP_FLOWCACHE_H
 
-/* A slot's sums are sent before they could overflow. */
+/* A slot is sent at this number of packets, before its sums can overflow. */
 #define MAX_SLOT_PACKETS (1U << 31)
 
-/* Sets by CPU, half, and hash; mapped, so that user space drains it without a system call. */
+/* Sets by CPU, half and hash; mapped, so that user space reads them without a system call. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
@@ -24,17 +24,18 @@ struct {
 	__type(value, struct flow_set);
 } flows SEC(".maps");
 
-/* One term of NH: two 32-bit words of a key, each with a word of the seed. */
+/* A term of NH: two 32-bit words of a key, each added to a word of the seed. */
 static __always_inline __u64 nh(__u32 a, __u32 b, __u64 seed)
 {
 	return (__u64)(__u32)(a + (__u32)seed) * (__u32)(b + (__u32)(seed >> 32));
 }
 
 /*
- * 32 bits for a flow: NH (RFC 4418, 5.2.2) over its key, then multiply-shift (Dietzfelbinger et
- * al., 1997). Without the seed nobody can make two keys meet more often than by chance. Both are
- * linear in an address alone, and addresses often come one after another: hence the fold between
- * them. What is always 0 but for IPv6 is left out elsewhere; no term waits for another.
+ * A hash of 32 bits for a flow: NH (RFC 4418, 5.2.2) over its key, then multiply-shift
+ * (Dietzfelbinger et al., 1997). Keys chosen without the seed collide no more often than by chance.
+ * Both functions are linear in a single address, and addresses are often consecutive, hence the
+ * fold between the two. Words that are 0 except in IPv6 are hashed for IPv6 only. The terms are
+ * independent, so that the CPU computes them in parallel.
  */
 static __always_inline __u64 hash_flow(const struct flow_record *flow)
 {
@@ -59,8 +60,8 @@ static __always_inline bool same_flow(const struct flow_record *a, const struct 
 }
 
 /*
- * This CPU's set for a flow. Programs run with softirqs off, and so on one CPU one after another:
- * nobody else writes to it until the epoch turns.
+ * This CPU's set for a flow. Programs run with softirqs disabled, and therefore one after another
+ * on a CPU: no other program writes to the set until the epoch changes.
  */
 static __always_inline struct flow_set *find_set(const struct flow_record *flow, __u32 cpu)
 {
@@ -80,7 +81,7 @@ static __always_inline bool add_to_slot(struct flow_record *slot, const struct f
 	return true;
 }
 
-/* False if the flow needs the place of another, and the ring has no room for that one. */
+/* False if the flow must replace another, and the ring has no room for that one. */
 static __always_inline bool add_to_cache(const struct flow_record *flow, __u32 cpu)
 {
 	struct flow_set *set = find_set(flow, cpu);

@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT
  *
- * Headers of a socket buffer that do not all lie in its linear part, where programs may read: they
- * are copied out. (bpf_skb_pull_data would move them into it, and so change the buffer of others.)
- * Used by the skb programs of packet.bpf.c.
+ * Copy the headers of a socket buffer that are not all in its linear part, which is the part that
+ * programs can read. bpf_skb_pull_data would move them there, and so change a buffer that others
+ * use.
  */
 #ifndef PKTEXP_GATHER_H
 #define PKTEXP_GATHER_H
 
-/* Room for the copy, and for the one header that begins where it ends (inside_copy). */
+/* Room for the copy, and for one header that begins at its end. */
 struct copied_headers {
 	__u8 bytes[COPY_BYTES + 64];
 };
 
-/* One for each CPU that counts in a row of its own. */
+/* A copy for each CPU that has a row of counters of its own. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);
@@ -31,8 +31,8 @@ static __always_inline bool is_linear(struct __sk_buff *skb)
 /* Puts the cursor at the start of a copy; false if nothing could be copied. */
 static __always_inline bool gather(struct __sk_buff *skb, struct cursor *c)
 {
-	/* One less than the bytes to copy, as before 6.8 "not 0" tells the verifier nothing. Of an
-	 * empty buffer more is asked for than it has, which the helper refuses. */
+	/* One less than the bytes to copy, as before 6.8 the verifier learns nothing from "not 0".
+	 * For an empty buffer the helper is asked for more than there is, and fails. */
 	__u32 cpu = bpf_get_smp_processor_id(), last = skb->len - 1;
 	struct copied_headers *copy = bpf_map_lookup_elem(&copies, &cpu);
 

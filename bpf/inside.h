@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT
  *
- * Functions that the verifier checks once, by themselves, and not anew for each way in which
- * headers can be parsed before: looking into tunnels (tunnel.h), and parsing what does not lie in
- * one piece (gather.h). They find the packet by their context; what they are told of is copied by
- * callers, as it does not stay in registers. Used by segments.h and packet.bpf.c.
+ * Global functions, which the verifier checks once on their own, and not again for each way in
+ * which headers can be parsed before the call: decapsulating tunnels (tunnel.h), and parsing a copy
+ * of the headers (gather.h). They find the packet through their context. Callers pass copies of
+ * variables that should stay in registers.
  */
 #ifndef PKTEXP_INSIDE_H
 #define PKTEXP_INSIDE_H
@@ -18,7 +18,7 @@ static __always_inline enum unparsed look_inside(struct cursor *c, struct flow_r
 	return enter_tunnels(c, flow, p, wanted);
 }
 
-/* As enter_tunnels, from behind the p->parsed bytes that were parsed. */
+/* Calls enter_tunnels for the part of a frame behind the p->parsed bytes. */
 __noinline int look_inside_frame(struct xdp_md *ctx, struct flow_record *flow, struct packet *p,
 				 __u32 wanted)
 {
@@ -49,7 +49,7 @@ __noinline int look_inside_skb(struct __sk_buff *skb, struct flow_record *flow, 
 	return look_inside(&c, flow, p, wanted);
 }
 
-/* As parse, from a copy of the headers; all is lost that could not be copied. */
+/* Calls parse on a copy of the headers; without a copy nothing is parsed. */
 __noinline int parse_gathered(struct __sk_buff *skb, struct flow_record *flow, struct packet *p,
 			      __u32 link_type)
 {

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT
  *
- * The table of the interfaces that are counted, which all programs share: user space fills it. Used
- * by count.h and cells.h; `config` of either comes before.
+ * The table of counted interfaces, which user space fills and all programs share. It needs a
+ * `config` with `slots`.
  */
 #ifndef PKTEXP_INTERFACES_H
 #define PKTEXP_INTERFACES_H
 
-/* ifindex -> slot. Four ways a bucket, as ifindexes are handed out one after another. */
+/* ifindex -> slot. A bucket has few entries, as ifindexes are assigned one after another. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);

@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT
  *
- * The kernel's own structs, as far as drops.bpf.c and retransmits.bpf.c look into them, and whose
- * network namespace a device or a socket is in. Where a field lies is found out when the object is
- * loaded, from the running kernel's BTF.
+ * Structs of the kernel, reduced to the fields that tracing programs read, and the network
+ * namespace of a device or socket. libbpf finds the offsets of the fields in the running kernel's
+ * BTF when it loads the object.
  *
- * What lies in an skb's `dev`, `sk` or `_skb_refdst` need not be a pointer to such a thing: the
- * fields share their places with others. `dev` shares with what UDP notes of a packet that it
- * queues (dev_scratch), and with a pointer of the trees that TCP and reassembly keep packets in
- * (rbnode). So a device is believed to be one if it leads to a namespace whose loopback device
- * leads back there. Plain loads through `dev` are guarded by the kernel. Others are not on every
- * kernel, as its verifier trusts some pointers and takes an argument for never NULL (until kernel
- * commit 5da7e15fb5a1, 6.14): behind them bpf_probe_read_kernel reads, which faults on nothing.
+ * The fields `dev`, `sk` and `_skb_refdst` of an skb share their memory with other fields, and need
+ * not hold such a pointer. `dev` shares with UDP's notes on a queued packet (dev_scratch), and with
+ * a pointer of the trees in which TCP and reassembly keep packets (rbnode). A device is therefore
+ * trusted only if it leads to a namespace whose loopback device leads back to that namespace.
+ *
+ * The kernel guards plain loads through `dev`. It does not guard all others: its verifier trusts
+ * some pointers, and assumes that an argument is never NULL (until kernel commit 5da7e15fb5a1,
+ * 6.14). These are read by bpf_probe_read_kernel, which never faults.
  */
 #ifndef PKTEXP_KERNEL_H
 #define PKTEXP_KERNEL_H
@@ -80,13 +81,13 @@ struct tcp_skb_cb {
 
 #pragma clang attribute pop
 
-/* The namespace's number, which is the inode number of /proc/PID/ns/net; 0 if there is none. */
+/* The number of a socket's namespace, as the inode of /proc/PID/ns/net; 0 without a socket. */
 static __always_inline __u32 namespace_of_socket(const struct sock *sk)
 {
 	return sk ? BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum) : 0;
 }
 
-/* The device that a packet's route leads to, or that it came by; NULL if it has no route. */
+/* The device to which a packet's route leads, or by which it came; NULL without a route. */
 static __always_inline const struct net_device *device_of_route(const struct sk_buff *skb)
 {
 	const struct dst_entry *route = (void *)(skb->_skb_refdst & ~(__u64)SKB_DST_NOREF);

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT
  *
- * From the first byte of a frame to the key of its flow: Ethernet and VLAN tags, then network.h.
- * Each parser takes what it knows and says why it stopped; the class is always as exact as the
- * bytes that could be read allow. Used by packet.bpf.c and, for what tunnels carry, by tunnel.h.
+ * Parse a frame from its first byte to the flow key: Ethernet and VLAN tags, then network.h. A
+ * parser returns why it stopped; the class is always as exact as the readable bytes allow.
  */
 #ifndef PKTEXP_LINK_H
 #define PKTEXP_LINK_H
@@ -65,7 +64,7 @@ static __always_inline enum unparsed parse_ethertype(struct cursor *c, struct fl
 	return UNPARSED_NOTHING;
 }
 
-/* IEEE 802: the first bit on the wire says group, all bits everybody. */
+/* IEEE 802: the first bit on the wire marks a group address; broadcast has all bits set. */
 static __always_inline void note_group(struct packet *p, const __u8 dest[ETH_ALEN])
 {
 	const __u16 *words = (const void *)dest;
@@ -92,7 +91,7 @@ static __always_inline enum unparsed parse_ethernet(struct cursor *c, struct flo
 	return parse_ethertype(c, flow, p, ethertype);
 }
 
-/* Without a link-layer header: the version stands in the first four bits. */
+/* Parses a packet without link-layer header by its first four bits, the IP version. */
 static __always_inline enum unparsed parse_ip(struct cursor *c, struct flow_record *flow,
 					      struct packet *p)
 {
@@ -107,7 +106,7 @@ static __always_inline enum unparsed parse_ip(struct cursor *c, struct flow_reco
 	return UNPARSED_BAD_HEADER;
 }
 
-/* Fills the address, port and class fields of a zeroed *flow, and a zeroed *p. */
+/* Fills the addresses, ports and class of a zeroed *flow, and a zeroed *p. */
 static __always_inline enum unparsed parse(struct cursor *c, struct flow_record *flow,
 					   struct packet *p, __u32 link_type)
 {
@@ -117,7 +116,7 @@ static __always_inline enum unparsed parse(struct cursor *c, struct flow_record 
 		reason = parse_ethernet(c, flow, p);
 	else if (link_type == LINK_IP)
 		reason = parse_ip(c, flow, p);
-	if (!reason && (c->large || config.decap)) /* else nobody goes on from there */
+	if (!reason && (c->large || config.decap)) /* else it is not needed */
 		p->parsed = bytes_before(c);
 	return reason;
 }

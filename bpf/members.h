@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT
  *
- * Buffers that hang on another one: what reassembly or GRO has put into one packet. When that is
- * dropped they are freed after it on the same CPU, one by one, and the tracepoint tells of each,
- * with no reason of its own. Used by drops.bpf.c, so that none of them counts again.
+ * Members: buffers that reassembly or GRO has chained to a packet's first buffer. When the packet
+ * is dropped, the kernel frees its members after it on the same CPU, and the tracepoint fires for
+ * each. Recognising them keeps one packet from being counted several times.
  */
 #ifndef PKTEXP_MEMBERS_H
 #define PKTEXP_MEMBERS_H
@@ -11,7 +11,7 @@ enum {
 	DATA_USERS = 0xffff, /* the lower half of dataref; the upper counts users of the payload */
 };
 
-/* The address of the member that is to come next on this CPU. */
+/* The address of the next member to be freed on this CPU. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, 1);
@@ -30,7 +30,7 @@ static __always_inline bool is_member(const struct sk_buff *skb)
 	return true;
 }
 
-/* If a clone shares the data, the members stay with the clone. */
+/* Remembers the first member. If a clone shares the data, the members stay with the clone. */
 static __always_inline void expect_members(const struct skb_shared_info *shared)
 {
 	__u32 key = 0;

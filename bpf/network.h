@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT
  *
- * IPv4, IPv6 with its extension headers, and ARP. Used by link.h; hands on to transport.h.
+ * Parse IPv4, IPv6 with its extension headers, and ARP; then transport.h.
  */
 #ifndef PKTEXP_NETWORK_H
 #define PKTEXP_NETWORK_H
@@ -9,12 +9,12 @@
 #include <linux/ip.h>
 #include <linux/ipv6.h>
 
-#define IP_FRAGMENT 0x3fff /* more to come, or an offset */
+#define IP_FRAGMENT 0x3fff /* the flag "more fragments", or an offset */
 #define IP_FRAGMENT_OFFSET 0x1fff
 #define IPV6_FRAGMENT_OFFSET 0xfff8
 #define IPV6_MORE_FRAGMENTS 0x0001
 
-/* Not every kernel header for user space has these protocol numbers (IANA). */
+/* Protocol numbers (IANA) that older kernel headers for user space lack. */
 enum {
 	PROTO_HOPOPTS = 0,
 	PROTO_IPV6_ROUTING = 43,
@@ -37,10 +37,10 @@ struct arp_header {
 	__u8 tpa[4];
 };
 
-/* RFC 8200, 4.2 to 4.6: what all extension headers begin with. */
+/* The first bytes of every extension header (RFC 8200, 4.2 to 4.6). */
 struct extension_header {
 	__u8 next;
-	__u8 length; /* the fragment header has none: reserved, 0 */
+	__u8 length; /* reserved in the fragment header, and 0 */
 	__be16 fragment_offset;
 };
 
@@ -55,13 +55,13 @@ static const __u8 ip_class_of[256] = {
     [IPPROTO_DCCP] = IP_CLASS_DCCP,
 };
 
-/* 1 if `bits`, of 15 at most, are not all 0. */
+/* 1 if any of `bits`, at most 15 of them, is set, else 0. */
 static __always_inline __u32 any(__u32 bits)
 {
 	return (bits + 0x7fff) >> 15;
 }
 
-/* From the last two bits of the type of service, or of the traffic class. */
+/* `ecn`: the last two bits of the type of service or of the traffic class. */
 static __always_inline void note_ecn(struct packet *p, __u8 ecn)
 {
 	note(p, TRAIT_ECN_MARKED, ecn & ecn >> 1 & 1);
@@ -84,13 +84,13 @@ static __always_inline enum unparsed parse_ipv4(struct cursor *c, struct flow_re
 	note(p, TRAIT_FRAGMENT, any(bpf_ntohs(ip->frag_off) & IP_FRAGMENT));
 	p->later = ip->frag_off & bpf_htons(IP_FRAGMENT_OFFSET);
 	if (p->later)
-		return UNPARSED_NOTHING; /* its ports went with the first */
+		return UNPARSED_NOTHING; /* the ports are in the first fragment */
 	if (!advance(c, ip->ihl * 4))
 		return UNPARSED_TRUNCATED_NETWORK;
 	return parse_transport(c, flow, p);
 }
 
-/* In bytes. RFC 8200 counts units of 8 without the first; AH (RFC 4302) units of 4 without two. */
+/* Bytes of a header. RFC 8200 counts units of 8, less one; AH (RFC 4302) units of 4, less two. */
 static __always_inline __u32 extension_size(__u8 protocol, __u8 length)
 {
 	if (protocol == IPPROTO_AH)
@@ -114,8 +114,8 @@ static __always_inline void note_fragment(struct packet *p, __be16 offset)
 }
 
 /*
- * Walks the extension headers, up to the first fragment header of a later fragment. On return
- * *protocol is the upper-layer protocol as far as it is known.
+ * Skips the extension headers, up to the fragment header of a fragment that is not the first. On
+ * return *protocol is the upper-layer protocol, or the header at which it stopped.
  */
 static __always_inline enum unparsed skip_extensions(struct cursor *c, __u8 *protocol,
 						     struct packet *p)
@@ -141,7 +141,7 @@ static __always_inline enum unparsed skip_extensions(struct cursor *c, __u8 *pro
 	return is_extension(*protocol) ? UNPARSED_EXTENSION_DEPTH : UNPARSED_NOTHING;
 }
 
-/* In whole words: compilers for BPF copy what may lie unaligned byte by byte. */
+/* Copies whole words: compilers for BPF copy possibly unaligned structs byte by byte. */
 static __always_inline void copy_address(__u64 to[2], const struct in6_addr *from)
 {
 	const __u64 *words = (const void *)from;
@@ -183,7 +183,7 @@ static __always_inline enum unparsed parse_arp(struct cursor *c, struct flow_rec
 	if (!advance(c, sizeof(*arp)))
 		return UNPARSED_TRUNCATED_NETWORK;
 	if (arp->ptype != bpf_htons(ETH_P_IP) || arp->hlen != 6 || arp->plen != 4)
-		return UNPARSED_NOTHING; /* another network's ARP: counted without addresses */
+		return UNPARSED_NOTHING; /* not for IPv4: counted without addresses */
 	flow->saddr[0] = *(__u32 *)arp->spa;
 	flow->daddr[0] = *(__u32 *)arp->tpa;
 	return UNPARSED_NOTHING;

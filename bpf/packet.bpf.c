@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT
  *
- * Counts every packet that an interface receives or sends. For each one a program finds the
- * interface's slot, parses the headers (link.h), adds to that slot's counters (count.h) and, where
- * user space asked for it, adds it to its flow in the flow cache (flowcache.h) or sends it through
- * a ring buffer (send.h). Counters never depend on these: a packet that finds no room is counted as
- * lost, per interface. There are two kinds of hook: XDP sees frames as the device gives them, TCX
- * (and clsact) sees socket buffers, which may stand for many packets (segments.h) and need not lie
- * in one piece (gather.h). Every path ends in XDP_PASS or TCX_NEXT, and no byte of a packet is
- * written.
+ * Count every packet that an interface receives or sends. A program finds the interface's slot,
+ * parses the headers (link.h) and adds to that slot's counters (count.h). With flows on, it also
+ * adds the packet to its flow in the flow cache (flowcache.h), or sends it through a ring buffer
+ * (send.h). Counters do not depend on flows: a packet that finds no room in a ring is counted, and
+ * counted as lost.
+ *
+ * There are two kinds of hook. XDP sees frames as the device delivers them. TCX and clsact see
+ * socket buffers, which may stand for many packets (segments.h) and need not be in one piece
+ * (gather.h). Every path ends in XDP_PASS or TCX_NEXT, and no byte of a packet is written.
  */
 #include <linux/bpf.h>
 #include <linux/types.h>
@@ -37,10 +38,10 @@
 
 #include "flowcache.h"
 
-/* TCX_NEXT and TC_ACT_UNSPEC are the same: the next program decides, or nobody. */
+/* TCX_NEXT and TC_ACT_UNSPEC have one value: the next program decides, if there is one. */
 #define NEXT (-1)
 
-/* Types that user space relies on, kept in the object's BTF: clang drops what no code names. */
+/* Keeps types in the object's BTF that user space compares: clang drops types without a use. */
 const struct {
 	struct flow_record flow_record;
 	enum link_type link_type;
@@ -59,8 +60,8 @@ const struct {
 } *anchor __attribute__((unused));
 
 /*
- * Tells user space whose packet it was; false if that can't be done. A CPU that came online after
- * the start has no part of the cache, and sends each packet.
+ * Adds a packet to its flow; false if it is lost. A CPU that came online after the start has no
+ * part of the cache, and sends each packet as a record.
  */
 static __always_inline bool attribute(struct flow_record *flow, bool late_cpu)
 {
@@ -74,8 +75,8 @@ static __always_inline bool attribute(struct flow_record *flow, bool late_cpu)
 }
 
 /*
- * Counts a packet, parsed as far as it could be, whatever the hook. Of `segments` and `shared`
- * compilers know what they are where this is called; in memory they would be asked for at each sum.
+ * Counts a packet that is parsed as far as possible. `segments` and `shared` are arguments, as the
+ * compiler then knows their values at each call; from memory it would load them for each sum.
  */
 static __always_inline void count_as(struct interface_counters *to, const struct flow_record *flow,
 				     const struct packet *p, __u32 segments, enum unparsed reason,
@@ -98,7 +99,7 @@ static __always_inline void count_packet(const struct place *at, struct flow_rec
 		count_as(at->counters, flow, p, segments, reason, false);
 }
 
-/* Counts what it carries, which from here on is what the flow is about. */
+/* Counts the tunnels that were decapsulated; *flow is the flow inside. */
 static __always_inline void count_inside(const struct place *at, const struct flow_record *flow,
 					 const struct packet *inner, __u32 reason)
 {
@@ -113,7 +114,7 @@ static __always_inline void tell(const struct place *at, struct flow_record *flo
 		add_tally(&at->counters->lost, flow->packets, flow->bytes, at->shared);
 }
 
-/* The length with all buffers of a multi-buffer frame, where the kernel has such frames (5.18). */
+/* The length of a frame with all its buffers, on kernels with multi-buffer XDP (5.18). */
 static __always_inline __u64 frame_bytes(struct xdp_md *ctx)
 {
 	if (bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_xdp_get_buff_len))
@@ -132,7 +133,7 @@ static __always_inline int count_frame(struct xdp_md *ctx)
 
 	if (!find_place(&at, ctx->ingress_ifindex, DIRECTION_INGRESS))
 		return XDP_PASS;
-	barrier_var(flow); /* both stay in memory: scalars would be spilled in every branch */
+	barrier_var(flow); /* keeps both in memory: scalars would be spilled in every branch */
 	barrier_var(p);
 	flow->bytes = frame_bytes(ctx);
 	reason = parse(&c, flow, p, at.link_type);
@@ -146,7 +147,7 @@ static __always_inline int count_frame(struct xdp_md *ctx)
 	return XDP_PASS;
 }
 
-/* Parses again where the headers do not all lie in the linear part. */
+/* Parses a copy of the headers, if they are not all in the linear part. */
 static __always_inline enum unparsed parse_all(struct __sk_buff *skb, struct flow_record *flow,
 					       struct packet *p, __u32 link_type)
 {
@@ -201,5 +202,5 @@ SEC("tc") int count_egress(struct __sk_buff *skb)
 	return count_skb(skb, DIRECTION_EGRESS);
 }
 
-/* The kernel lends most helpers to GPL-compatible programs only. */
+/* The kernel gives most helpers to GPL-compatible programs only. */
 char LICENSE[] SEC("license") = "Dual MIT/GPL";

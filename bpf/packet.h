@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT
  *
- * What crosses between the BPF programs and user space: every struct that both sides touch and
- * every number that both sides must agree on. src/pktexp/packet/records.py mirrors this file and
- * is checked against the object's BTF, so a change here that is forgotten there is named at start.
+ * The structs and numbers that the BPF programs and user space share. src/pktexp/packet/ mirrors
+ * this file and is compared with the object's BTF, so that a change here which is missing there is
+ * an error at start that names it.
  *
- * Fixed-width fields, explicit padding, no kernel headers. Integers are in host byte order;
- * addresses and ports are bytes as they stand in the packet.
+ * Fields have a fixed width and padding is explicit; no kernel headers are needed. Integers are in
+ * host byte order, addresses and ports in network byte order.
  */
 #ifndef PKTEXP_PACKET_H
 #define PKTEXP_PACKET_H
 
-/* What the first byte of a frame on an interface is. */
+/* The protocol with which frames on an interface begin. */
 enum link_type {
 	LINK_ETHERNET = 0,
 	LINK_IP = 1,	 /* tun, wireguard, ipip: the IP header */
@@ -24,8 +24,8 @@ enum direction {
 };
 
 /*
- * Protocol classes. One flat index serves as the counter's place in interface_counters and as part
- * of a flow's key: non-IP classes first, then CLASS_IPV4 + an ip_class, then CLASS_IPV6 + one.
+ * Protocol classes. One flat index is both the place of a counter in interface_counters and a part
+ * of the flow key: non-IP classes first, then CLASS_IPV4 + ip_class, then CLASS_IPV6 + ip_class.
  */
 enum link_class {
 	LINK_CLASS_OTHER = 0,
@@ -74,7 +74,7 @@ enum size_group {
 	SIZE_GROUP_COUNT = 5,
 };
 
-/* Upper bounds, in bytes, of the size buckets; the last bucket takes the rest. */
+/* Upper bounds of the size buckets, in bytes; the last bucket counts all larger packets. */
 enum size_bound {
 	SIZE_BOUND_0 = 64,
 	SIZE_BOUND_1 = 128,
@@ -88,9 +88,9 @@ enum size_bound {
 	SIZE_BOUND_9 = 65535,
 };
 
-/* Why a packet could not be parsed to its end; it is counted as far as it could be. */
+/* Reasons why parsing stopped early; the packet is counted by the headers before. */
 enum unparsed {
-	UNPARSED_NOTHING = 0, /* parsed whole */
+	UNPARSED_NOTHING = 0, /* parsed completely */
 	UNPARSED_TRUNCATED_LINK = 1,
 	UNPARSED_TRUNCATED_NETWORK = 2,
 	UNPARSED_TRUNCATED_TRANSPORT = 3,
@@ -102,8 +102,8 @@ enum unparsed {
 };
 
 /*
- * Combinations of TCP flags (RFC 9293, 3.1; RFC 3168) that are common, and so are counted as one.
- * Of others each flag is counted by itself.
+ * Common combinations of TCP flags (RFC 9293, 3.1; RFC 3168), which have a counter each. In other
+ * combinations each flag is counted by itself.
  */
 enum tcp_combination {
 	TCP_COMBINATION_0 = 0x10,  /* ACK */
@@ -120,9 +120,9 @@ enum tcp_combination {
 	TCP_COMBINATION_11 = 0x52, /* SYN ACK ECE */
 };
 
-/* Types of ICMP messages (IANA), those of ICMPv6 from ICMPV6_TYPE_OTHER on. */
+/* Types of ICMP messages (IANA); those of ICMPv6 begin at ICMPV6_TYPE_OTHER. */
 enum icmp_type {
-	ICMP_TYPE_NONE = 0, /* no such message */
+	ICMP_TYPE_NONE = 0, /* not an ICMP message */
 	ICMP_TYPE_OTHER = 1,
 	ICMP_TYPE_ECHO_REPLY = 2,
 	ICMP_TYPE_UNREACHABLE = 3,
@@ -154,16 +154,16 @@ enum icmp_type {
 	ICMP_TYPE_COUNT = 29,
 };
 
-/* What few packets are, beside their class; a packet may be several. */
+/* Rare properties of packets; a packet can have several. */
 enum trait {
-	TRAIT_GROUP = 0, /* broadcast or multicast, by the destination's first byte */
+	TRAIT_GROUP = 0, /* broadcast or multicast, by the first byte of the destination */
 	TRAIT_BROADCAST = 1,
 	TRAIT_FRAGMENT = 2,
 	TRAIT_ECN_MARKED = 3, /* congestion experienced (RFC 3168, 5) */
 	TRAIT_COUNT = 4,
 };
 
-/* Packets that carry others. */
+/* Tunnels: packets that encapsulate others. */
 enum tunnel {
 	TUNNEL_VXLAN = 0,
 	TUNNEL_GENEVE = 1,
@@ -171,7 +171,7 @@ enum tunnel {
 	TUNNEL_GRE = 3,
 	TUNNEL_IPIP = 4,       /* IPv4 in IPv4 */
 	TUNNEL_SIXIN4 = 5,     /* IPv6 in IPv4 */
-	TUNNEL_IP_IN_IPV6 = 6, /* either in IPv6 */
+	TUNNEL_IP_IN_IPV6 = 6, /* IPv4 or IPv6 in IPv6 */
 	TUNNEL_MPLS = 7,
 	TUNNEL_PPPOE = 8,
 	TUNNEL_COUNT = 9,
@@ -191,27 +191,26 @@ enum limit {
 	HASH_SEEDS = 6,
 };
 
-/* Chosen by user space before loading; constants to the verifier. */
+/* Set by user space before loading; the verifier treats them as constants. */
 struct config {
-	__u32 counter_rows; /* rows in the counters map: one a CPU, the last one shared */
-	__u32 slots;	    /* interface slots a row, buckets in the table; a power of two */
-	__u32 rings;	    /* ring buffers; CPUs are dealt out over them */
-	__u32 wakeup_bytes; /* unread bytes in a ring that are worth waking its reader */
-	__u32 flow_sets;    /* of the flow cache, a CPU and half; 0: each packet is an event */
-	__u32 decap;	    /* tunnels whose inside tells flows apart: a bit each, by enum tunnel */
-	__u16 ephemeral[2]; /* first and last port that the kernel gives to clients */
-	__u8 events;	    /* send flow_record records */
-	__u8 ports;	    /* ports tell flows apart */
-	__u8 services;	    /* ports of the serving side alone do */
+	__u32 counter_rows; /* rows in the counters map: one for each CPU, and a shared one */
+	__u32 slots;	    /* slots in a row, and buckets in the table; a power of two */
+	__u32 rings;	    /* ring buffers; each serves a share of the CPUs */
+	__u32 wakeup_bytes; /* unread bytes in a ring at which its reader is woken */
+	__u32 flow_sets;    /* sets of the flow cache, per CPU and half; 0: a record per packet */
+	__u32 decap;	    /* tunnels to decapsulate: a bit each, by enum tunnel */
+	__u16 ephemeral[2]; /* first and last port that the kernel assigns to clients */
+	__u8 events;	    /* send flow records to user space */
+	__u8 ports;	    /* distinguish flows by ports */
+	__u8 services;	    /* keep only the port of the serving side */
 	__u8 _pad;
-	__u64 hash_seed[HASH_SEEDS]; /* random, so that nobody can aim flows at one set */
+	__u64 hash_seed[HASH_SEEDS]; /* random, so that no sender can aim flows at one set */
 	__u64 hash_multiplier;	     /* random and odd */
 };
 
 /*
- * Where an interface's packets are counted. `id` names one lease of a slot: its low bits are the
- * slot, the rest counts how often the slot was let. An entry is found by the ifindex whatever its
- * size; 0 is no interface.
+ * An entry of the interface table. `id` names one lease of a slot of counters: its low bits are the
+ * slot, the others count the slot's leases. An ifindex of 0 marks a free entry.
  */
 struct interface_entry {
 	__u32 ifindex;
@@ -237,41 +236,41 @@ struct interface_counters {
 	__u64 icmp_types[ICMP_TYPE_COUNT];
 	__u64 traits[TRAIT_COUNT];
 	__u64 tunnels[TUNNEL_COUNT];
-	struct tally lost; /* events that found no room in their ring */
+	struct tally lost; /* packets missing from flows because a ring was full */
 };
 
 /*
- * Packets of one flow, as they go to user space; all that tells flows apart comes first. Addresses
- * and ports are bytes as they stand in the packet, IPv4 addresses in the first four.
+ * Packets of one flow, as sent to user space: the key comes first, then the sums. Addresses and
+ * ports are in network byte order; an IPv4 address is in the first four bytes.
  */
 struct flow_record {
 	__u64 saddr[2];
 	__u64 daddr[2];
 	__u32 interface;   /* interface_entry.id */
-	__u32 ports;	   /* source, dest: two bytes each; 0 where none tells flows apart */
+	__u32 ports;	   /* source, dest: two bytes each; 0 if not in the key */
 	__u8 packet_class; /* enum packet_class */
 	__u8 direction;	   /* enum direction */
-	__u8 tcp_flags;	   /* of all packets, OR-ed (RFC 9293, 3.1) */
+	__u8 tcp_flags;	   /* of all packets, ORed (RFC 9293, 3.1) */
 	__u8 _pad;
-	__u32 packets; /* 0: nothing here */
+	__u32 packets; /* 0: a free place in the flow cache */
 	__u64 bytes;
 };
 
-/* A place in the flow cache: a cache line. */
+/* A place in the flow cache, of the size of a cache line. */
 struct flow_slot {
 	struct flow_record flow;
 	__u64 _pad;
 };
 
-/* The places that a flow can be in. */
+/* The places in which a flow can be cached. */
 struct flow_set {
 	struct flow_slot ways[FLOW_WAYS];
 };
 
-/* A reader sets `armed` and sleeps; the program that fills its ring far enough clears it. */
+/* A reader sets `armed` and sleeps; the program that wakes it clears it. */
 struct ring_wakeup {
 	__u32 armed;
-	__u32 _pad[15]; /* a cache line each, so that rings do not share one */
+	__u32 _pad[15]; /* a cache line each, so that readers do not share one */
 };
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT
  *
- * Counts the TCP segments that are sent again, by the interface that the connection's route leads
- * to. The tracepoint tells of every network namespace of the machine; only those of ours count.
+ * Count retransmitted TCP segments by the interface of the connection's route. The tracepoint fires
+ * for every network namespace of the machine; only segments of ours are counted.
  */
 #include <linux/bpf.h>
 #include <linux/types.h>
@@ -34,7 +34,7 @@ SEC("tp_btf/tcp_retransmit_skb") int count_retransmit(__u64 *arguments)
 	const struct sock *sk = (void *)arguments[0];
 	__u32 ifindex, interface = 0;
 
-	/* Since 6.17 attempts that failed are told of, too (kernel commit ad892e912b84). */
+	/* Since 6.17 the tracepoint also fires for failed attempts (kernel commit ad892e912b84). */
 	if (config.arguments > RESULT && (int)arguments[RESULT])
 		return 0;
 	if (namespace_of_socket(sk) != config.netns)
@@ -46,5 +46,5 @@ SEC("tp_btf/tcp_retransmit_skb") int count_retransmit(__u64 *arguments)
 	return 0;
 }
 
-/* The kernel lends most helpers to GPL-compatible programs only. */
+/* The kernel gives most helpers to GPL-compatible programs only. */
 char LICENSE[] SEC("license") = "Dual MIT/GPL";

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT
  *
- * How many packets, of what sizes, a socket buffer stands for: the kernel holds segments of one
- * flow together (GRO), or cuts them late (GSO). Used by the skb programs of packet.bpf.c.
+ * Count the packets for which a socket buffer stands, and their sizes: the kernel merges segments
+ * of a flow (GRO), or splits a large one late (GSO).
  */
 #ifndef PKTEXP_SEGMENTS_H
 #define PKTEXP_SEGMENTS_H
 
 #define VLAN_BYTES 4
-#define JUMBO_BYTES 8	    /* RFC 2675, as BIG TCP puts it into large segments alone */
+#define JUMBO_BYTES 8	    /* option of RFC 2675, which BIG TCP adds to large segments only */
 #define GSO_BY_FRAGS 0xffff /* include/linux/skbuff.h: segments differ in size (SCTP) */
 
 /* Bytes before the payload, up to the innermost transport header. */
@@ -23,7 +23,7 @@ static __always_inline __u32 header_bytes(struct __sk_buff *skb, const struct fl
 	return inner.headers;
 }
 
-/* gso_segs is 0 where the sender did not tell: a guest, a packet socket. */
+/* gso_segs is 0 if the sender has not set it: a guest, or a packet socket. */
 static __always_inline __u32 segments_of(struct __sk_buff *skb, __u32 payload)
 {
 	__u32 told = skb->gso_segs;
@@ -32,8 +32,7 @@ static __always_inline __u32 segments_of(struct __sk_buff *skb, __u32 payload)
 }
 
 /*
- * Fills in p->segments and p->segment_bytes, and returns the bytes of all segments together, each
- * with its headers.
+ * Sets p->segments and p->segment_bytes; returns the bytes of all segments, each with its headers.
  */
 static __always_inline __u64 split(struct __sk_buff *skb, const struct flow_record *flow,
 				   struct packet *p)
@@ -45,8 +44,8 @@ static __always_inline __u64 split(struct __sk_buff *skb, const struct flow_reco
 		return bytes;
 	headers = header_bytes(skb, flow, p) + tag;
 	if (headers > bytes)
-		return bytes; /* what says so is broken */
-	/* Where there is no transport header it is not known how long they are. */
+		return bytes; /* a length in a header is wrong */
+	/* Without a transport header their length is not known, and nothing is subtracted. */
 	if (p->jumbo && headers > JUMBO_BYTES) {
 		headers -= JUMBO_BYTES;
 		bytes -= JUMBO_BYTES;

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT
  *
- * Records on their way to user space: the ring buffers, and when their readers are woken. Used by
- * flowcache.h and packet.bpf.c.
+ * Send records to user space through ring buffers, and wake their readers.
  */
 #ifndef PKTEXP_SEND_H
 #define PKTEXP_SEND_H
 
-/* The ring buffers, made by user space: their size and number are known only there. */
+/* The ring buffers. User space creates them, as their number and size are options. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
 	__uint(max_entries, 1);
@@ -18,7 +17,7 @@ struct {
 	    });
 } rings SEC(".maps");
 
-/* One ring_wakeup a ring. */
+/* A ring_wakeup for each ring. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
@@ -28,8 +27,9 @@ struct {
 } wakeups SEC(".maps");
 
 /*
- * Waking a reader costs its waker microseconds: so it is done once for each time that the reader
- * went to sleep, and when enough has gathered. What gathers more slowly waits for its timer.
+ * Waking a reader costs the program microseconds. It is therefore done once for each time the
+ * reader goes to sleep, and only when the ring has filled far enough. The reader's timer handles
+ * the rest.
  */
 static __always_inline __u64 wakeup_flags(void *ring, __u32 index)
 {
@@ -43,13 +43,13 @@ static __always_inline __u64 wakeup_flags(void *ring, __u32 index)
 	return BPF_RB_FORCE_WAKEUP;
 }
 
-/* Which of the rings is this CPU's. Where there is one only, the division is never loaded. */
+/* The ring of this CPU. With one ring the kernel removes the division when it loads the program. */
 static __always_inline __u32 ring_index(void)
 {
 	return config.rings == 1 ? 0 : bpf_get_smp_processor_id() % config.rings;
 }
 
-/* False if the ring is full. (Reserving takes 8 ns less than bpf_ringbuf_output.) */
+/* False if the ring is full. Reserving takes 8 ns less than bpf_ringbuf_output. */
 static __always_inline bool send(const struct flow_record *flow)
 {
 	__u32 index = ring_index();

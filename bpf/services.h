@@ -1,25 +1,24 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT
  *
- * Flows by service: which of two ports serves; the other one is folded away. Used by packet.bpf.c
- * where user space asked for it.
+ * Flows by service: keep the port of the serving side in the key, and set the other one to 0.
  *
- * By the ports alone, the serving one is that outside the range which the kernel gives to clients;
- * if both are outside or both inside, the lower one; if they are equal, both. A TCP connection
- * whose SYN says otherwise is remembered, so that all its packets, in both directions and on every
- * interface, are told alike.
+ * By the ports alone, the serving port is the one outside the range of ephemeral ports. If both are
+ * outside or both inside, it is the lower one; if they are equal, both are kept. A TCP connection
+ * whose SYN contradicts that is remembered, so that its packets in both directions and on every
+ * interface have the same serving side.
  */
 #ifndef PKTEXP_SERVICES_H
 #define PKTEXP_SERVICES_H
 
-/* A connection as seen from the side that would be the client by its ports alone. */
+/* A connection, seen from the side that is the client by the ports alone. */
 struct connection {
 	__u64 client[2];
 	__u64 server[2];
 	__u32 ports;
-	__u32 packet_class; /* IPv4 addresses are padded to what could be IPv6 ones */
+	__u32 packet_class; /* distinguishes a padded IPv4 address from an IPv6 address */
 };
 
-/* Connections that are served by the side that their ports would not tell. */
+/* Connections whose SYN went to the side that is the client by the ports alone. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 1);
@@ -27,7 +26,7 @@ struct {
 	__type(value, __u8);
 } reversed SEC(".maps");
 
-/* Whether there has ever been one: where not, no packet needs to look. */
+/* Whether there has ever been one; until then packets skip the lookup. */
 static volatile bool any_reversed;
 
 static __always_inline bool is_ephemeral(__u16 port)
@@ -60,7 +59,7 @@ static __always_inline bool is_tcp(const struct flow_record *flow)
 	       flow->packet_class == CLASS_IPV6 + IP_CLASS_TCP;
 }
 
-/* Whether the destination serves, where `by_port` is what the ports say. */
+/* Whether the destination is the serving side; `by_port`: the answer by the ports alone. */
 static __always_inline bool dest_serves(const struct flow_record *flow, bool by_port)
 {
 	struct connection connection;

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT
  *
- * Packets by TCP flag: one addition for the combinations that nearly all packets have. Used by
- * packet.bpf.c, with the counters of count.h.
+ * Count packets by TCP flag, with one addition for the combinations that nearly all packets have.
  */
 #ifndef PKTEXP_TCPFLAGS_H
 #define PKTEXP_TCPFLAGS_H
@@ -14,7 +13,7 @@
 
 #define COMBINATION(n) [TCP_COMBINATION_##n] = n + 1
 
-/* 0: not common. */
+/* The number of a combination plus one; 0 for all that are not common. */
 static const __u8 combination_of[256] = {
     COMBINATION(0), COMBINATION(1), COMBINATION(2),  COMBINATION(3),
     COMBINATION(4), COMBINATION(5), COMBINATION(6),  COMBINATION(7),
@@ -24,18 +23,18 @@ static const __u8 combination_of[256] = {
 static __always_inline void count_combination(struct interface_counters *to, __u8 flags,
 					      __u64 packets, bool shared)
 {
-	/* Of those that are not common it is far outside. With one comparison, as kernels
-	 * before 6.8 learn nothing from a number's not being 0 (d028f87517d6). */
+	/* For 0 the place is far outside. One comparison covers both bounds, as the verifier
+	 * before 6.8 learns nothing from "not 0" (d028f87517d6). */
 	__u32 place = (__u32)combination_of[flags] - 1;
 
-	barrier_var(place); /* the verifier has to be shown its bounds */
+	barrier_var(place); /* keeps the comparison, which shows the verifier the bounds */
 	if (place < TCP_COMBINATIONS)
 		add(&to->tcp_combinations[place], packets, shared);
 	else
 		count_bits(to->tcp_flags, flags, TCP_FLAGS, packets, shared);
 }
 
-/* Of a large segment the first packet alone has CWR, and the last FIN and PSH (tcp_gso_segment). */
+/* In a large segment only the first packet has CWR, the last FIN and PSH (tcp_gso_segment). */
 static __always_inline void count_tcp_flags(struct interface_counters *to, __u8 flags,
 					    __u32 segments, bool shared)
 {

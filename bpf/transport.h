@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT
  *
- * Transport headers: ports, TCP's flags, ICMP's types. Used by network.h, on a cursor (cursor.h).
+ * Parse transport headers: ports, TCP flags and ICMP types.
  */
 #ifndef PKTEXP_TRANSPORT_H
 #define PKTEXP_TRANSPORT_H
@@ -11,7 +11,7 @@
 #define UDP_REST 4
 #define SCTP_REST 8
 
-/* RFC 9293, 3.1, up to the control bits, without the ports. */
+/* The TCP header between the ports and the window (RFC 9293, 3.1). */
 struct tcp_middle {
 	__be32 sequence;
 	__be32 acknowledgment;
@@ -22,7 +22,7 @@ struct tcp_middle {
 #define ICMP(type) (ICMP_TYPE_##type - ICMP_TYPE_OTHER)
 #define ICMPV6(type) (ICMPV6_TYPE_##type - ICMPV6_TYPE_OTHER)
 
-/* IANA, "ICMP Type Numbers" and "ICMPv6 type Numbers"; counted from OTHER, which the rest is. */
+/* IANA, "ICMP Type Numbers" and "ICMPv6 type Numbers"; all types without an entry are OTHER. */
 static const __u8 icmp_type_of[256] = {
     [0] = ICMP(ECHO_REPLY),	      [3] = ICMP(UNREACHABLE),
     [4] = ICMP(SOURCE_QUENCH),	      [5] = ICMP(REDIRECT),

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT
  *
- * What a packet carries inside: tunnels (tunnelheaders.h), and link.h again for what follows their
- * headers. Used by inside.h.
+ * Recognise and decapsulate tunnels: tunnelheaders.h for their headers, link.h for the packet
+ * inside.
  */
 #ifndef PKTEXP_TUNNEL_H
 #define PKTEXP_TUNNEL_H
@@ -9,7 +9,7 @@
 #define ALL_TUNNELS ((1U << TUNNEL_COUNT) - 1)
 #define NO_TUNNEL TUNNEL_COUNT
 
-/* IANA; 8472 is what Linux took before there was a number for VXLAN, and flannel still does. */
+/* IANA; Linux used 8472 before VXLAN had a number, and flannel still does. */
 enum {
 	PORT_GTPU = 2152,
 	PORT_VXLAN = 4789,
@@ -26,7 +26,7 @@ static __always_inline enum tunnel tunnel_over_udp(__u16 port)
 	return port == PORT_GTPU ? TUNNEL_GTPU : NO_TUNNEL;
 }
 
-/* What the packet says that it carries, or NO_TUNNEL. */
+/* The tunnel that a packet's headers name, or NO_TUNNEL. */
 static __always_inline enum tunnel tunnel_of(const struct flow_record *flow, const struct packet *p)
 {
 	if (p->later)
@@ -63,7 +63,7 @@ static __always_inline void forget_outer(struct flow_record *flow, struct packet
 	*p = (struct packet){.segments = 1, .tunnels = p->tunnels};
 }
 
-/* Of others, as mirrored traffic (ERSPAN) or keepalives, no flow could be told. */
+/* Other contents, such as mirrored traffic (ERSPAN) or keepalives, have no flow. */
 static __always_inline bool is_known(__u16 inside)
 {
 	return inside == ETH_P_TEB || inside == ETH_P_IP || inside == ETH_P_IPV6 ||
@@ -71,9 +71,9 @@ static __always_inline bool is_known(__u16 inside)
 }
 
 /*
- * Goes into the wanted tunnels, one in another, from behind the headers that parse() took: *flow
- * and *p are then about what is inside, and p->tunnels says what was passed. Where a tunnel's
- * content cannot be told they stay as they are.
+ * Decapsulates the wanted tunnels, also nested ones, from behind the headers that parse() read.
+ * *flow and *p then describe the packet inside, and p->tunnels has the tunnels passed. If the
+ * content of a tunnel is not known, *flow and *p stay unchanged.
  */
 static __always_inline enum unparsed enter_tunnels(struct cursor *c, struct flow_record *flow,
 						   struct packet *p, __u32 wanted)

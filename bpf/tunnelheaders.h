@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT
  *
- * The headers of tunnels, and how the cursor gets behind each of them. Used by tunnel.h, which says
- * what tunnel it is.
+ * The headers of tunnels, and for each a function that moves the cursor behind it.
  */
 #ifndef PKTEXP_TUNNELHEADERS_H
 #define PKTEXP_TUNNELHEADERS_H
@@ -23,7 +22,7 @@
 #define PPP_IPV4 0x0021
 #define PPP_IPV6 0x0057
 
-/* RFC 7348, 5; behind the ports of UDP. */
+/* RFC 7348, 5; from behind the UDP ports. */
 struct vxlan_header {
 	__u8 udp_rest[UDP_REST];
 	__u8 flags;
@@ -31,16 +30,16 @@ struct vxlan_header {
 	__u8 vni[4];
 };
 
-/* RFC 8926, 3.4; behind the ports of UDP. */
+/* RFC 8926, 3.4; from behind the UDP ports. */
 struct geneve_header {
 	__u8 udp_rest[UDP_REST];
-	__u8 options; /* version, and their length in words of 4 bytes */
+	__u8 options; /* version, and length of the options in words of 4 bytes */
 	__u8 flags;
 	__be16 ethertype;
 	__u8 vni[4];
 };
 
-/* 3GPP TS 29.281, 5.1; behind the ports of UDP. */
+/* 3GPP TS 29.281, 5.1; from behind the UDP ports. */
 struct gtpu_header {
 	__u8 udp_rest[UDP_REST];
 	__u8 flags;
@@ -49,7 +48,7 @@ struct gtpu_header {
 	__u8 teid[4];
 };
 
-/* There if any of three flags is set. */
+/* Present if any of GTPU_OPTIONAL is set. */
 struct gtpu_optional {
 	__be16 sequence;
 	__u8 n_pdu;
@@ -65,21 +64,21 @@ struct gre_header {
 /* RFC 3032, 2.1. */
 struct mpls_label {
 	__u8 label[2];
-	__u8 bottom; /* its last bit */
+	__u8 bottom; /* its last bit: bottom of stack */
 	__u8 ttl;
 };
 
 /* RFC 2516, 4. */
 struct pppoe_header {
 	__u8 version_type;
-	__u8 code; /* 0: session data, behind the protocol field of PPP */
+	__u8 code; /* 0: session data, which begins with the protocol field of PPP */
 	__be16 session;
 	__be16 length;
 };
 
 /*
- * Each of these moves the cursor behind a tunnel's header, and says by an ethertype what follows:
- * ETH_P_TEB for a frame, 0 for what cannot be told. False: the header is cut short.
+ * Each open function moves the cursor behind a tunnel's header and sets *inside to the ethertype of
+ * the content: ETH_P_TEB for a frame, 0 if it is not known. False if the header is truncated.
  */
 static __always_inline bool open_vxlan(struct cursor *c, __u16 *inside)
 {
@@ -101,7 +100,7 @@ static __always_inline bool open_geneve(struct cursor *c, __u16 *inside)
 	return advance(c, (geneve->options & GENEVE_OPTIONS) * 4);
 }
 
-/* Without an ethertype: the version of IP stands in the first four bits. */
+/* Sets *inside, where no ethertype is given, by the first four bits, the IP version. */
 static __always_inline bool tell_version(struct cursor *c, __u16 *inside)
 {
 	__u8 *first = c->pos;
@@ -112,7 +111,7 @@ static __always_inline bool tell_version(struct cursor *c, __u16 *inside)
 	return true;
 }
 
-/* An extension header has its length, in words of 4 bytes, in front, and the next's type behind. */
+/* An extension header begins with its length in words of 4 bytes, and ends with the next type. */
 static __always_inline bool skip_gtpu_extensions(struct cursor *c, __u8 *next)
 {
 	for (int i = 0; i < MAX_GTPU_EXTENSIONS && *next; i++) {
