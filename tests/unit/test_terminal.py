@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
 from pktexp.commands.terminal import escaped, table
@@ -42,3 +45,10 @@ def test_only_control_characters_are_escaped(text: str, shown: str) -> None:
 
 def test_escaped_cells_are_aligned_by_what_is_shown() -> None:
     assert table([("\x1b", "a"), ("eth0", "b")]) == [r"\x1b  a", "eth0  b"]
+
+
+@pytest.mark.parametrize(("encoding", "shown"), [("ascii", rb"\xe90"), ("utf-8", "é0".encode())])
+def test_characters_outside_the_output_encoding_are_escaped(encoding: str, shown: bytes) -> None:
+    code = "from pktexp.commands.terminal import echo; echo('\\xe90')"
+    command = ["env", f"PYTHONIOENCODING={encoding}", sys.executable, "-c", code]
+    assert subprocess.run(command, capture_output=True, check=True).stdout == shown

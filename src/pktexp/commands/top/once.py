@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
-
-import orjson
 
 from pktexp.commands import terminal
 from pktexp.commands.top.events import Event, Query, Source, rates_known
@@ -34,8 +33,8 @@ async def look(source: Source, query: Query) -> Event:
 
 
 def as_json(event: Event) -> str:
-    """Return one JSON object, the same as an event of /api/v1/stream."""
-    return orjson.dumps(event, option=orjson.OPT_INDENT_2).decode()
+    """Return one JSON object in ASCII, equal to an event of /api/v1/stream."""
+    return json.dumps(event, indent=2)
 
 
 def as_tables(event: Event, sort: str, width: int) -> str:
