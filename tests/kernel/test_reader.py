@@ -99,17 +99,3 @@ async def test_flush_neither_waits_for_a_long_merge_nor_counts_twice(
         may_go_on.set()
         await attribution.flush(10)
         assert counted(flows) == (5, 0)
-
-
-async def test_record_that_is_being_written_ends_the_batch(
-    bench: Callable[..., Bench],
-) -> None:
-    b = bench()
-    ring = b.datapath.rings[0]
-    b.datapath.test_run(FRAME, 3)
-    records = ring.batch(ring.produced)
-    assert len(records) == 3
-    copy = records.copy()
-    copy["header"][1] |= 1 << 31  # as the kernel marks it: BPF_RINGBUF_BUSY_BIT
-    ring._records = copy  # noqa: SLF001  # the mapping itself is read-only
-    assert len(ring.batch(ring.produced)) == 1

@@ -13,7 +13,7 @@ def test_flow_key_is_the_beginning_of_a_flow_record() -> None:
 
 
 def test_ring_record_takes_64_bytes() -> None:
-    assert records.RING_RECORD.itemsize == 64
+    assert records.RING_RECORD.itemsize == 64  # a cache line, as every byte costs memory and time
 
 
 def test_every_counter_has_its_own_label() -> None:

@@ -32,7 +32,7 @@ class Ring:
         self._wakeup = wakeup
         self._consumed = np.frombuffer(consumer, "u8", 1)
         self._produced = np.frombuffer(shared, "u8", 1)
-        self._records = np.frombuffer(shared, RING_RECORD, 2 * size // RECORD, offset=page)
+        self._data = np.frombuffer(shared, np.uint8, 2 * size, offset=page)
 
     def __del__(self) -> None:
         os.close(self.fd)
@@ -54,9 +54,9 @@ class Ring:
         until `release`.
         """
         consumed = int(self._consumed[0])
-        first = (consumed & self._mask) // RECORD
-        count = min((until - consumed) // RECORD, BATCH)
-        batch = self._records[first : first + max(count, 0)]
+        first = consumed & self._mask  # may be no multiple of RECORD
+        count = max(min((until - consumed) // RECORD, BATCH), 0)
+        batch: Records = self._data[first : first + count * RECORD].view(RING_RECORD)
         busy = np.flatnonzero(batch["header"] & BUSY)
         return batch[: busy[0]] if len(busy) else batch
 
