@@ -165,6 +165,15 @@ async def test_the_landing_page_links_to_metrics_and_health(client: Client) -> N
         assert (await client.get(f"/{path}")).status == 200
 
 
+@pytest.mark.parametrize("path", ["/", "/metrics", "/healthz"])
+async def test_other_origins_can_neither_read_nor_write(client: Client, path: str) -> None:
+    origin = {"Origin": "https://other.example", "Access-Control-Request-Method": "POST"}
+    for method, status in (("GET", 200), ("OPTIONS", 405), ("POST", 405), ("DELETE", 405)):
+        answer = await client.request(method, path, headers=origin)
+        assert answer.status == status
+        assert not [name for name in answer.headers if name.startswith("Access-Control-")]
+
+
 async def test_unknown_paths_are_404(client: Client) -> None:
     assert (await client.get("/nothing")).status == 404
 
