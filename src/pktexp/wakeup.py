@@ -36,6 +36,6 @@ class Wakeup:
         self._event.clear()
 
     def close(self) -> None:
-        """Stop watching the descriptor."""
+        """Stop watching the descriptor, and close the epoll instance."""
         self._loop.remove_reader(self._epoll.fileno())
         self._epoll.close()

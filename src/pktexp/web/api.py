@@ -52,7 +52,7 @@ async def errors_as_json(request: web.Request, handler: Handler) -> web.StreamRe
 
 
 async def openapi(request: web.Request) -> web.Response:
-    """Return the OpenAPI document."""
+    """Return openapi.json, the description of this API."""
     parse(request, {})
     return _json(OPENAPI)
 
