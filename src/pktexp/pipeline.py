@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import resource
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass
@@ -40,7 +41,7 @@ from pktexp.live.documents import Live, watch
 from pktexp.live.sample import Parts
 from pktexp.live.status import Status
 from pktexp.metrics import figures
-from pktexp.metrics.drops import DropCollector, RetransmitCollector
+from pktexp.metrics.drops import DropPage, RetransmitPage
 from pktexp.metrics.exporter import Group
 from pktexp.metrics.flows import FlowPage
 from pktexp.metrics.interfaces import InterfaceCollector
@@ -67,6 +68,8 @@ Page = Callable[[bool], str]
 class Pipeline:
     """The running parts of a pipeline, and what they offer to a web server or a terminal."""
 
+    started: float
+    """Unix time before anything was counted"""
     lib: Libbpf
     datapath: Datapath
     interfaces: Interfaces
@@ -86,23 +89,25 @@ class Pipeline:
 
     def pages(self) -> list[Page]:
         """Return the pages in writing order: records first, so that they are never ahead."""
-        pages: list[Page] = [TrafficPage(self.interfaces)]
-        if self.networks:
-            classes = self.interfaces.classes
-            pages.insert(0, NetworkPage(self.interfaces, self.networks, classes))
+        # Counters of an earlier process go on from values that nobody here saw begin.
+        since = None if self.interfaces.inherited else self.started
+        interfaces, active = self.interfaces, self.interfaces.active
+        pages: list[Page] = []
         if self.flows:
             pods = self.pods.pods if self.pods else None
-            pages.insert(0, FlowPage(self.interfaces, self.flows, pods))
+            pages.append(FlowPage(interfaces, self.flows, pods, since))
+        if self.networks:
+            pages.append(NetworkPage(interfaces, self.networks, interfaces.classes, since))
+        pages.append(TrafficPage(interfaces, since))
+        if self.drops:
+            pages.append(DropPage(self.drops, active, since))
+        if self.retransmits:
+            pages.append(RetransmitPage(self.retransmits, active, since))
         return pages
 
     def collectors(self) -> list[Collector]:
         """Return the collectors for a registry, but for that of the figures."""
-        collectors: list[Collector] = [InterfaceCollector(self.interfaces.links, self.facts)]
-        if self.drops:
-            collectors.append(DropCollector(self.drops))
-        if self.retransmits:
-            collectors.append(RetransmitCollector(self.retransmits))
-        return collectors
+        return [InterfaceCollector(self.interfaces.links, self.facts)]
 
     def groups(self) -> list[Group]:
         """Return the groups of figures about the exporter itself."""
@@ -137,6 +142,7 @@ async def running(
     settings: Settings, networks: NamedNetworks | None = None
 ) -> AsyncIterator[Pipeline]:
     """Run the pipeline while the context is open. Raises PktexpError or BpfError at start."""
+    started = time.time()
     async with AsyncExitStack() as stack:
         lib = libbpf.find()
         pins = open_pins(lib, settings.pin) if settings.pin else None
@@ -163,8 +169,21 @@ async def running(
         if pins:
             pins.complete = True
         yield Pipeline(
-            *(lib, datapath, interfaces, facts, drops, retransmits, pods),
-            *(flows, sums, attribution, accounts, live, flush, missing),
+            started=started,
+            lib=lib,
+            datapath=datapath,
+            interfaces=interfaces,
+            facts=facts,
+            drops=drops,
+            retransmits=retransmits,
+            pods=pods,
+            flows=flows,
+            networks=sums,
+            attribution=attribution,
+            accounts=accounts,
+            live=live,
+            flush=flush,
+            missing=missing,
         )
 
 

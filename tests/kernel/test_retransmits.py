@@ -25,7 +25,8 @@ def sides(pair: Pair) -> Iterator[Sides]:
 
 
 def by_interface(page: Page) -> dict[str, int]:
-    return {dict(key)["interface"]: int(n) for key, n in select(page, RETRANSMITTED).items()}
+    found = {dict(key)["interface"]: int(n) for key, n in select(page, RETRANSMITTED).items()}
+    return {name: segments for name, segments in found.items() if segments}
 
 
 def agreed(service: Service, b: Side) -> dict[str, int]:

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from typing import Any, cast
 
 import pytest
-from prometheus_client import CollectorRegistry, generate_latest
 
 from pktexp.bpf import probes
 from pktexp.bpf import tracepoints as kernel_drops
@@ -19,7 +18,7 @@ from pktexp.bpf.libbpf import Libbpf
 from pktexp.bpf.options import DatapathOptions
 from pktexp.bpf.tracing import Tracing
 from pktexp.interfaces.drops import Drops as CountedDrops
-from pktexp.metrics.drops import DropCollector
+from pktexp.metrics.drops import DropPage
 from pktexp.packet.enums import LinkType
 from support.kernel.features import needs_drop_reasons
 from support.netns.namespace import Namespace, run
@@ -50,10 +49,9 @@ class Setting:
         self.interfaces = Names()
         self._ifindex = b.namespace.link("vb")["ifindex"]
         self._table = InterfaceTable(datapath.interfaces)
-        self._registry = CollectorRegistry()
         reasons = kernel_drops.reason_names(lib)
         counted = CountedDrops(cast(Any, self.interfaces), tracing, reasons)
-        self._registry.register(DropCollector(counted))
+        self._page = DropPage(counted, lambda: ())
         self.enter(FIRST)
 
     def enter(self, lease: int) -> None:
@@ -63,7 +61,7 @@ class Setting:
         """What the page shows, once it shows so many."""
 
         def look() -> Drops | None:
-            found = drops(parse(generate_latest(self._registry).decode()))
+            found = drops(parse(self._page(False)))
             return found if sum(found.values()) >= count else None
 
         return wait_for(look) or {}

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import numpy as np
 
@@ -25,6 +26,17 @@ HARMLESS = (
     "tcp_reset",
     "unix_disconnect",
 )
+# Reasons that most hosts meet; a series of each exists at 0 where an interface has traffic.
+USUAL = (
+    "ip_inhdr",
+    "ip_outnoroutes",
+    "netfilter_drop",
+    "no_socket",
+    "not_specified",
+    "qdisc_drop",
+    "queue_purge",
+    "socket_rcvbuff",
+)
 
 
 class Drops:
@@ -40,6 +52,11 @@ class Drops:
     def misses(self) -> int:
         """Drops not counted because the program was counting another one on the same CPU."""
         return self._tracing.misses
+
+    def usual(self, names: Collection[str]) -> Iterator[Drop]:
+        """Yield the usual reasons that this kernel names, for each interface."""
+        reasons = [reason for reason in USUAL if reason in self._reasons.values()]
+        return itertools.product(names, reasons)
 
     def read(self) -> dict[Drop, int]:
         """Return packets by interface and reason; "" stands for no interface."""

@@ -26,6 +26,7 @@ from pktexp.interfaces.totals import NO_HOOK, Snapshot
 from pktexp.netlink.linkinfo import InterfaceClass, Link
 from pktexp.netlink.links import LinkMonitor
 from pktexp.packet.enums import Direction
+from pktexp.packet.records import U64
 from pktexp.tasks import to_its_end
 from pktexp.wakeup import Wakeup
 
@@ -69,6 +70,7 @@ class Interfaces:
         self.inherited = {lease.id for lease in self._leases.by_name.values()}
         self.classes = np.zeros(datapath.options.slots, np.uint8)
         self._attached: dict[int, Attachment] = {}
+        self._active: set[int] = set()
         self._lock = threading.Lock()
         self.attach_failures = 0
         self.failures = FailureCounter(log)
@@ -197,6 +199,18 @@ class Interfaces:
         """Return interface names by the lease ids under which records and drops may arrive."""
         with self._lock:
             return {lease.id: lease.name for lease in self._leases.by_name.values()}
+
+    def active(self) -> set[str]:
+        """Return the names of interfaces that have had traffic under their lease."""
+        with self._lock:
+            leases = list(self._leases.by_name.values())
+            idle = [lease for lease in leases if lease.id not in self._active]
+            counted = self._counters.read(np.array([lease.slot for lease in idle], np.intp))
+        packets: U64 = counted["classes"]["packets"]
+        seen: list[bool] = (packets.sum(axis=(1, 2)) > 0).tolist()
+        self._active |= {lease.id for lease, active in zip(idle, seen, strict=True) if active}
+        self._active &= {lease.id for lease in leases}
+        return {lease.name for lease in leases if lease.id in self._active}
 
     def links(self) -> list[Link]:
         """Return every wanted interface, attached or not; one for each name."""

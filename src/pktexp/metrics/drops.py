@@ -1,59 +1,70 @@
-"""Families of dropped packets and of retransmitted TCP segments."""
+"""Families of dropped packets and of retransmitted TCP segments, written for each scrape."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Callable, Collection
 
-from prometheus_client.core import CounterMetricFamily, Metric
-from prometheus_client.registry import Collector
+from pktexp.interfaces.drops import Drop, Drops, Retransmits
+from pktexp.metrics.births import Births
+from pktexp.metrics.exposition import Family, counter, label, write
 
-from pktexp.interfaces.drops import Drops, Retransmits
+Active = Callable[[], Collection[str]]
+"""returns the names of interfaces that have had traffic"""
 
 
-class DropCollector(Collector):
-    """Collects dropped packets at each scrape, in the caller's thread."""
+class DropPage:
+    """Writes dropped packets by interface and reason.
 
-    def __init__(self, drops: Drops) -> None:
+    Interfaces with traffic have the usual reasons also at 0: first drops then show as an increase.
+    """
+
+    def __init__(self, drops: Drops, active: Active, since: float | None = None) -> None:
+        """`since`: Unix time when all counters were 0; None if it is unknown."""
         self._drops = drops
+        self._active = active
+        self._births = Births(since)
 
-    def describe(self) -> Iterable[Metric]:
-        """Return nothing, so that registering does not collect."""
-        return ()
+    def __call__(self, openmetrics: bool) -> str:
+        """Write the drops, and the drops that could not be counted."""
+        now = time.time()
+        drops = dict.fromkeys(self._drops.usual(self._active()), 0) | self._drops.read()
+        families = [
+            counter(
+                "pktexp_dropped_packets",
+                "Packets that the kernel dropped, by its own reason.",
+                ((_labels(drop), packets) for drop, packets in drops.items()),
+            ),
+            Family(
+                "pktexp_drop_misses",
+                "counter",
+                "Drops not counted because the program was counting another one on the same CPU.",
+                [f"pktexp_drop_misses_total {self._drops.misses}"],
+            ),
+        ]
+        return write(self._births.dated(families, now), openmetrics)
 
-    def collect(self) -> Iterator[Metric]:
-        """Yield drops by interface and reason, and the drops that could not be counted."""
-        family = CounterMetricFamily(
-            "pktexp_dropped_packets",
-            "Packets that the kernel dropped, by its own reason.",
-            labels=("interface", "reason"),
-        )
-        for drop, packets in self._drops.read().items():
-            family.add_metric(drop, packets)
-        yield family
-        yield CounterMetricFamily(
-            "pktexp_drop_misses",
-            "Drops not counted because the program was counting another one on the same CPU.",
-            value=self._drops.misses,
-        )
 
+class RetransmitPage:
+    """Writes retransmitted segments by interface, for interfaces with traffic also at 0."""
 
-class RetransmitCollector(Collector):
-    """Collects retransmitted segments at each scrape, in the caller's thread."""
-
-    def __init__(self, retransmits: Retransmits) -> None:
+    def __init__(
+        self, retransmits: Retransmits, active: Active, since: float | None = None
+    ) -> None:
+        """`since`: Unix time when all counters were 0; None if it is unknown."""
         self._retransmits = retransmits
+        self._active = active
+        self._births = Births(since)
 
-    def describe(self) -> Iterable[Metric]:
-        """Return nothing, so that registering does not collect."""
-        return ()
+    def __call__(self, openmetrics: bool) -> str:
+        """Write the family."""
+        now = time.time()
+        segments = dict.fromkeys(self._active(), 0) | self._retransmits.read()
+        series = ((label("interface", name), count) for name, count in segments.items())
+        family = counter("pktexp_tcp_retransmitted_segments", "TCP segments sent again.", series)
+        return write(self._births.dated([family], now), openmetrics)
 
-    def collect(self) -> Iterator[Metric]:
-        """Yield retransmitted segments by interface."""
-        family = CounterMetricFamily(
-            "pktexp_tcp_retransmitted_segments",
-            "TCP segments sent again.",
-            labels=("interface",),
-        )
-        for name, packets in self._retransmits.read().items():
-            family.add_metric((name,), packets)
-        yield family
+
+def _labels(drop: Drop) -> str:
+    interface, reason = drop
+    return f"{label('interface', interface)},{label('reason', reason)}"

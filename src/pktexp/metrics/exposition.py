@@ -7,8 +7,8 @@ interfaces may take (docs/performance.md). It still writes the families that hav
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 Series = tuple[str, int]
 """labels as text, without braces; value"""
@@ -20,19 +20,33 @@ ESCAPES = str.maketrans({"\\": r"\\", "\n": r"\n", '"': r"\""})
 
 @dataclass(frozen=True)
 class Family:
-    """One family; `lines` are its samples as text."""
+    """One family. `lines` are its samples as text, or `series` those of a counter.
+
+    `created`: Unix times when series of a counter were still 0, by labels.
+    """
 
     name: str
     kind: str
     text: str
-    lines: list[str]
+    lines: list[str] = field(default_factory=list)
+    series: list[Series] = field(default_factory=list)
+    created: Mapping[str, float] = field(default_factory=dict)
 
     def head(self, openmetrics: bool) -> list[str]:
-        """Write help and type, the only lines that differ between the two formats."""
+        """Write help and type, which differ between the two formats."""
         counter = self.kind == "counter" and not openmetrics
         name = f"{self.name}_total" if counter else self.name
         kind = "untyped" if self.kind == "unknown" and not openmetrics else self.kind
         return [f"# HELP {name} {self.text}", f"# TYPE {name} {kind}"]
+
+    def samples(self, openmetrics: bool) -> list[str]:
+        """Write the samples; only OpenMetrics has the times of creation."""
+        lines = [f"{self.name}_total{{{labels}}} {value}" for labels, value in self.series]
+        if openmetrics and self.created:
+            for at, (labels, _) in enumerate(self.series):
+                if (created := self.created.get(labels)) is not None:
+                    lines[at] += f"\n{self.name}_created{{{labels}}} {created:.3f}"
+        return lines + self.lines
 
 
 def label(name: str, value: str) -> str:
@@ -42,8 +56,7 @@ def label(name: str, value: str) -> str:
 
 def counter(name: str, text: str, series: Iterable[Series]) -> Family:
     """Build a counter; `name` comes without `_total`."""
-    lines = [f"{name}_total{{{labels}}} {value}" for labels, value in series]
-    return Family(name, "counter", text, lines)
+    return Family(name, "counter", text, series=list(series))
 
 
 def gauge(name: str, text: str, series: Iterable[Series], kind: str = "gauge") -> Family:
@@ -69,5 +82,5 @@ def write(families: Iterable[Family], openmetrics: bool) -> str:
     lines: list[str] = []
     for family in families:
         lines += family.head(openmetrics)
-        lines += family.lines
+        lines += family.samples(openmetrics)
     return "\n".join([*lines, ""])

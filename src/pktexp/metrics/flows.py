@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import time
 
 from pktexp.flows.keylabels import FlowLabels, Names, Owners, Remembered, flow_labels, raw_keys
 from pktexp.flows.others import Tally
 from pktexp.flows.table import Flows
 from pktexp.interfaces.totals import Snapshot, Totals
 from pktexp.kubernetes.pods import PodTable
+from pktexp.metrics.births import Births
 from pktexp.metrics.exposition import counter, label, write
 from pktexp.packet import labels
 from pktexp.packet.records import Records
@@ -28,7 +30,15 @@ class FlowPage:
     `other` includes the packets of lost events. With `pods`, labels name the pods at both ends.
     """
 
-    def __init__(self, interfaces: Totals, flows: Flows, pods: PodTable | None = None) -> None:
+    def __init__(
+        self,
+        interfaces: Totals,
+        flows: Flows,
+        pods: PodTable | None = None,
+        since: float | None = None,
+    ) -> None:
+        """`since`: Unix time when all counters were 0; None if it is unknown."""
+        self._births = Births(since)
         self._interfaces = interfaces
         self._flows = flows
         self._pods = pods
@@ -36,14 +46,14 @@ class FlowPage:
 
     def __call__(self, openmetrics: bool) -> str:
         """Write both families in OpenMetrics or the text format."""
-        rows = self._rows()
+        now, rows = time.time(), self._rows()
         families = [
             counter(
                 f"pktexp_flow_{field}", text, ((flow, sums[unit]) for flow, sums in rows.items())
             )
             for unit, (field, text) in enumerate(FAMILIES.items())
         ]
-        return write(families, openmetrics)
+        return write(self._births.dated(families, now), openmetrics)
 
     def _rows(self) -> Rows:
         """Read the flows, then the totals, so that flows are never ahead of totals."""

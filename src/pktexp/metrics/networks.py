@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import numpy.typing as npt
 
 from pktexp.flows.networksums import INTERFACE_CLASSES, NetworkSums, Sums
 from pktexp.interfaces.totals import Snapshot, Totals
+from pktexp.metrics.births import Births
 from pktexp.metrics.exposition import counter, label, write
 from pktexp.packet.labels import DIRECTIONS
 
@@ -20,8 +23,14 @@ class NetworkPage:
     """Writes both families; packets missing from the records are from `other` to `other`."""
 
     def __init__(
-        self, interfaces: Totals, sums: NetworkSums, classes: npt.NDArray[np.uint8]
+        self,
+        interfaces: Totals,
+        sums: NetworkSums,
+        classes: npt.NDArray[np.uint8],
+        since: float | None = None,
     ) -> None:
+        """`since`: Unix time when all counters were 0; None if it is unknown."""
+        self._births = Births(since)
         self._interfaces = interfaces
         self._sums = sums
         self._classes = classes
@@ -30,6 +39,7 @@ class NetworkPage:
 
     def __call__(self, openmetrics: bool) -> str:
         """Write the families; sums are read before the totals, so that they are never ahead."""
+        now = time.time()
         names, sums = self._sums.snapshot()
         sums[:, :, 0, 0] += self._lost_events(self._interfaces.snapshot())
         shown = np.argwhere(sums[..., 0] > 0).tolist()
@@ -42,7 +52,7 @@ class NetworkPage:
             )
             for unit, (field, text) in enumerate(FAMILIES.items())
         ]
-        return write(families, openmetrics)
+        return write(self._births.dated(families, now), openmetrics)
 
     def _lost_events(self, snapshot: Snapshot) -> Sums:
         """Sum lost packets and bytes: (class, direction, unit), also of ended leases."""

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 
 import numpy as np
 
 from pktexp.interfaces.totals import NO_HOOK, Snapshot, Totals
+from pktexp.metrics.births import Births
 from pktexp.metrics.exposition import Family, counter, gauge, histogram, label, write
 from pktexp.metrics.packets import packet_families
 from pktexp.metrics.series import SiteLabels, series_of, site_labels
 from pktexp.packet import labels
-from pktexp.packet.enums import Direction, LinkClass
+from pktexp.packet.enums import Direction, IpClass, LinkClass, PacketClass
 from pktexp.packet.records import SIZE_BOUNDS
 
 UNITS = ("packets", "bytes")
 BUCKETS = (*(str(float(bound)) for bound in SIZE_BOUNDS), "+Inf")
 GROUP_OF_CLASS = np.array([labels.size_group(c) for c in labels.PACKET_CLASSES])
+# Protocols that have a series once an interface carries their IP version, by its first class.
+COMMON = {
+    PacketClass.IPV4: [PacketClass.IPV4 + c for c in (IpClass.TCP, IpClass.UDP, IpClass.ICMP)],
+    PacketClass.IPV6: [PacketClass.IPV6 + c for c in (IpClass.TCP, IpClass.UDP, IpClass.ICMPV6)],
+}
 PROTOCOLS = [
     f"{label('protocol', protocol)},{label('ip_version', version)}"
     for protocol, version in labels.PACKET_CLASSES.values()
@@ -26,12 +33,16 @@ PROTOCOLS = [
 class TrafficPage:
     """Writes all families of the traffic but those of the flows."""
 
-    def __init__(self, interfaces: Totals) -> None:
+    def __init__(self, interfaces: Totals, since: float | None = None) -> None:
+        """`since`: Unix time when all counters were 0; None if it is unknown."""
         self._interfaces = interfaces
+        self._births = Births(since)
 
     def __call__(self, openmetrics: bool) -> str:
         """Write the families as they are now, in OpenMetrics or the text format."""
-        return write(families(self._interfaces.snapshot()), openmetrics)
+        now = time.time()
+        found = families(self._interfaces.snapshot())
+        return write(self._births.dated(found, now), openmetrics)
 
 
 def families(snapshot: Snapshot) -> Iterator[Family]:
@@ -47,10 +58,18 @@ def families(snapshot: Snapshot) -> Iterator[Family]:
 
 
 def traffic(snapshot: Snapshot, sites: SiteLabels) -> Iterator[Family]:
-    """Yield packets and bytes by protocol: those seen, and "other" also at 0."""
+    """Yield packets and bytes by protocol: those seen and, also at 0, "other" and common ones.
+
+    Common are TCP, UDP and ICMP of each IP version that the interface carries, so that their first
+    packets show as an increase.
+    """
     classes = snapshot.classes
     shown = classes[..., 0] > 0
     shown[:, snapshot.directions, LinkClass.OTHER] = True
+    for version, common in COMMON.items():
+        carried = np.flatnonzero(shown[..., version : version + len(IpClass)].any(axis=(1, 2)))
+        for direction in snapshot.directions:
+            shown[carried[:, None], direction, common] = True
     packets = series_of(sites, classes[..., 0], PROTOCOLS, shown)
     yield counter("pktexp_packets", "Packets on an interface, counted in the kernel.", packets)
     bytes_ = series_of(sites, classes[..., 1], PROTOCOLS, shown)

@@ -62,11 +62,11 @@ def addressed(a: Namespace, b: Namespace) -> Iterator[tuple[Side, Side]]:
 
 
 def drops(page: Page, interface: str | None = None) -> Drops:
-    """(interface, reason) -> packets."""
+    """(interface, reason) -> packets, of reasons that occurred."""
     found: Drops = {}
     for key, packets in select(page, "pktexp_dropped_packets_total").items():
         labels = dict(key)
-        if interface in (None, labels["interface"]):
+        if packets and interface in (None, labels["interface"]):
             found[labels["interface"], labels["reason"]] = int(packets)
     return found
 
