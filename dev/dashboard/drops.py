@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from dashboard.parts import About, rows, series
-from dashboard.promql import HOST, or_zero, rate
+from dashboard.promql import HARMFUL, HOST, or_zero, rate
 
 REASONS = "pktexp_dropped_packets_total"
-HARMFUL = f'{HOST},reason!="queue_purge"'
 TOLD = rate("pktexp_drop_misses_total", HOST)
 PLACES = (
     f"topk(20, sum by (instance, interface, reason) (increase({REASONS}{{{HOST}}}[$__range])) > 0)"
@@ -21,8 +20,8 @@ PANELS = [
     series(
         About(
             "Dropped by the kernel, by reason",
-            "Reasons are the kernel's own (docs/metrics.md). queue_purge is left out: what lay"
-            " unread in a socket that was closed.",
+            "Reasons are the kernel's own (docs/metrics.md), without those that closing a socket"
+            " causes, such as queue_purge.",
             "pps",
         ),
         [(or_zero(f"topk(20, sum by (reason) ({rate(REASONS, HARMFUL)}))", TOLD), "{{reason}}")],

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dashboard.parts import About, number, series
-from dashboard.promql import BITS, HOST, once, or_zero, rate
+from dashboard.promql import BITS, HARMFUL, HOST, once, or_zero, rate
 
 LOST = rate("pktexp_event_lost_packets_total", window="$__range")
 SEEN = rate("pktexp_packets_total", window="$__range")
-DROPPED = rate("pktexp_dropped_packets_total", f'{HOST},reason!="queue_purge"')
+DROPPED = rate("pktexp_dropped_packets_total", HARMFUL)
 BYTES, PACKETS = once(rate("pktexp_bytes_total")), once(rate("pktexp_packets_total"))
 COUNTED_ONCE = "Each packet counts once: at the interfaces of the class chosen above."
 
@@ -61,7 +61,7 @@ PANELS = [
     number(
         About(
             "Dropped by the kernel",
-            "All reasons but queue_purge, which is what lay unread in a socket that was closed.",
+            "All reasons but those that closing a socket causes, such as queue_purge.",
             "pps",
             5,
         ),

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from pktexp.interfaces.drops import HARMLESS
+
 HOST = 'job=~"$job",instance=~"$instance"'
 SITE = f'{HOST},interface=~"$interface"'
 SINCE = "$__rate_interval"
 BITS = 8
+# Closing a socket causes these reasons: nothing was lost.
+HARMFUL = f'{HOST},reason!~"{"|".join(HARMLESS)}"'
 
 
 def rate(counter: str, matchers: str = SITE, window: str = SINCE) -> str:
@@ -14,11 +18,12 @@ def rate(counter: str, matchers: str = SITE, window: str = SINCE) -> str:
 
 
 def once(series: str) -> str:
-    """Of these series those at interfaces of the chosen class, so that sums count packets once.
+    """Restrict series to interfaces of the chosen class, so that sums count each packet once.
 
-    Without `group by` an interface whose MTU has just changed would match twice (docs/metrics.md).
+    Bridges and bonds are left out: their packets are at their ports, too. Without `group by` an
+    interface whose MTU has just changed would match twice (docs/metrics.md).
     """
-    chosen = f'pktexp_interface_info{{{SITE},class="$class"}}'
+    chosen = f'pktexp_interface_info{{{SITE},class="$class",has_ports=""}}'
     site = "job, instance, interface"
     return f"{series} * on ({site}) group_left () group by ({site}) ({chosen})"
 

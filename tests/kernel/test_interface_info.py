@@ -44,6 +44,20 @@ def test_interface_info_matches_iproute2(pair: Pair) -> None:
         assert len(select(page, "pktexp_interface_info")) == len(kinds)
 
 
+def test_bridge_and_its_ports_are_told_from_each_other(pair: Pair) -> None:
+    _, b = pair
+    b.ip("link", "add", "br0", "type", "bridge")
+    b.ip("link", "set", "vb", "master", "br0")
+    with serving(b) as service:
+        page = service.page()
+        assert info(page, "vb")["master"] == b.link("vb")["master"] == "br0"
+        found = {name: info(page, name)["has_ports"] for name in ("br0", "vb", "lo")}
+        assert found == {"br0": "true", "vb": "", "lo": ""}
+        b.ip("link", "set", "vb", "nomaster")
+        service.page_when(lambda page: not select(page, "pktexp_interface_info", has_ports="true"))
+        assert info(service.page(), "vb")["master"] == ""
+
+
 def test_excluded_interfaces_are_not_shown(pair: Pair) -> None:
     _, b = pair
     with serving(b, "--exclude-interfaces", "lo") as service:

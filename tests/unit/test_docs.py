@@ -7,8 +7,11 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 import configuration
 from pktexp.commands.main import serve
+from pktexp.interfaces.drops import HARMLESS
 
 ROOT = Path(__file__).parents[2]
 NAME = re.compile(r"\b(?:pktexp|total)_[a-z_]+\b")
@@ -63,3 +66,13 @@ def test_every_log_line_is_documented() -> None:
     assert len(found) > 40  # else they were not found, whatever the page says
     for line in found:
         assert re.search(f"`{re.escape(line)}(`|: …)", page), f"{line} is not in operations.md"
+
+
+@pytest.mark.parametrize(
+    "file", ["deploy/prometheus/alerts.yml", "deploy/grafana/pktexp.json", "docs/metrics.md"]
+)
+def test_harmless_reasons_are_one_list_everywhere(file: str) -> None:
+    text = (ROOT / file).read_text().replace('\\"', '"')
+    left_out = re.findall(r'dropped_packets_total[^}]*reason!(?:~|=)"([^"]*)"', text)
+    assert left_out
+    assert set(left_out) == {"|".join(HARMLESS)}

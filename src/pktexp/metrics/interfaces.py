@@ -13,7 +13,7 @@ from pktexp.netlink.linkinfo import Link
 
 INFO_LABELS = (
     *("interface", "ifindex", "kind", "class", "address", "mtu", "alias", "peer_netns"),
-    *("pod_namespace", "pod"),
+    *("master", "has_ports", "pod_namespace", "pod"),
 )
 
 
@@ -43,14 +43,19 @@ def information(links: Sequence[Link], peers: Mapping[int, str], pods: Mapping[i
 
     `peers`: names of namespaces by id; `pods`: pods at the other end of links, by ifindex.
     """
+    names = {link.ifindex: link.name for link in links}
+    masters = {link.master for link in links}
     family = GaugeMetricFamily(
         "pktexp_interface_info", "Properties of an interface, as labels.", labels=INFO_LABELS
     )
     for link in links:
         peer = "" if link.link_netnsid is None else peers.get(link.link_netnsid, "")
+        master = "" if link.master is None else names.get(link.master, "")
+        has_ports = "true" if link.ifindex in masters else ""
         pod = pods.get(link.ifindex, NO_POD)
-        values = (str(link.ifindex), link.kind, link.interface_class, link.address, str(link.mtu))
-        family.add_metric((link.name, *values, link.alias, peer, pod.namespace, pod.name), 1)
+        identity = (link.name, str(link.ifindex), link.kind, link.interface_class, link.address)
+        stack = (str(link.mtu), link.alias, peer, master, has_ports, pod.namespace, pod.name)
+        family.add_metric((*identity, *stack), 1)
     return family
 
 
