@@ -1,4 +1,4 @@
-"""A loaded datapath, to be run by BPF_PROG_TEST_RUN as if `lo` had received the frame."""
+"""Fixtures: libbpf, and datapaths for BPF_PROG_TEST_RUN, as if `lo` had received the frame."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from support.kernel.datapath import LOOPBACK, SLOT, Bench
 
 @pytest.fixture(scope="session", params=list(libbpf.candidates()))
 def lib(request: pytest.FixtureRequest) -> Libbpf:
-    """Each libbpf there is: the wheel's and the system's."""
+    """Each available libbpf: the wheel's and the system's."""
     return Libbpf(request.param)
 
 
 @pytest.fixture
 def bench(lib: Libbpf) -> Iterator[Callable[..., Bench]]:
-    """Loads datapaths with given options; closes them at the end."""
+    """Load datapaths with the given options; close them at the end."""
     loaded: list[Datapath] = []
 
     def load(link_type: LinkType = LinkType.ETHERNET, path: Path = OBJECT, **options: int) -> Bench:
@@ -42,7 +42,7 @@ def bench(lib: Libbpf) -> Iterator[Callable[..., Bench]]:
 
 @pytest.fixture
 def one_cpu() -> Iterator[None]:
-    """The test, and so its packets, on one CPU."""
+    """Run the test, and so its packets, on one CPU."""
     cpus = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {min(cpus)})
     yield

@@ -1,4 +1,4 @@
-"""Where a kernel has no TCX, the same programs are filters of clsact: here that is pretended."""
+"""The clsact filters of kernels without TCX, on a kernel that seems to have none."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def python(tmp_path: Path) -> str:
 
 
 def attach(namespace: Namespace, datapath: Datapath) -> int:
-    """Count `vb` in both directions; its ifindex."""
+    """Count `vb` in both directions; return its ifindex."""
     with namespace.entered():
         vb = Link(socket.if_nametoindex("vb"), "vb", 1, True, 1500, kind="veth")
         InterfaceTable(datapath.interfaces).set(vb.ifindex, SLOT, LinkType.ETHERNET)
@@ -54,14 +54,14 @@ def attach(namespace: Namespace, datapath: Datapath) -> int:
 
 
 def counted(datapath: Datapath) -> list[int]:
-    """Packets by direction."""
+    """Return the packets counted, by direction."""
     totals = Counters(datapath.counters).read(np.array([SLOT]))
     packets: list[int] = totals["classes"]["packets"].sum(axis=2)[0].tolist()
     return packets
 
 
 def filters(namespace: Namespace) -> list[str]:
-    """Names of the BPF filters of `vb`."""
+    """Return the names of the BPF filters of `vb`."""
     listed = [
         namespace.run("tc", "filter", "show", "dev", "vb", way) for way in ("ingress", "egress")
     ]
@@ -73,7 +73,7 @@ def has_qdisc(namespace: Namespace) -> bool:
     return "clsact" in namespace.run("tc", "qdisc", "show", "dev", "vb")
 
 
-def test_filters_count_both_directions_and_go_without_a_trace(
+def test_filters_count_both_directions_and_close_removes_them(
     pair: Pair, datapath: Datapath
 ) -> None:
     a, b = pair
@@ -89,7 +89,7 @@ def test_filters_count_both_directions_and_go_without_a_trace(
     assert counted(datapath) == [5, 3]
 
 
-def test_somebody_elses_qdisc_and_filter_stay(pair: Pair, datapath: Datapath) -> None:
+def test_another_programs_qdisc_and_filter_stay(pair: Pair, datapath: Datapath) -> None:
     a, b = pair
     b.run("tc", "qdisc", "add", "dev", "vb", "clsact")
     ifindex = attach(b, datapath)
@@ -103,7 +103,7 @@ def test_somebody_elses_qdisc_and_filter_stay(pair: Pair, datapath: Datapath) ->
     assert "u32" in b.run("tc", "filter", "show", "dev", "vb", "ingress")
 
 
-def test_a_qdisc_of_ours_that_somebody_uses_by_now_stays(pair: Pair, datapath: Datapath) -> None:
+def test_our_qdisc_stays_while_another_program_uses_it(pair: Pair, datapath: Datapath) -> None:
     _, b = pair
     ifindex = attach(b, datapath)
     pass_all = ("u32", "match", "u32", "0", "0", "flowid", "1:1")
@@ -114,7 +114,7 @@ def test_a_qdisc_of_ours_that_somebody_uses_by_now_stays(pair: Pair, datapath: D
     assert "u32" in b.run("tc", "filter", "show", "dev", "vb", "egress")
 
 
-def test_a_service_says_that_it_counts_there_and_leaves_nothing(pair: Pair, python: str) -> None:
+def test_a_service_logs_clsact_hooks_and_leaves_nothing(pair: Pair, python: str) -> None:
     a, b = pair
     with serving(b, "--interfaces", "vb", python=python) as service:
         assert service.wait_until_attached("vb") == "clsact-ingress"
@@ -129,7 +129,7 @@ def test_a_service_says_that_it_counts_there_and_leaves_nothing(pair: Pair, pyth
     assert not has_qdisc(b)
 
 
-def test_what_a_killed_service_left_the_next_one_takes_away(pair: Pair, python: str) -> None:
+def test_filters_of_a_killed_service_are_removed_by_the_next(pair: Pair, python: str) -> None:
     a, b = pair
     with serving(b, "--interfaces", "vb", python=python, status=-signal.SIGKILL) as killed:
         killed.wait_until_attached("vb")
@@ -145,7 +145,7 @@ def test_what_a_killed_service_left_the_next_one_takes_away(pair: Pair, python: 
     assert filters(b) == []
 
 
-def test_filters_of_a_process_that_lives_are_left_alone(pair: Pair, python: str) -> None:
+def test_filters_of_a_running_process_stay(pair: Pair, python: str) -> None:
     a, b = pair
     with (
         serving(b, "--interfaces", "vb", python=python) as first,

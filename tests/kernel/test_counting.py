@@ -1,4 +1,4 @@
-"""What the program counts, on which CPU, in which slot, and what becomes of a full ring."""
+"""Counters by size, CPU and slot, and events that a full ring loses."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def run_on_all_cpus(bench: Bench, repeat: int) -> int:
     return len(cpus) * repeat
 
 
-def test_each_size_falls_into_the_bucket_whose_bound_it_does_not_exceed(
+def test_each_size_is_in_the_first_bucket_that_holds_it(
     bench: Callable[..., Bench],
 ) -> None:
     b = bench()
@@ -50,7 +50,7 @@ def test_each_size_falls_into_the_bucket_whose_bound_it_does_not_exceed(
     assert by_group.sum() == len(lengths)
 
 
-def test_cpus_that_count_at_the_same_time_lose_nothing(bench: Callable[..., Bench]) -> None:
+def test_concurrent_cpus_lose_nothing(bench: Callable[..., Bench]) -> None:
     b = bench(events=False)
     sent = run_on_all_cpus(b, 100_000)
     assert b.traffic() == {("other", "4"): (sent, sent * len(FRAME))}
@@ -70,7 +70,7 @@ def test_events_without_room_are_counted_as_lost(bench: Callable[..., Bench]) ->
     b = bench(ring_size=4096)
     for _ in range(100):
         b.datapath.test_run(FRAME)
-    room = 4096 // 64 - 1  # the kernel keeps one record's room free: a full ring is no empty one
+    room = 4096 // 64 - 1  # the kernel keeps the room of one record free
     lost = b.totals()[0]["lost"]
     assert len(b.events()) in (room, room + 1)
     lost_packets = int(lost["packets"])
@@ -79,7 +79,7 @@ def test_events_without_room_are_counted_as_lost(bench: Callable[..., Bench]) ->
     assert b.traffic() == {("other", "4"): (100, 100 * len(FRAME))}
 
 
-def test_no_events_are_sent_where_flows_are_off(bench: Callable[..., Bench]) -> None:
+def test_no_events_are_sent_with_flows_off(bench: Callable[..., Bench]) -> None:
     b = bench(events=False)
     b.datapath.test_run(FRAME)
     assert b.datapath.rings == []
@@ -95,7 +95,7 @@ def test_every_ring_gets_the_events_of_its_cpus(bench: Callable[..., Bench]) -> 
     assert found == expected
 
 
-def test_an_interface_that_is_not_in_the_table_passes_uncounted(
+def test_an_interface_missing_in_the_table_passes_uncounted(
     bench: Callable[..., Bench],
 ) -> None:
     b = bench()
@@ -105,7 +105,7 @@ def test_an_interface_that_is_not_in_the_table_passes_uncounted(
     assert len(b.events()) == 0
 
 
-def test_interfaces_that_share_a_bucket_are_told_apart(bench: Callable[..., Bench]) -> None:
+def test_interfaces_in_one_bucket_are_distinguished(bench: Callable[..., Bench]) -> None:
     b = bench()
     slots = b.datapath.options.slots
     for way in range(1, 4):
@@ -117,7 +117,7 @@ def test_interfaces_that_share_a_bucket_are_told_apart(bench: Callable[..., Benc
     assert int(others["classes"]["packets"].sum()) == 0
 
 
-def test_on_a_kernel_without_multi_buffer_frames_the_program_loads_without_them(
+def test_programs_load_on_a_kernel_without_multi_buffer_xdp(
     bench: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(datapath_module, "has_multi_buffer", lambda _: False)
@@ -127,7 +127,7 @@ def test_on_a_kernel_without_multi_buffer_frames_the_program_loads_without_them(
 
 
 @needs_multi_buffer_xdp
-def test_a_frame_of_several_buffers_counts_with_its_whole_length(
+def test_a_frame_of_several_buffers_counts_whole(
     bench: Callable[..., Bench],
 ) -> None:
     b = bench()

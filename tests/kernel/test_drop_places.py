@@ -1,4 +1,4 @@
-"""Whose packet it was that died, where neither its device nor its interface's number tells."""
+"""Interface and namespace of drops for which the packet's device or ifindex is not enough."""
 
 from __future__ import annotations
 
@@ -58,9 +58,7 @@ def test_another_namespaces_interface_of_the_same_index_is_not_counted(
         assert drops(service.page(), "") == {}
 
 
-def test_what_dies_beyond_the_wire_still_with_our_socket_is_not_counted(
-    sides: Sides, namespaces: Make
-) -> None:
+def test_drops_in_the_peers_namespace_are_not_counted(sides: Sides, namespaces: Make) -> None:
     a, b = sides
     connect(namespaces(), b.namespace, "vc", "vd")
     assert b.namespace.link("vd")["ifindex"] == a.namespace.link("va")["ifindex"]
@@ -75,7 +73,7 @@ def test_what_dies_beyond_the_wire_still_with_our_socket_is_not_counted(
     assert drops(page, "vb") == drops(page, "vd") == drops(page, "") == {}
 
 
-def test_segments_that_come_again_are_counted_though_tcp_has_taken_them_off_the_device(
+def test_repeated_segments_without_a_device_are_counted(
     sides: Sides,
 ) -> None:
     a, b = sides
@@ -86,10 +84,10 @@ def test_segments_that_come_again_are_counted_though_tcp_has_taken_them_off_the_
         assert drops_when(service, "vb", 5) == {("vb", "tcp_old_data"): 5}
 
 
-def test_segments_out_of_order_are_each_counted_when_tcp_gives_them_up(
+def test_each_out_of_order_segment_that_tcp_drops_is_counted(
     sides: Sides, namespaces: Make
 ) -> None:
-    """They stand in a tree, whose pointers lie where an skb's device was."""
+    """TCP keeps them in a tree, whose pointers overlay the device of an skb."""
     here = namespaces()
     connect(namespaces(), here, "vx", "vy")
     a, b = sides
@@ -108,7 +106,7 @@ def test_segments_out_of_order_are_each_counted_when_tcp_gives_them_up(
 
 
 def data_segment(a: Side, b: Side) -> tuple[Ether, socket.socket]:
-    """A frame with data that `a` has sent, and the receiver's end of the connection."""
+    """Return a frame with data that `a` has sent, and the receiving socket."""
     with a.namespace.packet_socket("va") as raw:
         sender, receiver = connection(a, b)
         sender.send(b"seen")
@@ -120,7 +118,7 @@ def data_segment(a: Side, b: Side) -> tuple[Ether, socket.socket]:
 
 
 def shifted(frame: Ether, by: int) -> bytes:
-    """The same segment with another sequence number; its checksum had been left to the device."""
+    """Return the segment with another sequence number, and a checksum, which offload omits."""
     packet = frame.copy()
     packet[TCP].seq += by
     del packet[TCP].chksum
@@ -132,7 +130,7 @@ def abort(connection: socket.socket) -> None:
     connection.close()
 
 
-def test_interfaces_that_are_not_wanted_are_not_counted(sides: Sides) -> None:
+def test_drops_at_unwanted_interfaces_are_not_counted(sides: Sides) -> None:
     a, b = sides
     with serving(b.namespace, "--exclude-interfaces", "lo") as service:
         service.wait_until_attached("vb")

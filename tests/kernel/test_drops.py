@@ -1,4 +1,4 @@
-"""Packets that die in many ways, told by a running service under the kernel's own reasons."""
+"""Packets dropped in many ways, counted by a running service under the kernel's reasons."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_a_closed_port_is_counted_under_its_reason(sides: Sides) -> None:
     assert b.statistic("UdpNoPorts") == 7
 
 
-def test_a_full_socket_is_counted_as_often_as_the_kernel_says(sides: Sides) -> None:
+def test_drops_of_a_full_socket_match_the_kernels_count(sides: Sides) -> None:
     a, b = sides
     with serving(b.namespace) as service:
         service.wait_until_attached("vb")
@@ -47,7 +47,7 @@ def test_a_full_socket_is_counted_as_often_as_the_kernel_says(sides: Sides) -> N
         assert drops_when(service, "vb", errors) == {("vb", "socket_rcvbuff"): errors}
 
 
-def test_a_full_socket_is_counted_over_the_loopback_too(sides: Sides) -> None:
+def test_drops_of_a_full_socket_count_on_loopback(sides: Sides) -> None:
     _, b = sides
     with serving(b.namespace) as service:
         errors = fill(b, b, 1000, 50)
@@ -55,9 +55,7 @@ def test_a_full_socket_is_counted_over_the_loopback_too(sides: Sides) -> None:
         assert drops(service.page())["lo", "socket_rcvbuff"] == errors
 
 
-def test_a_packet_whose_time_to_live_ends_is_counted_where_it_came_in(
-    sides: Sides, namespaces: Make
-) -> None:
+def test_a_packet_with_expired_ttl_counts_at_its_ingress(sides: Sides, namespaces: Make) -> None:
     a, b = sides
     c = namespaces()
     connect(b.namespace, c, "vbc", "vc")
@@ -72,7 +70,7 @@ def test_a_packet_whose_time_to_live_ends_is_counted_where_it_came_in(
     assert b.statistic("IpInHdrErrors") == 5
 
 
-def test_packets_that_a_rule_drops_are_counted_at_the_interface_they_came_by(sides: Sides) -> None:
+def test_packets_dropped_by_input_rules_count_at_their_ingress(sides: Sides) -> None:
     a, b = sides
     b.drop("input", "udp dport 5555")
     with serving(b.namespace) as service:
@@ -82,7 +80,7 @@ def test_packets_that_a_rule_drops_are_counted_at_the_interface_they_came_by(sid
     assert b.dropped_by_rule("input") == 9
 
 
-def test_packets_that_a_rule_drops_are_counted_at_the_interface_they_would_leave_by(
+def test_packets_dropped_by_output_rules_count_at_their_egress(
     sides: Sides,
 ) -> None:
     _, b = sides
@@ -94,7 +92,7 @@ def test_packets_that_a_rule_drops_are_counted_at_the_interface_they_would_leave
     assert b.dropped_by_rule("output") == 4
 
 
-def test_a_buffer_counts_as_the_packets_it_would_become(sides: Sides) -> None:
+def test_a_large_segment_counts_as_its_future_packets(sides: Sides) -> None:
     _, b = sides
     b.drop("output", "udp dport 5555")
     with serving(b.namespace) as service:
@@ -107,7 +105,7 @@ def test_a_buffer_counts_as_the_packets_it_would_become(sides: Sides) -> None:
     assert b.dropped_by_rule("output") == 1
 
 
-def test_a_buffer_counts_as_the_packets_it_was_merged_from(sides: Sides) -> None:
+def test_a_merged_buffer_counts_as_its_packets(sides: Sides) -> None:
     a, b = sides
     b.namespace.run("ethtool", "-K", "vb", "gro", "on", "rx-gro-list", "on")
     b.drop("input", "udp dport 5555")
@@ -120,7 +118,7 @@ def test_a_buffer_counts_as_the_packets_it_was_merged_from(sides: Sides) -> None
     assert b.dropped_by_rule("input") < 30
 
 
-def test_a_packet_in_fragments_counts_once(sides: Sides) -> None:
+def test_a_reassembled_packet_counts_once(sides: Sides) -> None:
     a, b = sides
     with serving(b.namespace) as service:
         service.wait_until_attached("vb")
@@ -158,7 +156,7 @@ def test_a_packet_without_a_route_is_counted_at_no_interface(sides: Sides) -> No
         assert found == {("", "ip_outnoroutes"): b.statistic("IpOutNoRoutes")}
 
 
-def test_what_is_taken_or_is_no_packet_adds_nothing(sides: Sides) -> None:
+def test_delivered_packets_and_other_buffers_count_nothing(sides: Sides) -> None:
     a, b = sides
     with serving(b.namespace) as service:
         service.wait_until_attached("vb")

@@ -1,4 +1,4 @@
-"""The flow cache against a plain dictionary of the packets that were sent, while it is drained."""
+"""The flow cache, drained while packets come, against a dictionary of the packets sent."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ Packet = tuple[bytes, Key, int]
 
 
 def packet(rng: random.Random, hosts: int) -> Packet:
-    """One of a few kinds, from one of so many hosts, built by scapy."""
+    """Return a packet of a random kind, from one of `hosts` hosts, built by scapy."""
     host, port, flags = rng.randrange(hosts), rng.choice([53, 443]), 0
     kind = rng.choice([TCP4, UDP4, UDP6])
     transport: Any = UDP(sport=port, dport=9)
@@ -69,7 +69,7 @@ def send(cpu: int, b: Bench, packets: Iterable[tuple[Packet, int]]) -> None:
 
 
 def collect_while(threads: list[threading.Thread], b: Bench, rng: random.Random) -> Sums:
-    """Drains at random moments until the threads have ended, then what is left."""
+    """Drain at random moments until the threads have ended, and then the rest."""
     found: Sums = {}
     for thread in threads:
         thread.start()
@@ -84,7 +84,7 @@ def collect_while(threads: list[threading.Thread], b: Bench, rng: random.Random)
 
 @pytest.mark.parametrize("entries", [FLOW_WAYS, 64, 8192])
 @pytest.mark.parametrize("seed", range(2))
-def test_flow_by_flow_the_sums_equal_a_plain_dictionary_whatever_is_drained_when(
+def test_sums_by_flow_equal_a_dictionary_whenever_drained(
     bench: Callable[..., Bench], seed: int, entries: int
 ) -> None:
     rng = random.Random(seed)
@@ -101,9 +101,7 @@ def test_flow_by_flow_the_sums_equal_a_plain_dictionary_whatever_is_drained_when
     assert int(b.totals()[0]["lost"]["packets"]) == 0
 
 
-def test_a_drain_waits_for_programs_that_are_still_adding(
-    bench: Callable[..., Bench], tmp_path: Path
-) -> None:
+def test_a_drain_waits_for_running_programs(bench: Callable[..., Bench], tmp_path: Path) -> None:
     rng = random.Random(3)
     b = bench(flow_cache=64, path=build(SLOW, tmp_path))
     frame, key, flags = the_packet = packet(rng, 1)
@@ -112,7 +110,7 @@ def test_a_drain_waits_for_programs_that_are_still_adding(
     assert collect_while([thread], b, rng) == {key: (300, 300 * len(frame), flags)}
 
 
-def test_what_a_full_ring_keeps_from_leaving_is_counted_as_lost_to_the_byte(
+def test_packets_kept_back_by_a_full_ring_are_lost_exactly(
     bench: Callable[..., Bench],
 ) -> None:
     rng = random.Random(1)
@@ -150,7 +148,7 @@ def test_a_flow_that_stays_in_the_cache_sends_no_record(bench: Callable[..., Ben
 
 
 @pytest.mark.usefixtures("one_cpu")
-def test_the_flow_with_the_fewest_packets_makes_room(bench: Callable[..., Bench]) -> None:
+def test_the_flow_with_the_fewest_packets_is_replaced(bench: Callable[..., Bench]) -> None:
     b = bench(flow_cache=FLOW_WAYS)
     for port in range(FLOW_WAYS):
         for _ in range(port + 1):
@@ -173,7 +171,7 @@ def test_without_ports_the_packets_of_two_hosts_are_one_flow(bench: Callable[...
         assert len(records) == (1 if entries else 3)
 
 
-def test_a_cpu_that_came_online_later_sends_its_packets_one_by_one(
+def test_a_late_cpu_sends_a_record_per_packet(
     bench: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cpus = sorted(os.sched_getaffinity(0))
@@ -190,20 +188,20 @@ def test_a_cpu_that_came_online_later_sends_its_packets_one_by_one(
 
 
 @pytest.mark.usefixtures("one_cpu")
-def test_a_sum_that_would_overflow_is_sent_before(bench: Callable[..., Bench]) -> None:
+def test_a_sum_is_sent_before_it_overflows(bench: Callable[..., Bench]) -> None:
     b = bench(flow_cache=FLOW_WAYS)
     cache = b.datapath.flow_cache
     assert cache
     one(b)
     slots = cache._sets["ways"]["flow"]  # noqa: SLF001  # years of packets, without sending them
     slots["packets"][slots["packets"] == 1] = 1 << 31
-    slots["packets"][slots["packets"] == 0] = 1 << 31  # no other way has fewer
+    slots["packets"][slots["packets"] == 0] = 1 << 31  # so that no other place has fewer
     one(b)
     assert sorted(b.events()["packets"].tolist() + b.cached()["packets"].tolist())[0] == 1
 
 
 @pytest.mark.usefixtures("one_cpu")
-def test_flows_lie_elsewhere_at_each_start(bench: Callable[..., Bench]) -> None:
+def test_flows_have_other_places_at_each_start(bench: Callable[..., Bench]) -> None:
     places = []
     for _ in range(2):
         b = bench(flow_cache=8192)
@@ -215,7 +213,7 @@ def test_flows_lie_elsewhere_at_each_start(bench: Callable[..., Bench]) -> None:
 
 
 @pytest.mark.usefixtures("one_cpu")
-def test_a_drain_that_the_kernel_refuses_loses_nothing(
+def test_a_failed_drain_loses_nothing(
     bench: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     b = bench(flow_cache=16)
@@ -236,7 +234,7 @@ def test_a_drain_that_the_kernel_refuses_loses_nothing(
     assert both == [2, 1]
 
 
-def test_its_memory_goes_by_the_cpus_that_are_online(bench: Callable[..., Bench]) -> None:
+def test_memory_follows_from_the_cpus_online(bench: Callable[..., Bench]) -> None:
     cache = bench(flow_cache=1024).datapath.flow_cache
     assert cache
     assert cache.nbytes == (highest_online_cpu() + 1) * 2 * 1024 * 64
@@ -244,7 +242,7 @@ def test_its_memory_goes_by_the_cpus_that_are_online(bench: Callable[..., Bench]
     assert bench(flow_cache=1024, events=False).datapath.flow_cache is None
 
 
-def test_a_cache_larger_than_memory_is_an_error_that_says_what_to_do(
+def test_a_cache_larger_than_memory_is_an_error_with_a_hint(
     bench: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(datapath_module, "highest_online_cpu", lambda: 4000)

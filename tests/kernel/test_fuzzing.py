@@ -1,4 +1,4 @@
-"""Mutated frames, and the corpus cut at every byte: each passes, is counted once, and rightly."""
+"""Mutated frames, and the corpus cut at every byte: each passes, and counts once and correctly."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from support.fuzzing.samples import OUTCOMES, REFUSED
 
 MUTATED = 30_000
 SEED = 1
-CUT_TO = 320  # bytes; longer frames are not cut behind these (mutate.h)
+CUT_TO = 320  # bytes after which a frame is not cut (mutate.h)
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,7 @@ def nothing_is_wrong(outcome: Outcome, setting: Setting) -> bool:
 
 
 @pytest.mark.parametrize("setting", SETTINGS, ids=str)
-def test_mutated_frames_pass_and_all_hooks_count_the_same(
+def test_mutated_frames_pass_and_count_alike_at_every_hook(
     driver: Path, frames: list[bytes], setting: Setting
 ) -> None:
     outcome = fuzz(driver, frames, setting, frames=MUTATED, every=20, cut=False)
@@ -55,9 +55,7 @@ def test_mutated_frames_pass_and_all_hooks_count_the_same(
 
 
 @pytest.mark.parametrize("setting", SETTINGS[:2], ids=str)
-def test_the_corpus_cut_at_every_byte_is_what_the_dissector_says(
-    driver: Path, setting: Setting
-) -> None:
+def test_the_corpus_cut_at_every_byte_matches_the_dissector(driver: Path, setting: Setting) -> None:
     whole = corpus.frames()
     cuts = sum(min(len(frame), CUT_TO) - 13 for frame in whole)
     outcome = fuzz(driver, whole, setting, frames=cuts, every=5, cut=True)

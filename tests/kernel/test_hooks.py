@@ -1,4 +1,4 @@
-"""The same packets at every hook: identical metrics, and each packet once."""
+"""Packets at every hook: the metrics are identical, and each packet counts once."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ Make = Callable[[], Namespace]
 BESIDE = Path(__file__).parents[3] / "shared" / "captures"
 CAPTURES = Path(os.environ.get("PKTEXP_CAPTURES", BESIDE))
 MODES = ("xdp-native", "xdp-generic", "tcx")
-LARGEST = 9014  # bytes that the pair takes
+LARGEST = 9014  # bytes of the largest frame that the pair accepts
 FRAME = bytes(ETHER / V4)
 
 
 def passes_to_tcx(frame: bytes) -> bool:
-    """The kernel drops what ends inside a VLAN tag before TCX (6.18, skb_vlan_untag)."""
+    """Before TCX the kernel drops a frame that ends inside a VLAN tag (6.18, skb_vlan_untag)."""
     return frame[12:14] not in (b"\x81\x00", b"\x88\xa8") or len(frame) >= 20
 
 
 def own_frames(folder: Path) -> list[bytes]:
-    """Every case and every wrapping, by way of a capture."""
+    """Return every case and every encapsulation, read back from a capture."""
     made = [case.frame for case in all_cases()] + [bytes(frame) for frame in all_frames()]
     return read(write_pcap(folder / "own.pcap", made))
 
@@ -51,12 +51,12 @@ def read(path: Path) -> list[bytes]:
         with reading(path) as packets:
             frames = [p.data for p in packets if p.link_type is LinkType.ETHERNET]
     except PktexpError:
-        pass  # what comes before the break will do
+        pass  # the packets before the broken one are enough
     return [f for f in frames if 14 <= len(f) <= LARGEST and passes_to_tcx(f)]
 
 
 def metrics(pair: Pair, mode: str, frames: Sequence[bytes]) -> Seen:
-    """What the page says of them, received at this hook."""
+    """Return the metrics of these frames, received at one hook."""
     a, b = pair
     arguments = ("--flows", "sockets", "--max-flows", "100000", "--decap", "all")
     with serving(b, "--interfaces", "vb", "--ingress", mode, *arguments) as service:
@@ -96,7 +96,7 @@ def test_public_captures_give_the_same_metrics_at_every_hook(pair: Pair) -> None
     all_agree(pair, frames)
 
 
-def test_without_egress_nothing_is_attached_or_said_there(pair: Pair) -> None:
+def test_no_egress_attaches_and_shows_only_ingress(pair: Pair) -> None:
     a, b = pair
     with serving(b, "--interfaces", "vb", "--no-egress") as service:
         service.wait_until_attached("vb")
@@ -112,14 +112,14 @@ DEVICE_DROPS = 'pktexp_interface_dropped_packets_total{direction="egress",interf
 
 
 def counts(service: Service, interface: str, frames: int) -> dict[str, int]:
-    """Packets by direction, once there are so many."""
+    """Return packets by direction, when at least `frames` have been counted."""
     name = "pktexp_packets_total"
     page = service.page_when(lambda page: total(page, name, interface=interface) >= frames)
     directions = ("ingress", "egress")
     return {d: total(page, name, interface=interface, direction=d) for d in directions}
 
 
-def test_over_the_loopback_a_packet_goes_out_once_and_comes_in_once(pair: Pair) -> None:
+def test_a_loopback_packet_counts_once_for_each_direction(pair: Pair) -> None:
     _, b = pair
     with serving(b, "--interfaces", "lo") as service:
         service.wait_until_attached("lo")
@@ -131,11 +131,11 @@ def test_over_the_loopback_a_packet_goes_out_once_and_comes_in_once(pair: Pair) 
     assert received >= pings == sent == 6
 
 
-def test_a_bridge_and_its_ports_count_each_for_itself(pair: Pair, namespaces: Make) -> None:
+def test_a_bridge_and_its_ports_count_separately(pair: Pair, namespaces: Make) -> None:
     a, b = pair
     c = namespaces()
     connect(b, c, "port", "vc")
-    # With snooping it would join the group of snoopers, and tell so within seconds.
+    # With snooping the bridge would join the group of snoopers and send reports.
     b.ip("link", "add", "br0", "type", "bridge", "mcast_snooping", "0")
     for port in ("vb", "port"):
         b.ip("link", "set", port, "master", "br0")
@@ -143,13 +143,13 @@ def test_a_bridge_and_its_ports_count_each_for_itself(pair: Pair, namespaces: Ma
     with serving(b) as service:
         for name in ("vb", "port", "br0"):
             service.wait_until_attached(name)
-        a.send("va", [FRAME] * 4)  # to an address that nobody has: flooded
+        a.send("va", [FRAME] * 4)  # to an unknown address: flooded
         wait_for(lambda: c.statistics("vc")[0] >= 4)
         assert counts(service, "vb", 4) == {"ingress": 4, "egress": 0}
         assert counts(service, "port", 4) == {"ingress": 0, "egress": 4}
 
 
-def test_what_a_tun_device_sends_is_parsed_from_the_ip_header_on(namespaces: Make) -> None:
+def test_packets_of_a_tun_device_are_parsed_from_the_ip_header(namespaces: Make) -> None:
     b = namespaces()
     with tun(b, "tun7"):
         b.ip("address", "add", "10.77.0.1/24", "dev", "tun7")
@@ -170,10 +170,8 @@ def test_what_a_tun_device_sends_is_parsed_from_the_ip_header_on(namespaces: Mak
 
 
 @pytest.mark.parametrize("mode", [pytest.param("xdp-native", marks=needs_multi_buffer_xdp), "tcx"])
-def test_headers_beyond_the_linear_part_are_reached_also_inside_a_tunnel(
-    pair: Pair, mode: str
-) -> None:
-    """The kernel keeps just the link-layer header of a large frame of a packet socket there."""
+def test_headers_beyond_the_linear_part_are_parsed(pair: Pair, mode: str) -> None:
+    """Of a large frame of a packet socket only the link-layer header is in the linear part."""
     inner = ETHER / IP(src="10.0.0.1", dst="10.0.0.2") / TCP(sport=1000, dport=80)
     frames = [
         bytes(ETHER / V4 / UDP(sport=1234, dport=53) / Raw(bytes(6000))),

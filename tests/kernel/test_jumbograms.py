@@ -1,4 +1,4 @@
-"""Large segments with the option for jumbograms (RFC 2675), of which BIG TCP makes use."""
+"""Large segments with the jumbo payload option (RFC 2675), as BIG TCP sends them."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from support.packets.encapsulations import ETHER, V6
 
 
 @pytest.mark.parametrize("program", [INGRESS, EGRESS])
-def test_one_without_a_transport_header_has_no_fewer_bytes_than_its_buffer(
+def test_a_jumbogram_without_transport_header_keeps_its_bytes(
     bench: Callable[..., Bench], program: str
 ) -> None:
     packet = ETHER / V6 / IPv6ExtHdrHopByHop(nh=99) / (b"x" * 200)
     frame = bytearray(bytes(packet))
-    frame[18:20] = bytes(2)  # of no length, as BIG TCP has it
+    frame[18:20] = bytes(2)  # a payload length of 0, as in BIG TCP
     seen = look(bench(), bytes(frame), program, large(50, 1400))
     assert (seen.packets, seen.bytes) == (50, len(frame))

@@ -1,4 +1,4 @@
-"""Other people's programs on the same interface: theirs keep working, and ours counts."""
+"""Programs of others on the same interface keep working, and pktexp counts."""
 
 from __future__ import annotations
 
@@ -55,8 +55,8 @@ def neighbour(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BpfObject]:
 
 @contextlib.contextmanager
 def xdp_filter(namespace: Namespace) -> Iterator[None]:
-    """Drops UDP to a port, at XDP, for as long as the body runs. What it pins goes with it."""
-    namespace.ip("link", "set", "vb", "mtu", "1500")  # it takes no frames of several buffers
+    """Drop UDP to a port by xdp-filter at XDP, while the context is open."""
+    namespace.ip("link", "set", "vb", "mtu", "1500")  # it supports frames of one buffer only
     command = namespace.command("sh", "-c", FILTER)
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as process:
@@ -71,7 +71,7 @@ def xdp_filter(namespace: Namespace) -> Iterator[None]:
 
 @contextlib.contextmanager
 def dropping(namespace: Namespace, neighbour: BpfObject, hook: Hook) -> Iterator[int]:
-    """The neighbour at the end of a TCX hook of `vb`; gives its program's id."""
+    """Attach the neighbour last at a TCX hook of `vb`; yield its program's id."""
     kind, _ = LINKS[hook]
     fd = neighbour.program_fd("drop_port")
     with namespace.entered():
@@ -86,16 +86,14 @@ def dropping(namespace: Namespace, neighbour: BpfObject, hook: Hook) -> Iterator
 
 
 def udp(service: Service, direction: str, at_least: int) -> int:
-    """Packets of UDP at `vb`."""
+    """Return the UDP packets counted at `vb`, when there are at least `at_least`."""
     labels = {"interface": "vb", "direction": direction, "protocol": "udp"}
     page = service.page_when(lambda p: total(p, "pktexp_packets_total", **labels) >= at_least)
     return total(page, "pktexp_packets_total", **labels)
 
 
 @pytest.mark.parametrize("ingress", ["xdp", "xdp-native", "xdp-generic"])
-def test_next_to_xdp_filter_ours_counts_at_tcx_what_it_lets_pass(
-    sides: Sides, ingress: str
-) -> None:
+def test_packets_that_xdp_filter_passes_count_at_tcx(sides: Sides, ingress: str) -> None:
     a, b = sides
     a.namespace.ip("link", "set", "va", "mtu", "1500")
     with xdp_filter(b.namespace):
@@ -110,12 +108,12 @@ def test_next_to_xdp_filter_ours_counts_at_tcx_what_it_lets_pass(
             assert attached(b.namespace, "vb") == {"xdp": 1, "tcx-ingress": 1, "tcx-egress": 1}
         knock(a, DROPPED, 5)
         knock(a, 999, 1)
-        assert b.statistic("UdpNoPorts") == 8  # it dropped all that it was to drop
+        assert b.statistic("UdpNoPorts") == 8  # all packets to its port were dropped
         assert attached(b.namespace, "vb") == {"xdp": 1}
 
 
 @pytest.mark.parametrize("first", ["theirs", "ours"])
-def test_at_ingress_ours_sees_what_another_tcx_program_then_drops(
+def test_ingress_counts_before_another_tcx_program_drops(
     sides: Sides, neighbour: BpfObject, first: str
 ) -> None:
     a, b = sides
@@ -133,9 +131,7 @@ def test_at_ingress_ours_sees_what_another_tcx_program_then_drops(
         assert b.statistic("UdpNoPorts") == 7
 
 
-def test_at_egress_ours_does_not_see_what_another_tcx_program_dropped(
-    sides: Sides, neighbour: BpfObject
-) -> None:
+def test_egress_counts_after_another_tcx_program_drops(sides: Sides, neighbour: BpfObject) -> None:
     a, b = sides
     with (
         dropping(b.namespace, neighbour, Hook.TCX_EGRESS) as theirs,
@@ -150,7 +146,7 @@ def test_at_egress_ours_does_not_see_what_another_tcx_program_dropped(
         assert a.statistic("UdpNoPorts") == 7
 
 
-def test_the_other_program_stays_when_ours_goes(sides: Sides, neighbour: BpfObject) -> None:
+def test_another_program_stays_when_pktexp_ends(sides: Sides, neighbour: BpfObject) -> None:
     a, b = sides
     with dropping(b.namespace, neighbour, Hook.TCX_INGRESS) as theirs:
         with serving(b.namespace, "--interfaces", "vb") as service:

@@ -1,4 +1,4 @@
-"""A running service between two namespaces: what it says against what was sent and received."""
+"""A running service between two namespaces, against the packets sent and received."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ INGRESS = {"interface": "vb", "direction": "ingress"}
 
 @pytest.fixture(scope="session")
 def flood(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The sender, built by the compiler that also builds the BPF object."""
+    """Build the sender with the compiler of the BPF objects; return its path."""
     program = tmp_path_factory.mktemp("flood") / "flood"
     run("clang", "-O2", "-o", str(program), str(FLOOD))
     return str(program)
@@ -64,9 +64,7 @@ def all_flows(page: Page, field: str, interface: str) -> int:
 
 @pytest.mark.parametrize("mode", ["hosts", "sockets"])
 @pytest.mark.parametrize("ingress", ["xdp-native", "xdp-generic", "tcx"])
-def test_every_packet_is_counted_packet_for_packet_and_byte_for_byte(
-    pair: Pair, ingress: str, mode: str
-) -> None:
+def test_every_packet_and_byte_is_counted(pair: Pair, ingress: str, mode: str) -> None:
     a, b = pair
     # The kernel drops a frame that ends inside a VLAN tag before TCX, but not before XDP.
     cases = [c for c in CASES if ingress != "tcx" or c.name != "cut in a tag"]
@@ -76,7 +74,7 @@ def test_every_packet_is_counted_packet_for_packet_and_byte_for_byte(
         page = service.page_when(lambda page: packets_of(page, "vb") >= len(cases))
     assert traffic(page, "vb") == expected_traffic(cases)
     assert flows(page, "vb") == expected_flows(cases, sockets=mode == "sockets")
-    assert total(page, "pktexp_ring_wakeups_total") == 0  # too few to be worth waking anybody
+    assert total(page, "pktexp_ring_wakeups_total") == 0  # too few for a wake-up
     unparsed = {
         dict(key)["reason"]: value
         for key, value in select(page, "pktexp_unparsed_packets_total", interface="vb").items()
@@ -87,7 +85,7 @@ def test_every_packet_is_counted_packet_for_packet_and_byte_for_byte(
 
 
 def check_original_metrics(page: Page, cases: list[Case]) -> None:
-    """packet-exporter's two metrics."""
+    """Compare the two metrics of packet-exporter with the cases."""
     assert total(page, "total_packets", interface="vb") == len(cases)
     groups: Counter[str] = Counter()
     sums: Counter[str] = Counter()
@@ -111,7 +109,7 @@ def check_sizes(page: Page, cases: list[Case]) -> None:
 
 
 def kernel_and_pktexp_agree(b: Namespace, service: Service, before: tuple[int, int]) -> Page:
-    """The page, once traffic has ended, checked against the kernel's own statistics."""
+    """Compare the page, when traffic has ended, with the kernel's statistics; return it."""
     wait_for(lambda: b.statistics("vb") == b.statistics("vb"))
     packets, bytes_ = (now - then for now, then in zip(b.statistics("vb"), before, strict=True))
     page = service.page_when(
@@ -136,7 +134,7 @@ def test_a_flood_is_counted_exactly_and_every_packet_has_a_flow(
         a.run(flood, "10.99.0.2", str(COUNT), "18", "50")
         page = kernel_and_pktexp_agree(b, service, before)
     udp = total(page, "pktexp_packets_total", **INGRESS, protocol="udp")
-    assert udp == b.statistics("vb")[0] - before[0]  # all that the wire did not drop
+    assert udp == b.statistics("vb")[0] - before[0]  # all that were not dropped on the wire
     lost = total(page, "pktexp_event_lost_packets_total")
     records = total(page, "pktexp_events_total")
     if events == "packet":
@@ -150,7 +148,7 @@ def test_a_flood_is_counted_exactly_and_every_packet_has_a_flow(
 
 
 @pytest.mark.parametrize("events", ["flow", "packet"])
-def test_a_ring_that_overflows_loses_flows_but_no_sum(pair: Pair, flood: str, events: str) -> None:
+def test_a_full_ring_loses_flows_but_no_totals(pair: Pair, flood: str, events: str) -> None:
     a, b = pair
     connect_ip(pair)
     size = ("--ring-size", "4096", "--flow-cache", "16")
@@ -165,7 +163,7 @@ def test_a_ring_that_overflows_loses_flows_but_no_sum(pair: Pair, flood: str, ev
     other = total(page, "pktexp_flow_packets_total", **INGRESS, source="other")
     named = all_flows(page, "packets", "vb") - other
     assert named + (other - lost) + lost == packets_of(page, "vb")
-    assert other == lost  # 50 flows: nothing but lost events is other
+    assert other == lost  # 50 flows: only lost events are in other
     if events == "packet":
         sent_and_received = total(page, "pktexp_packets_total", interface="vb")
         all_lost = total(page, "pktexp_event_lost_packets_total")
@@ -186,7 +184,7 @@ def test_more_flows_than_the_limit_fold_into_other(pair: Pair, flood: str) -> No
     assert total(page, "pktexp_flow_packets_total", **INGRESS, source="other") > 0
 
 
-def test_with_flows_off_totals_are_exact_and_no_flow_is_shown(pair: Pair, flood: str) -> None:
+def test_totals_are_exact_with_flows_off(pair: Pair, flood: str) -> None:
     a, b = pair
     connect_ip(pair)
     with serving(b, "--interfaces", "vb", "--flows", "off") as service:
@@ -202,7 +200,7 @@ def test_with_flows_off_totals_are_exact_and_no_flow_is_shown(pair: Pair, flood:
     assert said.endswith("rings 0 KiB, flow cache 0 KiB (off)")
 
 
-def test_the_log_and_the_page_tell_what_the_flow_cache_takes(pair: Pair) -> None:
+def test_the_log_and_the_page_show_the_flow_caches_memory(pair: Pair) -> None:
     _, b = pair
     cpus = highest_online_cpu() + 1
     with serving(b, "--interfaces", "vb", "--flow-cache", "1024") as service:
@@ -213,7 +211,7 @@ def test_the_log_and_the_page_tell_what_the_flow_cache_takes(pair: Pair) -> None
     assert total(page, "pktexp_flow_cache_limit") == 1024
 
 
-def test_two_workers_share_the_flood_and_miss_nothing(pair: Pair, flood: str) -> None:
+def test_two_workers_share_a_flood_without_losses(pair: Pair, flood: str) -> None:
     a, b = pair
     connect_ip(pair)
     arguments = ("--interfaces", "vb", "--flows", "sockets", "--workers", "2")
@@ -232,7 +230,7 @@ def test_two_workers_share_the_flood_and_miss_nothing(pair: Pair, flood: str) ->
 
 
 def connect_ip(pair: Pair) -> None:
-    """Addresses, and the neighbour known beforehand, so that only the flood is on the wire."""
+    """Add addresses and neighbours, so that only the flood is on the wire."""
     a, b = pair
     a.ip("address", "add", "10.99.0.1/24", "dev", "va")
     b.ip("address", "add", "10.99.0.2/24", "dev", "vb")
@@ -241,18 +239,18 @@ def connect_ip(pair: Pair) -> None:
 
 
 def received(b: Namespace, a: Namespace, frames: list[bytes]) -> list[bytes]:
-    """What reaches a packet socket behind the interface when these frames are sent."""
+    """Send frames; return those that reach a packet socket behind the interface."""
     with b.packet_socket("vb") as raw:
         a.send("va", frames)
         got = []
         while io_select.select([raw], [], [], 0.5)[0]:
             frame, address = raw.recvfrom(65536)
-            if address[2] != socket.PACKET_OUTGOING:  # what the namespace answers
+            if address[2] != socket.PACKET_OUTGOING:  # answers of the namespace
                 got.append(frame)
     return got
 
 
-def test_what_passes_through_the_interface_is_the_same_with_and_without_pktexp(pair: Pair) -> None:
+def test_packets_pass_unchanged_with_pktexp_attached(pair: Pair) -> None:
     a, b = pair
     frames = [case.frame for case in CASES]
     for case in CASES:
@@ -261,7 +259,7 @@ def test_what_passes_through_the_interface_is_the_same_with_and_without_pktexp(p
     with serving(b, "--interfaces", "vb") as service:
         service.wait_until_attached("vb")
         with_pktexp = received(b, a, frames)
-    assert len(without) > 0.95 * len(frames)  # the kernel drops some that are cut inside a tag
+    assert len(without) > 0.95 * len(frames)  # the kernel drops some frames cut inside a tag
     assert with_pktexp == without
 
 
@@ -283,7 +281,7 @@ def test_a_killed_process_leaves_nothing_attached(
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_stopped_process_leaves_nothing_attached_and_ends_well(pair: Pair, number: int) -> None:
+def test_a_stopped_process_leaves_nothing_attached(pair: Pair, number: int) -> None:
     _, b = pair
     with serving(b, "--interfaces", "vb") as service:
         service.wait_until_attached("vb")
@@ -295,7 +293,7 @@ def test_a_stopped_process_leaves_nothing_attached_and_ends_well(pair: Pair, num
 @pytest.mark.parametrize(
     "ingress", [pytest.param("xdp-native", marks=needs_multi_buffer_xdp), "tcx"]
 )
-def test_frames_larger_than_a_page_count_whole(pair: Pair, ingress: str) -> None:
+def test_frames_larger_than_a_page_count_fully(pair: Pair, ingress: str) -> None:
     a, b = pair
     frame = bytes(ETHER / V4) + bytes(8900)
     with serving(b, "--interfaces", "vb", "--ingress", ingress) as service:

@@ -1,4 +1,4 @@
-"""One frame at a time through the program: its class, its flow, and why it could not be parsed."""
+"""Class, flow and parse error of single frames, run through the XDP program."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def ethernet(bench: Callable[..., Bench]) -> Bench:
     return bench(LinkType.ETHERNET)
 
 
-def test_every_case_passes_and_is_counted_as_what_it_is(ethernet: Bench) -> None:
+def test_every_case_passes_and_is_counted_in_its_class(ethernet: Bench) -> None:
     for case in CASES:
         ethernet.counters.restart(5)
         assert ethernet.datapath.test_run(case.frame) == XDP_PASS, case
@@ -47,7 +47,7 @@ def test_a_frame_cut_at_any_byte_passes_and_is_counted_once(ethernet: Bench) -> 
 @pytest.mark.parametrize(
     ("length", "flags", "unparsed"), [(47, 0, {"truncated_transport": 1}), (48, 0x12, {})]
 )
-def test_a_tcp_header_cut_before_its_flags_still_gives_its_ports(
+def test_a_tcp_header_cut_before_its_flags_gives_its_ports(
     ethernet: Bench, length: int, flags: int, unparsed: dict[str, int]
 ) -> None:
     frame = bytes(ETHER / V4 / TCP(sport=1234, dport=53, flags="SA"))
@@ -61,7 +61,7 @@ def without_link_layer(case: Case) -> bool:
     return case.ip_version != "" and case.frame[12:14] in (b"\x08\x00", b"\x86\xdd")
 
 
-def test_an_interface_without_ethernet_is_parsed_from_the_ip_header_on(
+def test_an_ip_interface_is_parsed_from_the_ip_header(
     bench: Callable[..., Bench],
 ) -> None:
     ip = bench(LinkType.IP)
@@ -69,7 +69,7 @@ def test_an_interface_without_ethernet_is_parsed_from_the_ip_header_on(
     assert len(cases) > 60
     for case in cases:
         if case.name in ("ipv4 of version 6", "ipv6 of version 4"):
-            continue  # without an ethertype the version is all there is to go by
+            continue  # without an ethertype only the version decides
         ip.counters.restart(5)
         assert ip.datapath.test_run(case.frame[14:]) == XDP_PASS, case
         assert ip.traffic() == {(case.protocol, case.ip_version): (1, len(case.frame) - 14)}, case
@@ -77,7 +77,7 @@ def test_an_interface_without_ethernet_is_parsed_from_the_ip_header_on(
         assert labels.endpoints(event) == case.sockets, case
 
 
-def test_an_interface_of_an_unknown_kind_is_counted_without_parsing(
+def test_an_opaque_interface_is_counted_without_parsing(
     bench: Callable[..., Bench],
 ) -> None:
     opaque = bench(LinkType.OPAQUE)
@@ -86,7 +86,7 @@ def test_an_interface_of_an_unknown_kind_is_counted_without_parsing(
     assert opaque.unparsed() == {}
 
 
-def test_bytes_that_are_no_ip_on_an_ip_interface_are_unparsed(bench: Callable[..., Bench]) -> None:
+def test_other_bytes_on_an_ip_interface_are_unparsed(bench: Callable[..., Bench]) -> None:
     ip = bench(LinkType.IP)
     ip.datapath.test_run(b"\xf0" + bytes(40))
     assert ip.traffic() == {("other", ""): (1, 41)}

@@ -1,4 +1,4 @@
-"""Segments that TCP sends again, against the kernel's own count of them."""
+"""Retransmitted TCP segments, against the kernel's own count."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def by_interface(page: Page) -> dict[str, int]:
 
 
 def agreed(service: Service, b: Side) -> dict[str, int]:
-    """What the page shows, once it is in sum what the kernel has sent again."""
+    """Return the segments by interface, when their sum is the kernel's count."""
 
     def look() -> dict[str, int] | None:
         sent = b.statistic("TcpRetransSegs") - b.statistic("TcpExtTCPRetransFail")
@@ -40,7 +40,7 @@ def agreed(service: Service, b: Side) -> dict[str, int]:
     return wait_for(look) or {}
 
 
-def test_segments_sent_again_to_a_peer_that_is_gone_are_counted(sides: Sides) -> None:
+def test_retransmissions_to_an_absent_peer_are_counted(sides: Sides) -> None:
     a, b = sides
     with serving(b.namespace) as service:
         service.wait_until_attached("vb")
@@ -51,7 +51,7 @@ def test_segments_sent_again_to_a_peer_that_is_gone_are_counted(sides: Sides) ->
         assert agreed(service, b)["vb"] >= 3
 
 
-def test_lost_segments_of_a_transfer_are_counted_one_by_one(sides: Sides) -> None:
+def test_retransmissions_of_lost_segments_are_counted_each(sides: Sides) -> None:
     a, b = sides
     a.drop("input", "tcp dport 80 tcp flags & (syn|fin) == 0 numgen inc mod 15 == 0")
     with serving(b.namespace) as service:
@@ -65,7 +65,7 @@ def test_lost_segments_of_a_transfer_are_counted_one_by_one(sides: Sides) -> Non
         assert agreed(service, b)["vb"] > 10
 
 
-def test_another_namespaces_segments_are_not_counted(
+def test_retransmissions_of_another_namespace_are_not_counted(
     sides: Sides, namespaces: Callable[[], Namespace]
 ) -> None:
     here = namespaces()
@@ -81,7 +81,7 @@ def test_another_namespaces_segments_are_not_counted(
         assert by_interface(service.page()) == {}
 
 
-def test_segments_of_one_buffer_are_counted_one_by_one(sides: Sides) -> None:
+def test_segments_of_one_buffer_are_counted_each(sides: Sides) -> None:
     a, b = sides
     with serving(b.namespace) as service:
         service.wait_until_attached("vb")
@@ -96,7 +96,7 @@ def test_segments_of_one_buffer_are_counted_one_by_one(sides: Sides) -> None:
         assert agreed(service, b)["vb"] > 2
 
 
-def test_attempts_that_fail_are_not_counted(sides: Sides) -> None:
+def test_failed_retransmissions_are_not_counted(sides: Sides) -> None:
     a, b = sides
     with serving(b.namespace) as service:
         service.wait_until_attached("vb")

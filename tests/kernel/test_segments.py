@@ -1,4 +1,4 @@
-"""Large segments count as the packets they stand for: both ends of a pair say the same."""
+"""Large segments count as the packets they stand for, alike at both ends of a pair."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ FEW = ("-w", "64K")
 
 @pytest.fixture
 def joined(pair: Pair) -> Pair:
-    """With addresses of both families, and neighbours known, so that there is no other traffic."""
+    """Add addresses of both families and the neighbours, so that there is no other traffic."""
     ends = ((pair[0], "va", 1), (pair[1], "vb", 2))
     for here, name, own in ends:
-        # Else interfaces would tell the multicast groups that they are in.
+        # Else interfaces would report the multicast groups they are in.
         chain = "add chain ip6 t out { type filter hook output priority 0; }"
         rule = "add rule ip6 t out meta l4proto icmpv6 drop"
         here.run("nft", f"add table ip6 t; {chain}; {rule}")
@@ -49,7 +49,7 @@ def joined(pair: Pair) -> Pair:
 
 @contextlib.contextmanager
 def listening(namespace: Namespace) -> Iterator[None]:
-    """An iperf3 server for one client."""
+    """Run an iperf3 server for one client."""
     command = namespace.command("iperf3", "-s", "-1", "--forceflush")
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
         try:
@@ -66,7 +66,7 @@ def transfer(pair: Pair, *options: str, to: str = B) -> None:
 
 
 def settled(service: Service, interface: str, direction: str) -> Seen:
-    """Once nothing comes any more."""
+    """Return the metrics of an interface and direction when they no longer change."""
     found: list[Seen] = [{}]
 
     def same() -> bool:
@@ -83,7 +83,7 @@ def packets(found: Seen, name: str = "pktexp_packets_total") -> int:
 
 
 def both_ends_agree(one: Service, other: Service) -> int:
-    """In both directions; gives the packets from `va` to `vb`."""
+    """Compare both directions; return the packets from `va` to `vb`."""
     for (sender, sent_by), (receiver, received_by) in (
         ((one, "va"), (other, "vb")),
         ((other, "vb"), (one, "va")),
@@ -103,7 +103,7 @@ TRANSFERS = {
 
 @pytest.mark.parametrize("ingress", ["tcx", "xdp-native"])
 @pytest.mark.parametrize("options", TRANSFERS.values(), ids=TRANSFERS)
-def test_what_one_end_sends_the_other_receives(
+def test_both_ends_count_large_segments_alike(
     joined: Pair, options: tuple[str, ...], ingress: str
 ) -> None:
     a, b = joined
@@ -119,9 +119,7 @@ def test_what_one_end_sends_the_other_receives(
 
 
 @pytest.mark.parametrize("to", [B, "fd99::2"])
-def test_large_segments_are_there_and_counted_as_those_that_a_wire_would_carry(
-    joined: Pair, to: str
-) -> None:
+def test_large_segments_count_as_packets_of_the_wire(joined: Pair, to: str) -> None:
     a, b = joined
     with (
         serving(a, "--interfaces", "va", "--flows", "sockets") as one,
@@ -140,11 +138,11 @@ def test_large_segments_are_there_and_counted_as_those_that_a_wire_would_carry(
         for (name, labels), value in sizes.items()
         if name == "pktexp_packet_size_bytes_bucket"
     }
-    assert larger["1518.0"] == larger["+Inf"] == count  # none exceeds what the wire takes
+    assert larger["1518.0"] == larger["+Inf"] == count  # none is larger than the wire allows
 
 
 @pytest.mark.parametrize("options", TRANSFERS.values(), ids=TRANSFERS)
-def test_with_offloads_off_both_ends_say_what_tshark_sees_on_the_wire(
+def test_without_offloads_both_ends_agree_with_tshark(
     joined: Pair, options: tuple[str, ...]
 ) -> None:
     a, b = joined
@@ -170,9 +168,9 @@ def test_with_offloads_off_both_ends_say_what_tshark_sees_on_the_wire(
 
 
 def send(pair: Pair, to: str, amount: int) -> int:
-    """So many bytes over one connection of TCP, read to their end.
+    """Send `amount` bytes over one TCP connection, and read them.
 
-    Returns how many the sender's kernel sent for that, those sent again counted again.
+    Returns the bytes that the sender's kernel sent, retransmissions included.
     """
     a, b = pair
     family = socket.AF_INET6 if ":" in to else socket.AF_INET
@@ -193,9 +191,9 @@ def send(pair: Pair, to: str, amount: int) -> int:
 
 
 @pytest.mark.parametrize(("to", "network"), [(B, 20), ("fd99::2", 40)])
-def test_the_largest_segments_count_byte_for_byte(joined: Pair, to: str, network: int) -> None:
+def test_the_largest_segments_count_exactly(joined: Pair, to: str, network: int) -> None:
     a, b = joined
-    for here, name in ((a, "va"), (b, "vb")):  # of IPv6 beyond 64 KiB, with a header to say so
+    for here, name in ((a, "va"), (b, "vb")):  # larger IPv6 segments have a jumbo option
         here.ip("link", "set", name, "gso_max_size", "200000", "gro_max_size", "200000")
     with (
         serving(a, "--interfaces", "va", "--flows", "sockets") as one,
@@ -207,5 +205,5 @@ def test_the_largest_segments_count_byte_for_byte(joined: Pair, to: str, network
         count = both_ends_agree(one, other)
         found = settled(other, "vb", "ingress")
     headers = 14 + network + 20 + 12  # with timestamps (RFC 7323)
-    syn = 8  # that it has more of options
+    syn = 8  # bytes of options that only the SYN has
     assert packets(found, "pktexp_bytes_total") == sent + count * headers + syn

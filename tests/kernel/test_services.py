@@ -1,4 +1,4 @@
-"""Flows by service: which port stays, over a connection's life and in every order of packets."""
+"""Flows by service: the port that is kept, in every phase of a connection and any packet order."""
 
 from __future__ import annotations
 
@@ -45,14 +45,14 @@ def services(bench: Callable[..., Bench]) -> Bench:
 
 
 def seen(bench: Bench, packet: Sent, program: str = INGRESS) -> tuple[str, str]:
-    """Source and dest of the packet's flow."""
+    """Return source and dest of the packet's flow."""
     ((protocol, source, dest, *_),) = look(bench, packet.frame, program).flows
     assert protocol == packet.protocol
     return source, dest
 
 
 def folded(packet: Sent, server: End) -> tuple[str, str]:
-    """As seen, where this end serves."""
+    """Return the source and dest expected if `server` is the serving end."""
     source, dest = packet.source, packet.dest
     return (text(source), dest[0]) if source == server else (source[0], text(dest))
 
@@ -63,7 +63,7 @@ def check(bench: Bench, packets: list[Sent], server: End) -> None:
             assert seen(bench, packet, program) == folded(packet, server), (packet, program)
 
 
-def test_without_a_syn_the_port_outside_the_range_of_clients_serves_else_the_lower_one(
+def test_the_port_outside_the_ephemeral_range_or_the_lower_serves(
     services: Bench,
 ) -> None:
     clients: dict[int, tuple[int, ...]] = {
@@ -85,14 +85,14 @@ def test_equal_ports_are_both_kept(services: Bench) -> None:
         assert seen(services, packet) == (text(packet.source), text(packet.dest))
 
 
-def test_a_syn_says_who_serves_for_all_packets_of_the_connection(services: Bench) -> None:
+def test_a_syn_decides_the_serving_side_of_its_connection(services: Bench) -> None:
     ports = [(80, ODD), (LOW, ODD), (LOW - 2, LOW - 1), (HIGH + 1, HIGH + 2), (ODD, 443)]
     for hosts, (low, high) in product(HOSTS.values(), ports):
         client, server = (hosts[0], low), (hosts[1], high)
         check(services, life(client, server), server)
 
 
-def test_a_connection_is_remembered_while_others_come_and_go(services: Bench) -> None:
+def test_a_connection_is_remembered_while_others_appear(services: Bench) -> None:
     client, server = ("192.0.2.1", 80), ("192.0.2.2", ODD)
     packets = life(client, server)
     check(services, packets[:3], server)
@@ -103,18 +103,18 @@ def test_a_connection_is_remembered_while_others_come_and_go(services: Bench) ->
     check(services, packets[3:], server)
 
 
-def test_a_syn_ack_alone_is_enough(services: Bench) -> None:
+def test_a_syn_ack_alone_decides_the_serving_side(services: Bench) -> None:
     client, server = ("192.0.2.1", 80), ("192.0.2.2", ODD)
     check(services, life(client, server)[1:], server)
 
 
-def test_a_port_that_is_used_again_the_other_way_is_told_by_the_new_syn(services: Bench) -> None:
+def test_a_new_syn_reverses_a_reused_connection(services: Bench) -> None:
     low, high = ("192.0.2.1", 80), ("192.0.2.2", ODD)
     for client, server in ((low, high), (high, low), (low, high)):
         check(services, life(client, server), server)
 
 
-def test_connections_whose_syn_was_not_seen_stay_with_their_ports(services: Bench) -> None:
+def test_connections_without_a_seen_syn_go_by_their_ports(services: Bench) -> None:
     known, unknown = ("192.0.2.1", 80), ("192.0.2.1", 81)
     server = ("192.0.2.2", ODD)
     rest = life(unknown, server)[2:]
@@ -123,15 +123,15 @@ def test_connections_whose_syn_was_not_seen_stay_with_their_ports(services: Benc
     check(services, rest[3:], unknown)
 
 
-def test_a_connection_of_ipv6_is_not_taken_for_one_of_ipv4(services: Bench) -> None:
-    """The bytes of these addresses are the same, but for zeros behind."""
+def test_ipv6_and_ipv4_connections_are_distinguished(services: Bench) -> None:
+    """The IPv6 addresses are the bytes of the IPv4 addresses and zeros."""
     check(services, life(("20.1.0.1", 80), ("20.1.0.2", ODD)), ("20.1.0.2", ODD))
     there = Sent(("1401:1::", 80), ("1401:2::", ODD), "tcp", ACK)
     check(services, [there], there.source)
 
 
 @pytest.mark.usefixtures("one_cpu")
-def test_a_service_is_one_flow_in_the_kernel_however_many_clients_ports(
+def test_a_service_is_one_flow_for_all_client_ports(
     bench: Callable[..., Bench],
 ) -> None:
     cached = bench(services=True, flow_cache=1024)
@@ -143,7 +143,7 @@ def test_a_service_is_one_flow_in_the_kernel_however_many_clients_ports(
     assert flow(record)[:4] == ("tcp", "192.0.2.1", "192.0.2.2:443", 500)
 
 
-def test_inside_a_tunnel_and_outside_a_connection_is_told_alike(
+def test_a_connection_has_one_serving_side_inside_a_tunnel_too(
     bench: Callable[..., Bench],
 ) -> None:
     services = bench(services=True, decap=tuple(Tunnel))
@@ -156,7 +156,7 @@ def test_inside_a_tunnel_and_outside_a_connection_is_told_alike(
     check(services, rest, server)
 
 
-def test_random_packets_in_any_order_are_told_as_a_plain_model_tells_them(
+def test_random_packets_match_a_plain_model(
     services: Bench,
 ) -> None:
     rng, model = random.Random(5), Model()
@@ -172,7 +172,7 @@ def test_random_packets_in_any_order_are_told_as_a_plain_model_tells_them(
         assert seen(services, packet, program) == model.labels(packet), (packet, program)
 
 
-def test_a_replay_by_services_shows_one_flow_a_direction() -> None:
+def test_a_replay_by_services_shows_one_flow_per_direction() -> None:
     client, server = ("192.0.2.1", 80), ("192.0.2.2", ODD)
     frames = [packet.frame for packet in life(client, server)]
     replayer = Replayer(libbpf.find(), FlowMode.SERVICES)
@@ -185,10 +185,10 @@ def test_a_replay_by_services_shows_one_flow_a_direction() -> None:
     }
 
 
-def test_a_service_follows_the_range_of_ports_of_its_namespace(
+def test_the_ephemeral_range_is_that_of_the_namespace(
     pair: tuple[Namespace, Namespace],
 ) -> None:
-    """By the kernel's own range 25000 would serve, as 40000 would be a client's."""
+    """By the initial namespace's range 25000 would serve, as 40000 would be ephemeral."""
     a, b = pair
     b.run("sysctl", "-qw", "net.ipv4.ip_local_port_range=20000 30000")
     with serving(b, "--interfaces", "vb", "--flows", "services") as service:

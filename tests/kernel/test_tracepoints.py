@@ -1,4 +1,4 @@
-"""The tracing programs of a service: gone with it, and left out where the kernel cannot tell."""
+"""The tracing programs of a service end with it, and are left out on unable kernels."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def link_ids(namespace: Namespace) -> set[str]:
 
 
 def patched(folder: Path, code: str) -> list[str]:
-    """A prefix for a command whose Python runs this first."""
+    """Return a command prefix that makes Python run `code` first."""
     (folder / "sitecustomize.py").write_text(code)
     return ["env", f"PYTHONPATH={folder}:{os.environ.get('PYTHONPATH', '')}"]
 
@@ -64,7 +64,7 @@ probes.tracepoint_arguments = lose_the_capability
         (WITHOUT_PERFMON, "load the BPF programs into the kernel: Operation not permitted"),
     ],
 )
-def test_a_kernel_that_cannot_tell_costs_one_line_and_pktexp_serves_on(
+def test_an_unable_kernel_costs_one_log_line(
     pair: Pair, tmp_path: Path, code: str, why: str
 ) -> None:
     prefix = patched(tmp_path, code)

@@ -1,4 +1,4 @@
-"""The program for drops, loaded here: cells that end or run out, and what older kernels lack."""
+"""The program that counts drops: cells that end or run out, and limits of older kernels."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ FIRST, SECOND = 1024 + 5, 2048 + 5  # two leases of one slot
 
 
 class Names:
-    """Stands in for the interfaces: which ids are let."""
+    """A stand-in for the interfaces, with the ids that are leased."""
 
     def __init__(self) -> None:
         self.names = {FIRST: "vb"}
@@ -41,7 +41,7 @@ class Names:
 
 
 class Setting:
-    """`vb` counted under an id that a test can change, and the page that comes of it."""
+    """Drops at `vb`, whose lease a test can change, and the metrics of them."""
 
     def __init__(self, a: Side, b: Side, datapath: Datapath, tracing: Tracing, lib: Libbpf) -> None:
         self.a, self.b = a, b
@@ -58,7 +58,7 @@ class Setting:
         assert self._table.set(self._ifindex, lease, LinkType.ETHERNET)
 
     def drops(self, count: int) -> Drops:
-        """What the page shows, once it shows so many."""
+        """Return the drops that the metrics show, when they are at least `count`."""
 
         def look() -> Drops | None:
             found = drops(parse(self._page(False)))
@@ -85,7 +85,7 @@ def setting(lib: Libbpf, pair: Pair) -> Iterator[Callable[..., Setting]]:
 
 
 @needs_drop_reasons
-def test_a_drop_for_which_no_cell_is_left_counts_as_other(setting: Callable[..., Setting]) -> None:
+def test_a_drop_without_a_free_cell_counts_as_other(setting: Callable[..., Setting]) -> None:
     here = setting(cells=1)
     here.b.drop("input", "udp dport 5555")
     knock(here.a, 999, 3)
@@ -96,7 +96,7 @@ def test_a_drop_for_which_no_cell_is_left_counts_as_other(setting: Callable[...,
 
 
 @needs_drop_reasons
-def test_cells_of_an_ended_lease_make_room_and_others_keep_their_counts(
+def test_cells_of_ended_leases_are_removed_and_others_stay(
     setting: Callable[..., Setting],
 ) -> None:
     here = setting()
@@ -114,7 +114,7 @@ def test_cells_of_an_ended_lease_make_room_and_others_keep_their_counts(
 
 
 @needs_drop_reasons
-def test_where_the_receiving_socket_is_not_told_of_as_before_6_11_the_route_tells_the_namespace(
+def test_the_route_gives_the_namespace_before_linux_6_11(
     lib: Libbpf, setting: Callable[..., Setting]
 ) -> None:
     here = setting(arguments=3)
@@ -146,5 +146,5 @@ def test_a_tracepoint_has_the_arguments_that_bpftool_shows(lib: Libbpf, name: st
 
 
 @needs_drop_reasons
-def test_a_reason_that_the_kernel_has_no_name_for_is_a_number(lib: Libbpf) -> None:
+def test_a_reason_without_a_name_is_a_number(lib: Libbpf) -> None:
     assert kernel_drops.reason_name(kernel_drops.reason_names(lib), 0x20001) == "0x20001"

@@ -1,4 +1,4 @@
-"""What tunnels carry, looked into by every program: whose flow it is, and what was passed."""
+"""Tunnels decapsulated by every program: the flow inside, and the tunnels counted."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def all_tunnels(bench: Callable[..., Bench]) -> Bench:
 
 
 def check(bench: Bench, case: Tunnelled) -> None:
-    """As the case says, by every program."""
+    """Compare the outcome of every program with the case."""
     for program in VERDICTS:
         size = len(case.frame)
         assert look(bench, case.frame, program) == Seen(
@@ -55,7 +55,7 @@ def check(bench: Bench, case: Tunnelled) -> None:
         ), (case.name, program)
 
 
-def test_every_tunnel_shows_what_it_carries_and_counts_as_what_it_is(all_tunnels: Bench) -> None:
+def test_every_tunnel_is_counted_and_shows_its_inner_flow(all_tunnels: Bench) -> None:
     assert {kind for case in CASES for kind in case.kinds} == set(TUNNELS.values())
     for case in CASES:
         check(all_tunnels, case)
@@ -71,7 +71,7 @@ def test_without_decap_the_flow_is_the_outer_one(bench: Callable[..., Bench]) ->
 
 
 @pytest.mark.parametrize("wanted", list(Tunnel), ids=TUNNELS.get)
-def test_only_the_chosen_tunnel_is_entered(bench: Callable[..., Bench], wanted: Tunnel) -> None:
+def test_only_a_chosen_tunnel_is_decapsulated(bench: Callable[..., Bench], wanted: Tunnel) -> None:
     one, name, entered = bench(decap=(wanted,)), TUNNELS[wanted], 0
     for case in (c for c in CASES[::3] + CASES[1::3] if c.kinds != ("gre", "mpls")):
         for program in VERDICTS:
@@ -83,7 +83,7 @@ def test_only_the_chosen_tunnel_is_entered(bench: Callable[..., Bench], wanted: 
     assert entered >= 3
 
 
-def test_a_tunnel_inside_one_that_was_not_chosen_stays_closed(
+def test_a_tunnel_inside_an_unchosen_one_stays_closed(
     bench: Callable[..., Bench],
 ) -> None:
     one = bench(decap=(Tunnel.GRE,))
@@ -94,19 +94,19 @@ def test_a_tunnel_inside_one_that_was_not_chosen_stays_closed(
     check(one, Tunnelled("gre in vxlan", gre, ("udp", "4"), (), flow))
 
 
-def test_what_is_no_such_tunnel_or_carries_no_packet_is_left_as_it_is(all_tunnels: Bench) -> None:
+def test_packets_that_carry_no_packet_keep_their_flow(all_tunnels: Bench) -> None:
     for case in NOT_ENTERED:
         check(all_tunnels, case)
 
 
-def test_a_port_of_the_source_alone_makes_no_tunnel(all_tunnels: Bench) -> None:
+def test_the_source_port_alone_makes_no_tunnel(all_tunnels: Bench) -> None:
     for port in (4789, 8472, 6081, 2152):
         frame = bytes(ETHER / V4 / UDP(sport=port, dport=53) / VXLAN(flags=8) / ETHER / TCP4)
         flow = ("udp", f"192.0.2.1:{port}", "192.0.2.2:53")
         check(all_tunnels, Tunnelled(f"from {port}", frame, ("udp", "4"), (), flow))
 
 
-def test_three_tunnels_in_each_other_are_passed_and_a_fourth_is_left_as_it_is(
+def test_three_nested_tunnels_are_decapsulated_but_not_a_fourth(
     all_tunnels: Bench,
 ) -> None:
     gre, inner = V6 / GRE(), V4 / UDP(sport=7, dport=4789) / VXLAN(flags=8) / ETHER
@@ -127,7 +127,7 @@ def test_three_tunnels_in_each_other_are_passed_and_a_fourth_is_left_as_it_is(
 
 
 def fragments(kind: str, carrying: Packet) -> Iterator[tuple[Tunnelled, list[Tunnelled]]]:
-    """Over both versions of IP: the first fragment, and the others."""
+    """Yield the first fragment and the later ones, for both versions of IP."""
     flow = ("udp", "10.0.0.1:1000", "10.0.0.2:53")
     protocol = "udp" if kind == "vxlan" else kind
     for version, addresses, passed, parts in (
@@ -145,8 +145,8 @@ def fragments(kind: str, carrying: Packet) -> Iterator[tuple[Tunnelled, list[Tun
         )
 
 
-def test_a_first_fragment_is_entered_and_later_ones_are_not(all_tunnels: Bench) -> None:
-    """They look as if another packet began in each."""
+def test_only_the_first_fragment_is_decapsulated(all_tunnels: Bench) -> None:
+    """The payload of each fragment looks like the start of a packet."""
     datagram = INNER4 / UDP(sport=1000, dport=53) / Raw(b"E" * 3000)
     vxlan = UDP(sport=5555, dport=4789) / VXLAN(flags=8) / ETHER / datagram
     for kind, carrying in (("vxlan", vxlan), ("gre", GRE() / datagram), ("ipip", datagram)):
@@ -166,15 +166,15 @@ def test_fragments_inside_a_tunnel_have_ports_only_in_the_first(all_tunnels: Ben
 
 
 def starts(case: Tunnelled) -> tuple[int, int]:
-    """Where the tunnel's header begins, behind ports, and where what it carries begins."""
+    """Return where the tunnel's header begins, behind the ports, and where its content begins."""
     inner = bytes(TCP4) if case.flow == TCP4_FLOW else bytes(UDP6)
     carried = case.frame.index(inner)
     behind = {"mpls": 14, "pppoe": 14}.get(case.outer[0], 34 if case.outer[1] == "4" else 54)
     return behind + (4 if case.outer[0] == "udp" else 0), carried
 
 
-def test_a_cut_in_a_tunnels_header_is_truncated_tunnel(all_tunnels: Bench) -> None:
-    """What can be told is the outer flow, with its ports."""
+def test_a_cut_tunnel_header_is_counted_as_truncated_tunnel(all_tunnels: Bench) -> None:
+    """The flow is then the outer one, with its ports."""
     packets = [c for c in CASES if (len(c.kinds) == 1 and "/ip" in c.name) or c.kinds == ("pppoe",)]
     cuts = 0
     for case in packets:
@@ -207,7 +207,7 @@ def test_a_frame_in_a_tunnel_cut_at_any_byte_passes_and_is_counted_once(
                 assert set(seen.tunnels.values()) <= {1}
 
 
-def test_on_an_interface_without_ethernet_tunnels_are_entered_too(
+def test_tunnels_on_an_ip_interface_are_decapsulated(
     bench: Callable[..., Bench],
 ) -> None:
     ip = bench(LinkType.IP, decap=tuple(Tunnel))

@@ -1,4 +1,4 @@
-"""Finding libbpf, and what its errors and messages become."""
+"""Finding libbpf, and its errors and messages."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from pktexp.bpf.options import DatapathOptions
 from pktexp.errors import PktexpError
 
 
-def test_the_wheels_library_is_found_first_and_the_package_is_not_imported() -> None:
+def test_the_wheels_library_is_first_and_its_package_not_imported() -> None:
     paths = list(libbpf.candidates())
     assert paths[-1] == "libbpf.so.1"
     if importlib.util.find_spec("pylibbpf"):
@@ -30,12 +30,12 @@ def test_the_wheels_library_is_found_first_and_the_package_is_not_imported() -> 
     assert "llvmlite" not in sys.modules
 
 
-def test_without_the_wheel_the_systems_library_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_systems_library_is_used_without_the_wheel(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
     assert list(libbpf.candidates()) == ["libbpf.so.1"]
 
 
-def test_without_any_libbpf_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_libbpf_is_an_error_with_a_hint(monkeypatch: pytest.MonkeyPatch) -> None:
     libc = str(Path(ctypes.util.find_library("c") or "libc.so.6"))
     monkeypatch.setattr(libbpf, "candidates", lambda: iter(["/nowhere/libbpf.so.1", libc]))
     with pytest.raises(PktexpError, match="no libbpf found") as caught:
@@ -46,7 +46,7 @@ def test_without_any_libbpf_the_error_says_what_to_install(monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize("path", list(libbpf.candidates()))
-def test_a_failed_call_is_an_oserror_that_says_what_was_attempted(path: str) -> None:
+def test_a_failed_call_is_an_oserror_with_its_action(path: str) -> None:
     lib = Libbpf(path)
     with pytest.raises(OSError, match="open the thing: No such file or directory") as caught:
         lib("open the thing", "bpf_object__open_file", b"/nowhere.o", None)
@@ -56,7 +56,7 @@ def test_a_failed_call_is_an_oserror_that_says_what_was_attempted(path: str) -> 
 
 
 @pytest.mark.parametrize("path", list(libbpf.candidates()))
-def test_libbpfs_messages_go_to_python_logging(path: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_messages_of_libbpf_are_logged(path: str, caplog: pytest.LogCaptureFixture) -> None:
     lib = Libbpf(path)
     with caplog.at_level(logging.DEBUG, "pktexp.libbpf"), pytest.raises(BpfError):
         lib("open the thing", "bpf_object__open_file", b"/nowhere.o", None)
@@ -66,7 +66,7 @@ def test_libbpfs_messages_go_to_python_logging(path: str, caplog: pytest.LogCapt
     assert {record.name for record in caplog.records} == {"pktexp.libbpf"}
 
 
-def test_a_missing_object_says_how_to_build_it(tmp_path: Path) -> None:
+def test_a_missing_object_is_an_error_with_a_hint(tmp_path: Path) -> None:
     with pytest.raises(PktexpError, match=r"missing\.o: No such file") as caught:
         Datapath(without_probes(), DatapathOptions(), tmp_path / "missing.o")
     assert "make -C bpf" in caught.value.hint
@@ -79,19 +79,19 @@ def test_a_broken_object_is_named(tmp_path: Path) -> None:
         Datapath(without_probes(), DatapathOptions(), broken)
 
 
-def test_a_kernel_without_ring_buffers_is_told_of() -> None:
+def test_a_kernel_without_ring_buffers_is_an_error_with_a_hint() -> None:
     with pytest.raises(PktexpError, match="no BPF ring buffer") as caught:
         Datapath(without_probes(errno.EINVAL), DatapathOptions(), datapath.OBJECT)
     assert "Linux 5.15" in caught.value.hint
 
 
-def test_a_kernel_that_refuses_is_not_taken_for_one_without_ring_buffers() -> None:
+def test_a_refused_ring_buffer_is_not_a_missing_one() -> None:
     with pytest.raises(BpfError, match="ring buffer: Operation not permitted"):
         Datapath(without_probes(errno.EPERM), DatapathOptions(), datapath.OBJECT)
 
 
 def without_probes(refusal: int = 0) -> Any:
-    """A real libbpf that does not ask the kernel, which takes root."""
+    """Return a libbpf whose ring buffer probe needs no root, or fails with the errno `refusal`."""
     lib = libbpf.find()
 
     def call(attempted: str, name: str, *arguments: Any) -> Any:
