@@ -31,7 +31,7 @@ PARENTS = {Direction.INGRESS: 0xFFFFFFF2, Direction.EGRESS: 0xFFFFFFF3}
 # The first filter at ingress and the last at egress, so that packets are as on the wire.
 PRIORITIES = {Direction.INGRESS: 1, Direction.EGRESS: 0xFFFF}
 ALL_PROTOCOLS = 0x0300  # ETH_P_ALL, in network byte order
-PREFIX = "pktexp-"
+NAME_PREFIX = "pktexp-"
 
 
 class Filter(NamedTuple):
@@ -47,7 +47,7 @@ class Clsact:
     """The filters of this process; methods raise OSError with the kernel's errno."""
 
     def __init__(self) -> None:
-        self._name = f"{PREFIX}{os.getpid()}"
+        self._name = f"{NAME_PREFIX}{os.getpid()}"
         self._interfaces: dict[int, bool] = {}  # ifindex -> whether we added its qdisc
         self._attached: set[tuple[int, Direction]] = set()
 
@@ -125,7 +125,7 @@ def _filters(netlink: NetlinkSocket, ifindex: int) -> Iterator[Filter]:
 
 def _remove_orphans(netlink: NetlinkSocket, ifindex: int) -> None:
     for found in list(_filters(netlink, ifindex)):
-        pid = found.name.removeprefix(PREFIX)
+        pid = found.name.removeprefix(NAME_PREFIX)
         if pid != found.name and pid.isdigit() and not Path(f"/proc/{pid}").exists():
             _remove(netlink, ifindex, found)
 

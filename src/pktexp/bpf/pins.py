@@ -17,7 +17,7 @@ from pathlib import Path
 
 from pktexp.bpf.libbpf import Libbpf
 from pktexp.bpf.object import BpfObject
-from pktexp.bpf.probes import has_tcx
+from pktexp.bpf.probes import has_tcx, network_namespace
 from pktexp.errors import PktexpError
 
 log = logging.getLogger(__name__)
@@ -25,7 +25,6 @@ log = logging.getLogger(__name__)
 VERSION = 1  # of the names and meanings of pins; the layout of maps is hashed into the name
 MOUNTS = Path("/proc/self/mountinfo")
 LOCKS = Path("/proc/locks")
-NAMESPACE = Path("/proc/thread-self/ns/net")
 LINK = "link-"
 FOLDER = re.compile(r"v[0-9]+-[0-9a-f]{16}")
 USE_BPFFS = "give a folder of a bpffs, such as /sys/fs/bpf/pktexp (mount -t bpf bpf /sys/fs/bpf)"
@@ -67,8 +66,7 @@ class Pins:
 
     def choose(self, layout: str, maps: Collection[str]) -> bool:
         """Choose the folder of this layout, remove all others; return whether it has all `maps`."""
-        netns = NAMESPACE.stat().st_ino
-        digest = hashlib.sha256(f"{netns} {layout}".encode()).hexdigest()[:16]
+        digest = hashlib.sha256(f"{network_namespace()} {layout}".encode()).hexdigest()[:16]
         self.folder = self.root / f"v{VERSION}-{digest}"
         for other in [x for x in pin_folders(self.root) if x != self.folder]:
             log.warning("removing %s: its layout of maps or network namespace is another", other)

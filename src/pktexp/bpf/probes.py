@@ -1,4 +1,4 @@
-"""Probes of the running kernel: online CPUs, ring buffers, hooks, BTF and tracepoints."""
+"""Probes of the running kernel: CPUs, network namespace, features, BTF and tracepoints."""
 
 from __future__ import annotations
 
@@ -19,12 +19,18 @@ HELPER_XDP_GET_BUFF_LEN = 188
 TCX_INGRESS = 46
 TCX_EGRESS = 47
 ONLINE_CPUS = Path("/sys/devices/system/cpu/online")
-LOOPBACK = 1  # ifindex of lo in every network namespace
+NAMESPACE = Path("/proc/thread-self/ns/net")
+LOOPBACK_IFINDEX = 1  # ifindex of lo in every network namespace
 
 
 def highest_online_cpu(path: Path = ONLINE_CPUS) -> int:
     """Return the highest number of an online CPU, from a list such as "0-3,8" (cpu-hotplug.rst)."""
     return int(path.read_text().strip().replace("-", ",").split(",")[-1])
+
+
+def network_namespace() -> int:
+    """Return the number of the calling thread's network namespace, an inode of nsfs."""
+    return NAMESPACE.stat().st_ino
 
 
 def require_ring_buffer(lib: Libbpf) -> None:
@@ -55,7 +61,7 @@ def has_multi_buffer(lib: Libbpf) -> bool:
 def has_tcx(lib: Libbpf) -> bool:
     """Return whether the kernel has TCX hooks (6.6): whether their programs can be queried."""
     flags, count = c.c_uint32(), c.c_uint32()
-    arguments = (LOOPBACK, TCX_INGRESS, 0, c.byref(flags), None, c.byref(count))
+    arguments = (LOOPBACK_IFINDEX, TCX_INGRESS, 0, c.byref(flags), None, c.byref(count))
     try:
         lib("probe the kernel for TCX", "bpf_prog_query", *arguments)
     except BpfError:

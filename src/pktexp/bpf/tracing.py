@@ -25,7 +25,6 @@ from pktexp.packet.records import Records
 
 log = logging.getLogger(__name__)
 
-NAMESPACE = Path("/proc/thread-self/ns/net")
 NO_INTERFACE = 0
 CELLS_PER_SLOT = 8  # reasons for each interface on average, with every slot leased
 LEAST_CELLS = 4096
@@ -35,7 +34,7 @@ CELL_KEY = np.dtype([("interface", "u4"), ("reason", "u4")])
 PACKETS = np.dtype("u8")
 CELL = np.dtype([("key", CELL_KEY), ("packets", PACKETS)])
 PINNED = ("cells", ".data.overflow")
-STRUCTS = {"trace_config": TRACE_CONFIG, "cell_key": CELL_KEY}
+TRACE_STRUCTS = {"trace_config": TRACE_CONFIG, "cell_key": CELL_KEY}
 
 
 @dataclass(frozen=True)
@@ -144,10 +143,10 @@ class Tracing:
             pins.put(_pin(tracepoint, "link"), self._link)
 
     def _configure(self, datapath: Datapath, arguments: int) -> None:
-        layout.check_structs(self.object.btf, STRUCTS)
+        layout.check_structs(self.object.btf, TRACE_STRUCTS)
         self.object.resize("cells", self._cells)
         self.object.share("interfaces", datapath.object.map_fd("interfaces"))
-        constants = (NAMESPACE.stat().st_ino, datapath.options.slots, arguments)
+        constants = (probes.network_namespace(), datapath.options.slots, arguments)
         config = np.array(constants, TRACE_CONFIG)
         self.object.set_constants(".rodata.config", config.tobytes())
 
