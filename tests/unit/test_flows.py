@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pktexp.flows.table import HALF_LIFE, FlowSnapshot, FlowTable
-from pktexp.packet.records import RING_RECORD, Records
+from pktexp.packet.records import FLOW_RECORD, RING_RECORD, Records
 
 Record = tuple[int, int, int, int, int]  # interface, address, port, class, bytes
 
@@ -31,7 +31,8 @@ def batch(rows: list[Record]) -> Records:
         info[i]["interface"], info[i]["packet_class"] = interface, packet_class
         info[i]["saddr"][:4] = list(address.to_bytes(4, "big"))
         info[i]["ports"][0], info[i]["packets"], info[i]["bytes"] = port, 1, size
-        info[i]["_pad"] = 0xAB  # padding must not split flows
+        for padding in (name for name in FLOW_RECORD.names or () if name.startswith("_")):
+            info[i][padding] = 0xAB  # padding must not split flows
     return made
 
 
