@@ -7,8 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from pktexp.packet.records import INTERFACE_COUNTERS
-
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src/pktexp"
 PAGE = ROOT / "docs/architecture.md"
@@ -42,13 +40,6 @@ def test_every_design_page_opens_with_its_conclusion_and_is_listed() -> None:
         assert not blank
         assert opening.startswith("**Conclusion.** "), page.name
         assert f"]({page.name})" in index, f"{page.name} is not in docs/design/README.md"
-
-
-def test_counting_page_has_the_size_of_a_slot() -> None:
-    page = (DESIGN / "counting.md").read_text("utf-8")
-    size = INTERFACE_COUNTERS.itemsize
-    assert f"{size:,} bytes" in page, "the size of a slot and direction"
-    assert f"{2 * size:,} bytes" in page, "the size of a slot"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
