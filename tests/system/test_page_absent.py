@@ -122,6 +122,8 @@ def test_traffic_during_a_pause_is_drawn_afterwards(
 
 
 def test_a_paused_page_still_filters_and_sorts(view: Opened) -> None:
+    view.page.select_option("#flow-view", "flows")
+    view.wait("!document.querySelector('#flows thead').textContent.includes('To source')")
     view.page.click("#pause")
     assert len(view.rows("#flows")) > 5
     view.page.fill("#flow-search", "198.18.0.7")

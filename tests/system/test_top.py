@@ -99,6 +99,14 @@ def test_talkers_are_filtered_by_text_and_by_interface(shown: Terminal) -> None:
     wait_for(lambda: not order(shown))  # nothing was sent
 
 
+def test_talkers_are_counted_once_or_at_every_interface(shown: Terminal) -> None:
+    assert "at every interface" not in shown.text
+    shown.press("c")
+    shown.wait("at every interface")
+    shown.press("c")
+    wait_for(lambda: "at every interface" not in shown.text)
+
+
 def test_the_largest_talker_stays_visible_when_it_changes(
     pair: tuple[Namespace, Namespace],
 ) -> None:
@@ -142,11 +150,11 @@ def test_help_opens_and_closes_and_pause_stops_the_stream(
 def test_wider_terminals_show_more_columns(service: Service) -> None:
     with terminal(top(service), 80, 24) as shown:
         shown.wait("live", TALKER)
-        assert "packets in all" not in shown.text
+        assert "packets, total" not in shown.text
         shown.resize(160, 40)
-        shown.wait("packets in all", "counted")
+        shown.wait("packets, total", "counted")
         shown.resize(80, 24)
-        wait_for(lambda: "packets in all" not in shown.text)
+        wait_for(lambda: "packets, total" not in shown.text)
 
 
 def test_control_characters_in_an_alias_are_escaped(service: Service) -> None:
@@ -214,9 +222,9 @@ def test_json_has_the_numbers_of_the_metrics(service: Service) -> None:
     assert document["flows"]["total"]["bytes_per_second"] is not None
     page = service.page()
     for flow in document["flows"]["flows"]:
-        labels = {name: flow[name] for name in ("interface", "direction", "protocol", "source")}
+        labels = {name: flow[name] for name in ("interface", "protocol", "source", "dest")}
         (packets,) = select(page, "pktexp_flow_packets_total", **labels).values()
-        assert packets == flow["packets"]
+        assert packets == flow["packets"] == flow["forward"]["packets"]  # nothing was answered
     assert {row["name"] for row in document["interfaces"]} == {"vb", "idle", "idle2"}
 
 

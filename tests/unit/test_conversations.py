@@ -127,7 +127,7 @@ def test_class_total_leaves_out_an_interface_that_has_ports() -> None:
         (50000, 40000, ("10.0.0.1", "10.0.0.2:40000")),  # both are ephemeral: the lower serves
         (22, 443, ("10.0.0.2", "10.0.0.1:22")),
         (0, 443, ("10.0.0.1", "10.0.0.2:443")),  # --flows services
-        (0, 0, ("10.0.0.1", "10.0.0.2")),  # --flows hosts
+        (0, 0, ("10.0.0.1", "10.0.0.2")),  # --flows hosts: the side that sent more
     ],
 )
 def test_serving_side_is_the_destination_with_its_port(
@@ -140,6 +140,13 @@ def test_serving_side_is_the_destination_with_its_port(
     (row,) = ask(grown(seen, STACK))["flows"]
     assert (row["source"], row["dest"]) == ends
     assert {row["forward"]["bytes"], row["backward"]["bytes"]} == {700, 300}
+
+
+def test_source_is_the_sender_where_there_are_no_ports() -> None:
+    seen: list[Seen] = [("out", OUT, B, 0, A, 0, 700), ("out", IN, A, 0, B, 0, 300)]
+    (row,) = ask(grown(seen, STACK))["flows"]
+    assert (row["source"], row["dest"]) == ("10.0.0.2", "10.0.0.1")
+    assert (row["forward"]["bytes"], row["backward"]["bytes_per_second"]) == (700, 60)
 
 
 def test_connections_to_one_service_are_one_conversation() -> None:

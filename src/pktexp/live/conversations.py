@@ -70,7 +70,21 @@ def conversations(
         growth = _summed(cells, table.growth[flows], shape)
         growth = np.take_along_axis(growth, larger, axis=2)[:, :, 0]
     counted = np.take_along_axis(sums, larger, axis=2)[:, :, 0].astype(np.uint64)
-    return Conversations(flows[first], forward[first], counted, growth)
+    found = Conversations(flows[first], forward[first], counted, growth)
+    return _from_larger_sender(found, table.keys["ports"][found.flows].max(axis=1) == 0)
+
+
+def _from_larger_sender(found: Conversations, portless: npt.NDArray[np.bool_]) -> Conversations:
+    """Make the side that sent more the source of the rows without ports."""
+    swap = portless & (found.sums[:, BACKWARD, 1] > found.sums[:, FORWARD, 1])
+    ways = np.where(swap[:, None], (BACKWARD, FORWARD), (FORWARD, BACKWARD))[..., None]
+    growth = found.growth
+    return Conversations(
+        found.flows,
+        found.forward ^ swap,
+        np.take_along_axis(found.sums, ways, axis=1),
+        None if growth is None else np.take_along_axis(growth, ways, axis=1),
+    )
 
 
 def tiers_of(names: Sequence[str], links: Mapping[str, Link]) -> Indices:
@@ -93,7 +107,8 @@ def _forward(keys: Records, ephemeral: tuple[int, int]) -> npt.NDArray[np.bool_]
     """Return which flows run to the serving side, by their ports and else by their addresses.
 
     The side whose port is not ephemeral serves, else the one with the lower port (docs/metrics.md).
-    Without ports, or between equal ones, the side with the higher address stands for it.
+    Without ports, or between equal ones, the side with the higher address stands for it, until
+    sums tell which side sends more.
     """
     source, dest = (keys["ports"][:, end].astype(np.int64) for end in (0, 1))
     rank = [np.where(port == 0, 1 << 17, port) for port in (source, dest)]

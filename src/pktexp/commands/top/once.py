@@ -12,12 +12,13 @@ from pktexp.commands.top.rows import (
     Column,
     Row,
     flow_columns,
+    flow_rows,
     interface_columns,
     shown,
     summary,
 )
 
-LEFT_OUT = {"last 20 s", "share"}  # columns that mean nothing in a single look
+LEFT_OUT = {"last 20 s", ""}  # columns that only a screen needs
 
 
 async def look(source: Source, query: Query) -> Event:
@@ -45,14 +46,17 @@ def as_tables(event: Event, sort: str, width: int) -> str:
         _table(interface_columns({}, plain=True), interfaces, width),
     ]
     if event["flows"]:
-        parts.append(_table(flow_columns(sort, 1, plain=True), event["flows"]["flows"], width))
-    parts += [terminal.escaped(_dropped(row)) for row in event["drops"]]
+        columns = flow_columns(event["flows"]["view"], plain=True)
+        parts.append(_table(columns, flow_rows(event["flows"], sort), width))
+    drops = sorted(event["drops"], key=lambda row: row["harmless"])
+    parts += [terminal.escaped(_dropped(row)) for row in drops]
     return "\n\n".join(parts)
 
 
 def _dropped(row: Row) -> str:
     place = row["interface"] or "no interface"
-    return f"dropped at {place}: {row['packets']} ({row['reason']})"
+    why = ", a socket was closed" if row["harmless"] else ""
+    return f"dropped at {place}: {row['packets']} ({row['reason']}{why})"
 
 
 def _table(columns: Sequence[Column], rows: Sequence[Row], width: int) -> str:

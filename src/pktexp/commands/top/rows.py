@@ -8,11 +8,13 @@ from typing import Any
 
 from pktexp.commands.terminal import escaped
 from pktexp.commands.top.figures import bar, bits, line, packets, si
+from pktexp.interfaces.drops import HARMLESS
 
 Row = dict[str, Any]
 """an interface or a flow of an event"""
 
 DIRECTIONS = ("ingress", "egress")
+CONVERSATIONS, FLOWS = "conversations", "flows"
 FLOW_SORTS = ("bytes_per_second", "packets_per_second", "bytes", "packets")
 SHARE = 12  # characters in a bar
 LATEST = 20  # seconds, one character each
@@ -38,8 +40,8 @@ def _rate(row: Row, direction: str, unit: str) -> float | None:
 
 
 def dropped(row: Row) -> int:
-    """Return the number of packets the kernel dropped at an interface."""
-    total: int = sum(row["dropped"].values())
+    """Return the packets the kernel dropped at an interface, but for closed sockets'."""
+    total: int = sum(n for reason, n in row["dropped"].items() if reason not in HARMLESS)
     return total
 
 
@@ -64,7 +66,7 @@ def interface_columns(latest: Mapping[str, Sequence[float]], plain: bool) -> lis
         Column("last 20 s", lambda row: line(latest.get(row["name"], ()), LATEST, plain)),
         Column("in", lambda row: packets(_rate(row, "ingress", "packets")), right=True, room=90),
         Column("out", lambda row: packets(_rate(row, "egress", "packets")), right=True, room=90),
-        Column("dropped", lambda row: si(dropped(row)), right=True),
+        Column("dropped, total", lambda row: si(dropped(row)), right=True),
         Column("counted", _state, room=120),
         Column("class", lambda row: f"{row['class']} {row['kind']}", room=140),
         Column("about", _about, room=160),
@@ -81,19 +83,57 @@ def _about(row: Row) -> str:
     return ", ".join(text for text in (row["alias"], pod, row["peer_netns"]) if text)
 
 
-def flow_columns(sort: str, most: float, plain: bool) -> list[Column]:
-    """Return the columns; a full bar is `most`. Rates come first: addresses may fill the line."""
+def flow_columns(view: str, plain: bool) -> list[Column]:
+    """Return the columns. Rates come first: addresses may fill the line."""
+    ways = [
+        Column("to dest", lambda row: _way(row, "forward"), right=True, room=120),
+        Column("to source", lambda row: _way(row, "backward"), right=True, room=120),
+    ]
     return [
         Column("rate", lambda row: bits(row["bytes_per_second"]), right=True),
-        Column("share", lambda row: bar((row[sort] or 0) / most, SHARE, plain)),
+        *(ways if view == CONVERSATIONS else []),
+        Column("share", lambda row: _percent(row["share"]), right=True),
+        Column("", lambda row: bar(row["share"] or 0, SHARE, plain), room=90),
         Column("source", lambda row: _end(row, "source")),
         Column("destination", lambda row: _end(row, "dest")),
         Column("packets", lambda row: packets(row["packets_per_second"]), right=True, room=90),
-        Column("bytes in all", lambda row: si(row["bytes"], "B"), right=True, room=110),
-        Column("packets in all", lambda row: si(row["packets"]), right=True, room=130),
+        Column("bytes, total", lambda row: si(row["bytes"], "B"), right=True, room=110),
+        Column("packets, total", lambda row: si(row["packets"]), right=True, room=130),
         Column("protocol", lambda row: row["protocol"], room=70),
-        Column("interface", lambda row: f"{row['interface']} {row['direction']}", room=100),
+        Column("interface", _place, room=100),
     ]
+
+
+def flow_rows(flows: Row, sort: str) -> list[Row]:
+    """Return the rows of a flows document, then those beyond `top` and the untracked traffic.
+
+    The last two lines are there only if they have traffic.
+    """
+    more, other, rest = flows["more"], flows["other"], []
+    if more["flows"]:
+        rest.append(_line(f"{more['flows']} more {flows['view']}", more, flows["total"], sort))
+    if other["packets"]:
+        rest.append(_line("untracked", other, flows["total"], sort))
+    return [*flows["flows"], *rest]
+
+
+def _line(source: str, numbers: Row, total: Row, sort: str) -> Row:
+    known = numbers[sort] is not None and total[sort]
+    share = numbers[sort] / total[sort] if known else None
+    names = ("dest", "protocol", "interface", "source_pod", "dest_pod")
+    return dict.fromkeys(names, "") | numbers | {"source": source, "share": share}
+
+
+def _way(row: Row, way: str) -> str:
+    return bits(row[way]["bytes_per_second"]) if way in row else ""
+
+
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{share * 100:.1f} %"
+
+
+def _place(row: Row) -> str:
+    return f"{row['interface']} {row.get('direction', '')}".strip()
 
 
 def _end(row: Row, end: str) -> str:
@@ -104,7 +144,7 @@ def _end(row: Row, end: str) -> str:
 def flow_key(row: Row) -> str:
     """Return a key by which to find the same flow in the next event."""
     names = ("interface", "direction", "protocol", "source", "dest")
-    return "\n".join(row[name] for name in names)
+    return "\n".join(row.get(name, "") for name in names)
 
 
 def shown(columns: Sequence[Column], width: int) -> list[Column]:
@@ -117,13 +157,14 @@ def summary(event: Row) -> list[tuple[str, str, bool]]:
     classes = event["status"]["classes"]
     name = next((name for name in ("physical", "virtual", "loopback") if name in classes), "")
     traffic = classes.get(name, {})
-    drops = sum(row["packets_per_second"] or 0 for row in event["drops"])
+    harmful = [row for row in event["drops"] if not row["harmless"]]
+    drops = sum(row["packets_per_second"] or 0 for row in harmful)
     lost = event["status"]["events"]["lost_packets"]
     rates = {d: (traffic.get(d) or {}) for d in ("ingress", "egress")}
     return [
         (f"{name} received", bits(rates["ingress"].get("bytes_per_second")), False),
         ("sent", bits(rates["egress"].get("bytes_per_second")), False),
         ("dropped", packets(round(drops, 1)), drops > 0),
-        ("not attributed", si(lost), lost > 0),
+        ("not attributed, total", si(lost), lost > 0),
         ("CPU", f"{event['status']['cost']['cpu_percent'] or 0} %", False),
     ]

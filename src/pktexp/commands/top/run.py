@@ -17,7 +17,7 @@ from pktexp.commands.top.events import Source
 from pktexp.commands.top.local import local
 from pktexp.commands.top.once import as_json, as_tables, look
 from pktexp.commands.top.remote import Credentials, Remote
-from pktexp.commands.top.rows import FLOW_SORTS
+from pktexp.commands.top.rows import CONVERSATIONS, FLOW_SORTS
 from pktexp.errors import PktexpError
 from pktexp.settings import Settings
 
@@ -45,7 +45,7 @@ async def run(wanted: Wanted) -> str:
         if not wanted.once:
             await _show(source)
             return ""
-        event = await look(source, {"view": "flows", "top": "20", "sort": FLOW_SORTS[0]})
+        event = await look(source, {"view": CONVERSATIONS, "top": "20", "sort": FLOW_SORTS[0]})
         width = shutil.get_terminal_size().columns if sys.stdout.isatty() else WIDE
         return as_json(event) if wanted.as_json else as_tables(event, FLOW_SORTS[0], width)
 

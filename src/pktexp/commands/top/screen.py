@@ -22,8 +22,9 @@ HELP = """\
 Tab        switch between the tables
 s          sort by the next column          d   ingress, egress, or both
 /          filter this table by text        Esc clear all filters
-Enter      the talkers at this interface    space   pause or resume
-?          this help                        q   quit"""
+Enter      the talkers at this interface    c   count each packet once, or at every interface
+space      pause or resume                  q   quit
+?          this help"""
 
 
 class Top(App[None]):
@@ -42,6 +43,7 @@ class Top(App[None]):
         Binding("s", "sort", "sort"),
         Binding("slash", "find", "find"),
         Binding("d", "direction", "direction"),
+        Binding("c", "view", "count"),
         Binding("escape", "clear_filters", "clear"),
         Binding("question_mark,h", "help", "help"),
     ]
@@ -142,6 +144,11 @@ class Top(App[None]):
     def action_direction(self) -> None:
         """Show talkers of the next direction."""
         self.view.next_direction()
+        self.restart()
+
+    def action_view(self) -> None:
+        """Switch between conversations and flows at every interface."""
+        self.view.next_view()
         self.restart()
 
     def action_help(self) -> None:

@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 
 from pktexp.commands.top.events import Event, Query
 from pktexp.commands.top.rows import (
+    CONVERSATIONS,
     FLOW_SORTS,
+    FLOWS,
     INTERFACE_SORTS,
     LATEST,
     Column,
@@ -15,6 +17,7 @@ from pktexp.commands.top.rows import (
     both_ways,
     flow_columns,
     flow_key,
+    flow_rows,
     interface_columns,
     shown,
 )
@@ -39,6 +42,7 @@ class View:
     event: Event | None = None
     interface: str = ""
     direction: str = ""
+    view: str = CONVERSATIONS
     sorts: dict[str, str] = field(default_factory=lambda: {k: v[0] for k, v in SORTS.items()})
     finds: dict[str, str] = field(default_factory=lambda: dict.fromkeys(SORTS, ""))
     latest: dict[str, list[float]] = field(default_factory=dict)
@@ -46,7 +50,7 @@ class View:
     def query(self) -> Query:
         """Return the parameters of the stream for the talkers to show."""
         query = {
-            "view": "flows",
+            "view": self.view,
             "top": TOP,
             "sort": self.sorts[TALKERS],
             "search": self.finds[TALKERS],
@@ -71,6 +75,10 @@ class View:
         """Show talkers of the next direction: both, ingress, egress."""
         self.direction = DIRECTIONS[(DIRECTIONS.index(self.direction) + 1) % len(DIRECTIONS)]
 
+    def next_view(self) -> None:
+        """Switch between conversations, counted once, and flows at every interface."""
+        self.view = FLOWS if self.view == CONVERSATIONS else CONVERSATIONS
+
     def title(self, table: str) -> str:
         """Return the title of a table: its sort order and filters."""
         parts = [f"{table} by {self.sorts[table].replace('_', ' ')}"]
@@ -79,6 +87,7 @@ class View:
         if table == TALKERS:
             parts += [f"at {self.interface}"] if self.interface else []
             parts += [self.direction] if self.direction else []
+            parts += ["at every interface"] if self.view == FLOWS else []
             if self.event and self.event["flows"] is None:
                 parts = ["talkers: not available with --flows off"]
         return ", ".join(parts)
@@ -87,9 +96,8 @@ class View:
         """Return the columns of a table that fit into `width` characters."""
         if table == INTERFACES:
             return shown(interface_columns(self.latest, self.plain), width)
-        flows, sort = self._flows(), self.sorts[TALKERS]
-        most = max([1.0, *(row[sort] or 0 for row in flows)])
-        return shown(flow_columns(sort, most, self.plain), width)
+        flows = self.event["flows"] if self.event else None
+        return shown(flow_columns(flows["view"] if flows else self.view, self.plain), width)
 
     def rows(self, table: str) -> Rows:
         """Return the filtered rows of a table, sorted."""
@@ -103,4 +111,4 @@ class View:
 
     def _flows(self) -> list[Row]:
         flows = self.event["flows"] if self.event else None
-        return flows["flows"] if flows else []
+        return flow_rows(flows, self.sorts[TALKERS]) if flows else []

@@ -9,7 +9,6 @@ const SHOWN = 100; // rows at most; filters find the others
 const MINUTE = 60;
 
 const rate = (row, direction, unit) => row[direction]?.[`${unit}_per_second`] ?? null;
-const dropped = (row) => Object.values(row.dropped).reduce((a, b) => a + b, 0);
 
 const KEYS = {
   name: (row) => row.name,
@@ -18,7 +17,7 @@ const KEYS = {
   sent: (row) => rate(row, "egress", "bytes") ?? -1,
   "packets-in": (row) => rate(row, "ingress", "packets") ?? -1,
   "packets-out": (row) => rate(row, "egress", "packets") ?? -1,
-  dropped,
+  dropped: (row) => row.lost,
   state: (row) => row.state,
 };
 
@@ -42,7 +41,7 @@ export class Interfaces {
       { title: "Last minute", make: (cell, row) => this.#spark(cell, row) },
       number("Packets in", "packets-in", (row) => packets(rate(row, "ingress", "packets"))),
       number("Packets out", "packets-out", (row) => packets(rate(row, "egress", "packets"))),
-      number("Dropped", "dropped", (row) => count(dropped(row))),
+      number("Dropped, total", "dropped", (row) => count(row.lost)),
       { title: "Class", name: "class", text: (row) => [row.class, row.kind].filter(Boolean).join(", ") },
       { title: "Counted", name: "state", text: state },
       { title: "About", text: (row) => about(row) },
@@ -83,7 +82,9 @@ export class Interfaces {
     }
   }
 
-  show(rows) {
+  // `harmless`: drop reasons that closing a socket causes; they are left out.
+  show(all, harmless) {
+    const rows = all.map((row) => ({ ...row, lost: dropped(row, harmless) }));
     const { sort, down, text } = this.#wanted();
     if (find("interface-search").value !== this.selection.get("find")) {
       find("interface-search").value = this.selection.get("find");
@@ -107,6 +108,9 @@ const order = (a, b) => (a < b ? -1 : a > b ? 1 : 0);
 
 const words = (row) =>
   [row.name, row.alias, row.pod, row.pod_namespace, row.class, row.kind, row.state].join("\n").toLowerCase();
+
+const dropped = (row, harmless) =>
+  Object.entries(row.dropped).reduce((sum, [reason, packets]) => sum + (harmless.has(reason) ? 0 : packets), 0);
 
 function about(row) {
   const pod = row.pod && `pod ${row.pod_namespace}/${row.pod}`;

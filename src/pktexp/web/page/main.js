@@ -36,11 +36,11 @@ function scope() {
   return selection.get("of") || classes[0] || "physical";
 }
 
-// Returns the interfaces in scope. Only in the class "physical" is each packet counted once.
+// Returns the interfaces in scope. Of a class, those with ports are left out: their packets are at the ports.
 function counted() {
   const of = scope();
   return sample.interfaces.filter((one) =>
-    of.startsWith("if:") ? one.name === of.slice(3) : one.class === of && one.state !== "gone",
+    of.startsWith("if:") ? one.name === of.slice(3) : one.class === of && one.state !== "gone" && one.ports === 0,
   );
 }
 
@@ -52,7 +52,7 @@ async function take(told) {
   if (missed) loaded = null;
   if (missed) await loadMinutes().catch(() => {});
   else interfaces.take(told.interfaces);
-  if (loaded === scope()) past.add(told.now, counted());
+  if (loaded === scope()) past.add(told, counted());
   else await load();
   if (told.now - devicesAt > DEVICES) {
     devicesAt = told.now;
@@ -72,7 +72,8 @@ async function loadMinutes() {
   const document = await ask("history?seconds=60");
   const minutes = Object.entries(document.interfaces).map(([name, told]) => {
     const series = [told.ingress, told.egress].flatMap((x) => Object.values(x?.protocols ?? {}));
-    const sum = (i) => series.reduce((all, { bytes }) => all + (bytes[i] ?? 0), 0);
+    const sum = (i) =>
+      series.reduce((all, { bytes }) => (bytes[i] === null ? all : (all ?? 0) + bytes[i]), null);
     return [name, Array.from({ length: document.length }, (_, i) => sum(i))];
   });
   interfaces.remember(new Map(minutes));
@@ -83,11 +84,14 @@ async function load() {
   loaded = of;
   try {
     await past.load(counted().map((one) => one.name));
-    past.add(sample.now, counted());
+    past.add(sample, counted());
   } catch {
     loaded = null; // retried at the next sample
   }
 }
+
+// Returns the drop reasons that closing a socket causes.
+const harmless = (drops) => new Set(drops.filter((drop) => drop.harmless).map((drop) => drop.reason));
 
 function show() {
   const of = scope();
@@ -98,7 +102,7 @@ function show() {
   showNow(sample, counted(), titleOf(of));
   charts.forEach((chart) => chart.show(past));
   talkers.show(sample.flows, names);
-  interfaces.show(sample.interfaces);
+  interfaces.show(sample.interfaces, harmless(sample.drops));
   drops.show(sample.drops, devices);
   sizes.show(counted(), titleOf(of));
   showHealth(sample.status);

@@ -10,8 +10,9 @@ const DROPS = 12; // rows
 export function showNow(told, counted, title) {
   const sum = (direction, unit) =>
     counted.reduce((all, one) => all + (one[direction]?.[`${unit}_per_second`] ?? 0), 0);
-  const drops = told.drops.reduce((all, drop) => all + (drop.packets_per_second ?? 0), 0);
-  const heaviest = told.flows?.flows[0];
+  const rate = (drops) => drops.reduce((all, drop) => all + (drop.packets_per_second ?? 0), 0);
+  const drops = rate(told.drops.filter((drop) => !drop.harmless));
+  const largest = told.flows?.flows[0];
   const { events } = told.status;
   setText(find("now-title"), `Now: ${title}`);
   describe(find("now"), [
@@ -20,8 +21,9 @@ export function showNow(told, counted, title) {
     ["Packets received", packets(sum("ingress", "packets"))],
     ["Packets sent", packets(sum("egress", "packets"))],
     ["Dropped by kernel", packets(drops), drops > 0 ? "bad" : ""],
-    ["Missing in flows", count(events.lost_packets), events.lost_packets_per_second > 0 ? "bad" : ""],
-    ["Heaviest talker", heaviest ? talker(heaviest) : "–", "small"],
+    ["Discarded at close", packets(rate(told.drops.filter((drop) => drop.harmless))), "soft"],
+    ["Not attributed, total", count(events.lost_packets), events.lost_packets_per_second > 0 ? "bad" : ""],
+    ["Largest talker", largest ? talker(largest) : "–", "small"],
   ]);
 }
 
@@ -37,7 +39,8 @@ export class Drops {
       { title: "Reason", text: (row) => row.reason },
       { title: "Interface", text: (row) => row.interface || "none" },
       { title: "Rate", number: true, text: (row) => packets(row.packets_per_second) },
-      { title: "In all", number: true, text: (row) => count(row.packets) },
+      { title: "Total", number: true, text: (row) => count(row.packets) },
+      { title: "", text: (row) => (row.harmless ? "a socket was closed" : ""), soft: true },
     ]);
   }
 
@@ -46,12 +49,14 @@ export class Drops {
     const own = devices
       .filter((row) => row.packets)
       .map((row) => ({ ...row, reason: `device: ${row.kind} at ${row.direction}`, packets_per_second: null }));
-    const rows = [...drops, ...own].sort(
-      (a, b) => (b.packets_per_second ?? 0) - (a.packets_per_second ?? 0) || b.packets - a.packets,
-    );
+    const largest = (a, b) =>
+      Number(a.harmless ?? false) - Number(b.harmless ?? false) ||
+      (b.packets_per_second ?? 0) - (a.packets_per_second ?? 0) ||
+      b.packets - a.packets;
+    const rows = [...drops, ...own].sort(largest);
     this.table.show(rows.slice(0, DROPS), (row) => `${row.reason}\n${row.interface}`);
     const more = rows.length > DROPS ? ` The ${DROPS} largest are shown.` : "";
-    setText(find("drops-note"), rows.length ? `By the kernel's own reason.${more}` : "Nothing so far.");
+    setText(find("drops-note"), rows.length ? `By the kernel's own reason; those of closed sockets come last.${more}` : "Nothing so far.");
   }
 }
 

@@ -28,7 +28,9 @@ function sums(interfaces) {
 }
 
 export class Past {
-  #last = null;
+  #last = null; // the latest full second: its counters
+  #second = null; // the latest second that has a value
+  #offset = 0; // Unix time of second 0 of the service's clock
   #waiting = 0;
 
   constructor() {
@@ -44,6 +46,7 @@ export class Past {
       for (const d of DIRECTIONS) this.values[unit][d] = Object.fromEntries(GROUPS.map((g) => [g, []]));
     }
     this.#last = null;
+    this.#second = null;
   }
 
   // The time of the first value, Infinity without any.
@@ -66,7 +69,9 @@ export class Past {
 
   #enter(documents, names) {
     if (!documents.length) return;
-    const { start, step, length } = documents[0];
+    const { start, second, step, length } = documents[0];
+    this.#second = second;
+    this.#offset = start + length * step - second;
     const found = documents
       .flatMap((document) => Object.entries(document.interfaces))
       .filter(([name]) => names.has(name))
@@ -81,23 +86,28 @@ export class Past {
     }
   }
 
-  // Appends a value from a sample: the counters' growth per second since the previous sample.
-  add(now, interfaces) {
+  // Appends a value from a sample of a full second: the counters' growth per second since the one before.
+  // Values are of whole seconds on the service's clock, as in the history, whose last second they follow.
+  add({ now, second }, interfaces) {
+    if (second === null) return;
     const told = sums(interfaces);
     const last = this.#last;
-    this.#last = { now, told, count: interfaces.length };
-    if (!last || now <= last.now || now <= (this.times.at(-1) ?? 0)) return;
-    const gap = now - last.now > GAP || last.count !== interfaces.length;
-    this.times.push(now);
+    this.#last = { second, told, count: interfaces.length };
+    if (this.#second === null) this.#offset = now - second;
+    if (!last || second <= last.second || second <= (this.#second ?? 0)) return;
+    const seconds = second - last.second;
+    const gap = seconds > GAP || last.count !== interfaces.length;
+    this.#second = second;
+    this.times.push(this.#offset + second);
     for (const unit of UNITS) {
       for (const direction of DIRECTIONS) {
         for (const group of GROUPS) {
           const grown = told[direction][unit][group] - last.told[direction][unit][group];
-          this.values[unit][direction][group].push(gap ? null : Math.max(grown, 0) / (now - last.now));
+          this.values[unit][direction][group].push(gap ? null : Math.max(grown, 0) / seconds);
         }
       }
     }
-    this.#forget(now - SECONDS);
+    this.#forget(this.#offset + second - SECONDS);
   }
 
   #forget(before) {

@@ -5,6 +5,7 @@ export const DEFAULTS = {
   sort: "received",  // column of the interfaces table
   down: "1",         // 1: the largest first
   find: "",          // search text for interfaces
+  view: "conversations", // or "flows": talkers at every interface
   interface: "",
   direction: "",
   protocol: "",

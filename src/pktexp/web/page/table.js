@@ -5,7 +5,7 @@ import { make, setText } from "./dom.js";
 export class Table {
   #rows = new Map();
 
-  // `columns`: {title, number?, name?, text(row)} or {title, make(cell, row) → {show(row), end?}}. Columns with
+  // `columns`: {title, number?, soft?, name?, text(row)} or {title, make(cell, row) → {show(row), end?}}. Columns with
   // a `name` are sortable: a click on their header calls `sort(name)`.
   constructor(table, columns, sort = null) {
     this.columns = columns;
@@ -55,7 +55,8 @@ export class Table {
     const update = [];
     const end = [];
     this.columns.forEach((column, index) => {
-      const cell = make(index === 0 ? "th" : "td", { className: column.number ? "number" : "" });
+      const className = column.number ? "number" : column.soft ? "soft" : "";
+      const cell = make(index === 0 ? "th" : "td", { className });
       if (index === 0) cell.scope = "row";
       element.append(cell);
       if (!column.make) return update.push((now) => setText(cell, column.text(now)));
