@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from support.patience import finished
 
 ROOT = Path(__file__).parents[2]
 
@@ -17,6 +18,6 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("deb")
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     build = [ROOT / "packaging" / "deb", folder]
-    subprocess.run(build, check=True, capture_output=True, env=os.environ | {"PATH": path})
+    finished(build, check=True, capture_output=True, env=os.environ | {"PATH": path})
     (built,) = folder.glob("pktexp_*.deb")
     return built

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from support.patience import finished
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "performance.md"
@@ -27,13 +28,11 @@ EXPECTED = {
 @pytest.mark.parametrize("name", EXPECTED)
 def test_a_short_run_prints_its_table_and_leaves_the_page_as_it_was(name: str) -> None:
     page = PAGE.read_bytes()
-    done = subprocess.run(
+    done = finished(
         [sys.executable, f"bench/{name}.py", "--quick"],
         cwd=ROOT,
         env=os.environ | {"PYTHONPATH": "tests:bench"},
         capture_output=True,
-        text=True,
-        check=False,
     )
     assert done.returncode == 0, done.stderr
     rows = [line.split("|")[1].strip() for line in done.stdout.splitlines() if line[:1] == "|"]

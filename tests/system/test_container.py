@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import re
-import subprocess
 import tempfile
 import tomllib
 import urllib.request
@@ -32,7 +31,7 @@ from support.kernel.attached import attached
 from support.kernel.bpffs import mounted
 from support.netns.namespace import Namespace
 from support.packets.cases import ETHER, V4, ip_options_and_extensions
-from support.patience import wait_for
+from support.patience import PATIENCE, finished, wait_for
 from support.service.process import total, traffic
 
 ROOT = Path(__file__).parents[2]
@@ -53,7 +52,7 @@ def podman() -> Iterator[Podman]:
         base = folder / "base.tar"
         # Unsafe as those of Docker are: nobody waits for a disk that is thrown away.
         options = ["--quiet", "--variant=apt", "--dpkgopt=force-unsafe-io"]
-        subprocess.run(["mmdebstrap", *options, "trixie", base], check=True, capture_output=True)
+        finished(["mmdebstrap", *options, "trixie", base], check=True, capture_output=True)
         podman("import", str(base), BASE)
         base.unlink()
         yield podman
@@ -83,7 +82,7 @@ def test_the_labels_say_what_it_is(podman: Podman) -> None:
     labels = podman.inspect(IMAGE)["Labels"]
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     git = ["git", "-C", str(ROOT), "rev-parse", "HEAD"]
-    revision = subprocess.run(git, capture_output=True, text=True, check=False).stdout.strip()
+    revision = finished(git, capture_output=True).stdout.strip()
     expected = {
         "title": project["name"],
         "description": project["description"],
@@ -215,6 +214,9 @@ def test_compose_runs_it_with_the_variables_of_packet_exporter(
 
 
 def page(namespace: Namespace, port: int) -> str:
-    with namespace.entered(), urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as answer:
+    with (
+        namespace.entered(),
+        urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=PATIENCE) as answer,
+    ):
         text: str = answer.read().decode()
     return text

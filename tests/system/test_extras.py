@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import pytest
 
 import extras
 from pktexp.commands.main import cli, serve
+from support.patience import finished
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +25,7 @@ def test_man_shows_every_command_with_its_options_and_has_no_complaint(share: Pa
         page = share / "man" / "man1" / f"{name}.1"
         command = ["man", "--warnings", "--local-file", str(page)]
         environment = os.environ | {"MANWIDTH": "100", "MANPAGER": "cat", "LC_ALL": "C.UTF-8"}
-        done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+        done = finished(command, capture_output=True, check=True, env=environment)
         assert done.stderr == ""
         if name == "pktexp-serve":
             for option in serve.params:
@@ -39,10 +39,9 @@ def test_bash_completes_an_option_and_its_values(share: Path) -> None:
         "_pktexp_completion pktexp; echo ${COMPREPLY[*]}; }; ask --flow"
     )
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    done = subprocess.run(
+    done = finished(
         ["bash", "-c", script],
         capture_output=True,
-        text=True,
         check=True,
         env=os.environ | {"PATH": path},
     )

@@ -5,22 +5,20 @@ from __future__ import annotations
 import itertools
 import os
 import signal
-import subprocess
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from support.kernel.attached import attached
 from support.netns.namespace import Namespace
-from support.patience import wait_for
+from support.patience import finished, joined, wait_for
 from support.service.api import frames
 from support.service.process import Page, Service, serving, total
 
 Pair = tuple[Namespace, Namespace]
 MANY = frames(30_000)  # more than cache and ring of these services hold
 SMALL = ("--interfaces", "vb", "--flow-cache", "16", "--ring-size", "4096", "--max-flows", "10")
-AWAY = 10.0  # seconds
+MISSED = 20_000  # packets, far more than cache and ring hold
 
 
 @contextmanager
@@ -41,7 +39,7 @@ def traffic(namespace: Namespace) -> Iterator[None]:
         yield
     finally:
         stop.set()
-        sender.join()
+        joined(sender)
 
 
 def balanced(service: Service, namespace: Namespace) -> Page:
@@ -70,7 +68,8 @@ def test_a_process_that_is_stopped_under_load_loses_flows_but_no_packet(pair: Pa
         with traffic(a):
             wait_for(lambda: total(service.page(), "total_packets", interface="vb") > 1000)
             os.kill(service.pid, signal.SIGSTOP)
-            time.sleep(AWAY)
+            before, _ = b.statistics("vb")
+            wait_for(lambda: b.statistics("vb")[0] > before + MISSED)
             os.kill(service.pid, signal.SIGCONT)
             assert total(service.page(), "total_packets", interface="vb") > 1000
         page = balanced(service, b)
@@ -88,7 +87,7 @@ def test_a_thousand_interfaces_that_come_and_go_at_speed_leave_nothing(pair: Pai
         files = service.open_files()
         command = b.command("ip", "-batch", "-")
         with traffic(a):
-            subprocess.run(command, input=add + delete, text=True, check=True)
+            finished(command, input=add + delete, check=True)
         balanced(service, b)
         wait_for(lambda: service.open_files() <= files)
         b.ip("link", "add", "last", "type", "veth", "peer", "lastp")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -11,11 +12,12 @@ from pathlib import Path
 
 import pytest
 
+from support import patience
 from support.environments.memorylimit import limited
 from support.kernel.attached import attached
 from support.kernel.bpffs import mounted, pinned
 from support.netns.namespace import Namespace
-from support.patience import PATIENCE, wait_for
+from support.patience import wait_for
 from support.service.faulty import failing_at
 from support.service.process import Service, serving, total
 
@@ -31,7 +33,7 @@ NEEDED = (
 # Without these it does what it can.
 OPTIONAL = ("bpf_link_create", "bpf_raw_tracepoint_open", "bpf_map__reuse_fd", "bpf_prog_query")
 SERVE = ("-m", "pktexp", "serve", "--port", "0", "--interfaces", "vb")
-STAGES = [0.02 * n**2 for n in range(1, 11)]  # seconds after the start, up to two
+STAGES = [*(0.02 * n**2 for n in range(1, 11)), None]  # seconds after the start; None: ready
 
 
 @pytest.fixture
@@ -47,8 +49,8 @@ def started(namespace: Namespace, command: Sequence[str]) -> subprocess.Popen[st
 
 
 def ended(process: subprocess.Popen[str]) -> tuple[int, list[str]]:
-    _, said = process.communicate(timeout=PATIENCE)
-    return process.returncode, said.splitlines()
+    status, errors = patience.ended(process)
+    return status, errors.splitlines()
 
 
 def test_an_error_of_any_call_that_is_needed_is_one_line_and_leaves_nothing(
@@ -111,17 +113,18 @@ def test_the_second_ring_or_link_may_fail_as_well_as_the_first(pair: Pair, tmp_p
 def test_a_signal_at_any_moment_of_a_start_ends_it_and_leaves_nothing(
     pair: Pair, name: str
 ) -> None:
-    statuses = set()
     for stage in STAGES:
         process = started(pair[1], (sys.executable, *SERVE))
-        time.sleep(stage)
-        subprocess.run(["kill", f"-{name}", str(process.pid)], check=True)
+        if stage:
+            time.sleep(stage)
+        else:
+            patience.wait_for_output(process, "ready: ")
+        os.kill(process.pid, getattr(signal, f"SIG{name}"))
         status, said = ended(process)
         # Before it has begun to listen to signals Python ends by them.
         assert status in (0, -15, -2, 1, 130), said
         assert attached(pair[1], "vb") == {}
-        statuses.add(status)
-    assert 0 in statuses  # the last of them found it ready
+    assert status == 0  # as it was ready
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP], ids=str)
@@ -129,8 +132,12 @@ def test_more_signals_until_it_is_gone_change_nothing(pair: Pair, number: signal
     service = Service(pair[1], "--interfaces", "vb")
     service.wait_until_attached("vb")
     service.process.terminate()
-    while service.process.poll() is None:
+
+    def gone() -> bool:
         service.process.send_signal(number)
+        return service.process.poll() is not None
+
+    wait_for(gone, pause=0.0001)
     assert service.stop() == 0
     assert attached(pair[1], "vb") == {}
 
@@ -170,7 +177,7 @@ def test_a_memory_limit_that_maps_do_not_fit_in_is_a_line_that_says_what_to_do(p
 def test_logs_that_cannot_be_written_do_not_stop_it(pair: Pair) -> None:
     with open("/dev/full", "w") as full:  # noqa: PTH123  # a device
         command = pair[1].command(sys.executable, *SERVE[:4], "9123", *SERVE[5:])
-        process = subprocess.Popen(command, stderr=full)
+        process = subprocess.Popen(command, stderr=full, text=True)
         try:
             service = Service.__new__(Service)
             service.namespace, service.url = pair[1], "http://127.0.0.1:9123/"
@@ -186,4 +193,4 @@ def test_logs_that_cannot_be_written_do_not_stop_it(pair: Pair) -> None:
             assert process.poll() is None
         finally:
             process.terminate()
-            assert process.wait(PATIENCE) == 0
+            assert patience.ended(process)[0] == 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +10,7 @@ import pytest
 
 from pktexp.web.parameters import OPENAPI
 from support.netns.namespace import Namespace
+from support.patience import finished
 from support.service.api import frames
 from support.service.process import Service, serving
 
@@ -33,12 +33,10 @@ def test_responses_match_openapi_under_generated_requests(service: Service, tmp_
     assert schema.read_bytes() == OPENAPI
     options = ("--max-examples", EXAMPLES, "--no-color", "--exclude-path", "/api/v1/stream")
     command = (str(SCHEMATHESIS), "run", str(schema), "--url", service.url, *options)
-    done = subprocess.run(
+    done = finished(
         service.namespace.command(*command),
         cwd=tmp_path,
         capture_output=True,
-        text=True,
-        check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert not service.messages("error")

@@ -241,7 +241,7 @@ def test_a_paused_page_reads_nothing_until_resumed(view: Opened, service: Servic
     assert view.texts("#state") == ["paused"]
     wait_for(lambda: ask(service, "status")["stream"]["readers"] == 0)
     before = view.page.evaluate("document.body.dataset.samples")
-    view.page.wait_for_timeout(1500)
+    service.wait_for_samples(2)
     assert view.page.evaluate("document.body.dataset.samples") == before
     view.page.click("#pause")
     view.wait(f"document.body.dataset.samples > {before}")

@@ -113,7 +113,7 @@ def test_traffic_during_a_pause_is_drawn_afterwards(
         turn(view, away, gone=True)
         wait_for(lambda: readers(service) == 0)
         pair[0].send("va", frames(30) * (BURST // 30))
-        view.page.wait_for_timeout(4500)
+        service.wait_for_samples(5)
         samples = view.page.evaluate("document.body.dataset.samples")
         assert readers(service) == 0
         turn(view, away, gone=False)

@@ -15,7 +15,7 @@ import pytest
 
 from support.kernel.attached import attached
 from support.netns.namespace import Namespace
-from support.patience import PATIENCE
+from support.patience import PATIENCE, wait_for
 from support.service.process import serving
 
 Message = dict[str, str]
@@ -32,11 +32,15 @@ class Manager:
 
     def next(self, wanted: Callable[[Message], object]) -> Message:
         """The next datagram, skipping those that only say that all is well."""
-        while True:
+
+        def received() -> Message | None:
             lines = self.socket.recv(4096).decode().split("\n")
             message = dict(line.split("=", 1) for line in lines)
-            if wanted(message) or "WATCHDOG" not in message:
-                return message
+            return message if wanted(message) or "WATCHDOG" not in message else None
+
+        found = wait_for(received)
+        assert found
+        return found
 
 
 def test_ready_is_told_when_it_is_attached_and_listens(

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from pathlib import Path
+
+from support.patience import finished
 
 ROOT = Path(__file__).parents[2]
 
 
 def test_a_short_soak_loses_nothing_and_leaves_the_page_as_it_was() -> None:
     page = (ROOT / "docs" / "reliability.md").read_bytes()
-    done = subprocess.run(
+    done = finished(
         [sys.executable, "bench/soak.py", "--quick"],
         cwd=ROOT,
         env=os.environ | {"PYTHONPATH": "tests:bench"},
         capture_output=True,
-        text=True,
-        check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     for row in ("unaccounted packets", "failures of its own"):

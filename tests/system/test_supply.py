@@ -17,6 +17,8 @@ from typing import Any
 
 import pytest
 
+from support.patience import finished
+
 ROOT = Path(__file__).parent.parent.parent
 LOCK = ROOT / "deploy" / "container" / "requirements.lock"
 LOCKED = dict(re.findall(r"^([\w.-]+)==([^\s;]+)", LOCK.read_text(), re.MULTILINE))
@@ -29,7 +31,7 @@ ADVISORY = {
 
 def just(*arguments: str) -> subprocess.CompletedProcess[str]:
     command = [str(Path(sys.executable).parent / "just"), *arguments]
-    return subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True)
+    return finished(command, cwd=ROOT, capture_output=True)
 
 
 def build(folder: Path, umask: int) -> Path:
@@ -41,9 +43,7 @@ def build(folder: Path, umask: int) -> Path:
         shutil.copyfile(ROOT / name, folder / name)
     command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel"]
     environment = {**os.environ, "TZ": f"UTC{umask % 9}", "PYTHONHASHSEED": str(umask)}
-    subprocess.run(
-        command, cwd=folder, check=True, capture_output=True, umask=umask, env=environment
-    )
+    finished(command, cwd=folder, check=True, capture_output=True, umask=umask, env=environment)
     (wheel,) = (folder / "dist").glob("*.whl")
     return wheel
 
@@ -107,9 +107,7 @@ def test_no_package_of_the_image_has_a_known_vulnerability(tmp_path: Path) -> No
     report = tmp_path / "report.json"
     options = ("--format", "json", "--output", str(report))
     command = [sys.executable, "-m", "pip_audit", "--require-hashes", "--disable-pip", *options]
-    done = subprocess.run(
-        [*command, "--requirement", LOCK], check=False, capture_output=True, text=True
-    )
+    done = finished([*command, "--requirement", LOCK], capture_output=True)
     assert report.exists(), done.stderr
     rows = json.loads(report.read_text())["dependencies"]
     found = {row["name"]: row["vulns"] for row in rows if row.get("vulns")}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -16,6 +15,7 @@ from support.environments.privileged import NOBODY, SETS, as_nobody, held, mask,
 from support.netns.namespace import Namespace, connect
 from support.netns.traffic import Side, addressed, connection, drops_when, knock
 from support.packets.cases import ETHER, V4
+from support.patience import finished
 from support.service.oldkernel import without_tcx
 from support.service.process import Service, select, serving, total
 
@@ -39,7 +39,7 @@ def installed(package: Path) -> Iterator[str]:
     """The package's Python packages in a place that everybody may read, which tmp_path is not."""
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o755)
-        subprocess.run(["dpkg-deb", "--extract", package, folder], check=True)
+        finished(["dpkg-deb", "--extract", package, folder], check=True)
         yield f"{folder}/usr/lib/pktexp"
 
 
@@ -122,7 +122,7 @@ def test_without_tcx_what_filters_of_clsact_take_is_kept(
 def give_up(*arguments: str, before: tuple[str, ...] = ()) -> tuple[dict[str, int], str]:
     """What a process has left, and what it logged."""
     command = [*before, sys.executable, "-c", GIVE_UP, *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    done = finished(command, capture_output=True, check=True)
     return json.loads(done.stdout), done.stderr
 
 
@@ -141,6 +141,6 @@ def test_threads_that_were_there_before_are_warned_of() -> None:
 def test_without_cap_perfmon_it_says_so_and_ends(installed: str, pair: Pair) -> None:
     user = by_nobody(installed, "bpf", "net_admin")
     command = pair[1].command(*user["prefix"], user["python"], "-m", "pktexp", "serve")
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = finished(command, capture_output=True)
     assert done.returncode == 1
     assert "pktexp: error: not allowed to load BPF programs: CAP_PERFMON missing" in done.stderr

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 import zipfile
 from pathlib import Path
@@ -12,7 +11,7 @@ import pytest
 
 from support.netns.namespace import Namespace
 from support.packets.cases import ETHER, V4
-from support.patience import wait_for
+from support.patience import finished, wait_for
 from support.service.process import serving, total
 
 ROOT = Path(__file__).parent.parent.parent
@@ -22,7 +21,7 @@ ROOT = Path(__file__).parent.parent.parent
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("dist")
     build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
-    subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
+    finished(build, cwd=ROOT, check=True, capture_output=True)
     (built,) = folder.glob("pktexp-*.whl")
     return built
 
@@ -44,11 +43,11 @@ def test_the_wheel_serves_from_a_fresh_environment_without_a_compiler(
 ) -> None:
     a, b = pair
     environment = tmp_path / "venv"
-    subprocess.run([sys.executable, "-m", "venv", environment], check=True)
+    finished([sys.executable, "-m", "venv", environment], check=True)
     python = environment / "bin" / "python"
     no_compiler = {**os.environ, "PATH": str(python.parent), "CC": "/bin/false"}
     pip = [str(python), "-m", "pip", "install", "--quiet", "--only-binary", ":all:", str(wheel)]
-    subprocess.run(pip, check=True, env=no_compiler)
+    finished(pip, check=True, env=no_compiler)
     with serving(b, "--interfaces", "vb", python=str(python)) as service:
         service.wait_until_attached("vb")
         a.send("va", [bytes(ETHER / V4)] * 5)

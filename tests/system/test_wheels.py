@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 
 import pytest
+
+from support.patience import finished
 
 LOCK = str(Path(__file__).parents[2] / "deploy/container/requirements.lock")
 
@@ -15,6 +16,6 @@ def test_the_lock_has_wheels_for_both_architectures(architecture: str, tmp_path:
     target = f"--target={tmp_path} --python-platform={architecture}-manylinux_2_28"
     options = "--python-version=3.13 --only-binary=:all: --no-deps --require-hashes --dry-run"
     command = ["uv", "pip", "install", *target.split(), *options.split(), "--requirement", LOCK]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = finished(command, capture_output=True)
     assert done.returncode == 0, done.stderr
     assert "numpy==" in done.stderr

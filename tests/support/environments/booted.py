@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from support.netns.namespace import Namespace, run
-from support.patience import PATIENCE, wait_for
+from support.patience import PATIENCE, finished, wait_for
 
 BOOT = Path(__file__).parent / "boot"
 NAMESPACES = ("--pid", "--mount", "--uts", "--ipc", "--cgroup")
@@ -68,7 +68,7 @@ def _child(process: subprocess.Popen[bytes]) -> int:
 
 def _up(machine: Machine) -> bool:
     asked = machine.command("systemctl", "is-system-running")
-    done = subprocess.run(asked, capture_output=True, text=True, check=False)
+    done = finished(asked, capture_output=True)
     return done.stdout.strip() in ("running", "degraded")
 
 

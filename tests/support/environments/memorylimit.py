@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import os
-import time
 from collections.abc import Iterator
 from pathlib import Path
+
+from support.patience import wait_for
 
 HOME = Path("/sys/fs/cgroup")
 
@@ -29,9 +30,10 @@ def limited(bytes_: int) -> Iterator[tuple[str, ...]]:
 
 def _remove(group: Path) -> None:
     """Empty as soon as the kernel has buried its processes."""
-    for _ in range(100):
+
+    def removed() -> bool:
         with contextlib.suppress(OSError):
             group.rmdir()
-            return
-        time.sleep(0.05)
-    group.rmdir()
+        return not group.exists()
+
+    wait_for(removed)

@@ -9,6 +9,8 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+from support.patience import finished
+
 SETTINGS = """
 [containers]
 default_ulimits = ["nofile=1024:1024", "nproc=1024:1024"]
@@ -48,7 +50,7 @@ class Podman:
     def run(self, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
         """Any command, in podman's environment; it may fail."""
         env = self.environment | environment
-        return subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+        return finished(command, env=env, capture_output=True)
 
     def __call__(self, *arguments: str) -> str:
         """What podman prints."""

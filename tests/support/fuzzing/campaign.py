@@ -24,6 +24,7 @@ from pktexp.packet.enums import Direction, LinkType, Tunnel
 from pktexp.packet.records import INTERFACE_COUNTERS, Records
 from support.fuzzing.samples import OUTCOMES, REFUSED, Sample, samples, unlike
 from support.kernel.datapath import LOOPBACK, SLOT, Bench
+from support.patience import finished
 
 SOURCE = Path(__file__).with_name("fuzz.c")
 
@@ -63,7 +64,7 @@ class Outcome:
 def build(folder: Path) -> Path:
     """The driver."""
     driver = folder / "fuzz"
-    subprocess.run(["clang", "-O2", "-Wall", "-Wextra", "-o", driver, SOURCE], check=True)
+    finished(["clang", "-O2", "-Wall", "-Wextra", "-o", driver, SOURCE], check=True)
     return driver
 
 
@@ -92,7 +93,7 @@ class Fuzzer:
         out = seeds.with_suffix(".out")
         self._bench.counters.restart(SLOT)
         arguments = [seeds, out, frames, number, int(cut), every, *self._descriptors()]
-        done = subprocess.run(
+        done = finished(
             [self._driver, *map(str, arguments)],
             pass_fds=self._passed(),
             preexec_fn=lambda: os.sched_setaffinity(0, {0}),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from pktexp.bpf.datapath import Datapath
 from pktexp.packet import labels
 from pktexp.packet.enums import Direction
 from pktexp.packet.records import FLOW_RECORD, Records
+from support.patience import finished
 
 LOOPBACK = 1  # the ifindex under which BPF_PROG_TEST_RUN runs XDP programs
 SLOT = 5
@@ -23,7 +23,7 @@ def build(source: Path, folder: Path) -> Path:
     """Another BPF object, by the project's own Makefile."""
     built = folder / source.with_suffix(".o").name
     command = ["make", "-s", "-C", str(ROOT / "bpf"), f"SRC={source}", f"OUT={built}"]
-    subprocess.run(command, check=True)
+    finished(command, check=True)
     return built
 
 

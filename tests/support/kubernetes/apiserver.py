@@ -19,8 +19,8 @@ from aiohttp import web
 from support.kubernetes import podshapes
 from support.kubernetes.podshapes import NODE, Object
 from support.kubernetes.podstore import PodStore
+from support.patience import PATIENCE, joined
 
-PATIENCE = 30.0
 TOKEN = "first-token"
 UNAUTHORIZED = podshapes.status(401, "Unauthorized", "Unauthorized")
 
@@ -76,7 +76,7 @@ class ApiServer:
         if self._thread.is_alive():
             self.end_watches("broken")
             self._loop.call_soon_threadsafe(self._stop.set)
-            self._thread.join(PATIENCE)
+            joined(self._thread)
 
     def _run(self, listening: socket.socket, tls: ssl.SSLContext | None) -> None:
         async def serve() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import sysconfig
 from collections.abc import Iterator
 from functools import cache
@@ -10,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+
+from support.patience import finished
 
 FOLDER = Path(__file__).parents[3] / "deploy" / "kubernetes"
 KUBECTL = Path(sysconfig.get_path("scripts")) / "kubectl"
@@ -24,7 +25,7 @@ Document = dict[str, Any]
 def rendered(folder: Path) -> str:
     """What `kubectl apply -k` would apply; asks no cluster."""
     command = [str(KUBECTL), "kustomize", str(folder)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = finished(command, capture_output=True)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

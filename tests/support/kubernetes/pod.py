@@ -14,7 +14,7 @@ from support.kubernetes.manifests import Document, environment
 from support.kubernetes.node import api_server
 from support.kubernetes.podshapes import NODE
 from support.netns.namespace import Namespace
-from support.patience import PATIENCE, wait_for
+from support.patience import PATIENCE, ended, wait_for
 
 SOURCE = Path(__file__).parents[3] / "src"
 PACKAGES = sysconfig.get_path("purelib")
@@ -95,7 +95,7 @@ class Pod:
 
     def wait_for_probe(self, name: str) -> None:
         def passed() -> bool:
-            assert self.process.poll() is None, self.process.communicate()[1]
+            assert self.process.poll() is None, ended(self.process)[1]
             return self.probe(name)
 
         wait_for(passed)
@@ -113,5 +113,5 @@ def _running(pod: Pod) -> Iterator[Pod]:
         yield pod
     finally:
         pod.process.terminate()
-        errors = pod.process.communicate(timeout=PATIENCE)[1]
-    assert pod.process.returncode == 0, errors
+        status, errors = ended(pod.process)
+    assert status == 0, errors

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from support.netns.namespace import Namespace
-from support.patience import PATIENCE
+from support.patience import PATIENCE, ended, finished
 
 CONFIG = """
 global: {{scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 1s}}
@@ -41,6 +41,7 @@ class Prometheus:
                 "--web.listen-address=localhost:9090",
             ),
             stderr=subprocess.DEVNULL,
+            text=True,
         )
 
     def query(self, expression: str, **parameters: str) -> list[dict[str, Any]]:
@@ -58,11 +59,11 @@ class Prometheus:
 
     def stop(self) -> None:
         self.process.terminate()
-        self.process.wait(PATIENCE)
+        ended(self.process)
 
 
 def promtool(*arguments: str) -> None:
-    done = subprocess.run(["promtool", *arguments], capture_output=True, text=True, check=False)
+    done = finished(["promtool", *arguments], capture_output=True)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -80,8 +81,6 @@ def prometheus(
 
 def lint(text: str) -> str:
     """What promtool has to say about a page; empty if nothing."""
-    done = subprocess.run(
-        ["promtool", "check", "metrics"], input=text, capture_output=True, text=True, check=False
-    )
+    done = finished(["promtool", "check", "metrics"], input=text, capture_output=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout + done.stderr

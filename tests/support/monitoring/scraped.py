@@ -36,8 +36,9 @@ class Seen:
     def slope(self, selector: str, window: str = WINDOW) -> float:
         """Growth a second of the pages' own values, from first to last scrape, summed."""
         found = self.server.query(f"{selector}[{window}]", time=str(self.time))
-        assert found, selector
-        ends = [(series["values"][0], series["values"][-1]) for series in found]
+        # A series that was scraped once has no growth, for rate() neither.
+        ends = [(x["values"][0], x["values"][-1]) for x in found if len(x["values"]) > 1]
+        assert ends, selector
         return float(sum((float(b) - float(a)) / (end - begin) for (begin, a), (end, b) in ends))
 
     def shown(self, title: str, query: int, **labels: str) -> float:

@@ -8,12 +8,11 @@ import itertools
 import json
 import os
 import socket
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from support.patience import wait_for
+from support.patience import finished, wait_for
 
 SO_RCVBUFFORCE = 33
 CLONE_NEWNET = 0x40000000  # include/uapi/linux/sched.h
@@ -30,7 +29,7 @@ def _enter(namespace: int) -> None:
 
 
 def run(*command: str) -> str:
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = finished(command, capture_output=True)
     assert done.returncode == 0, f"{' '.join(command)}: {done.stderr}"
     return done.stdout
 

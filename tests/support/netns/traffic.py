@@ -102,6 +102,14 @@ def knock(sender: Side, port: int, datagrams: int, to: str = B, size: int = 8) -
             client.sendto(bytes(size), (to, port))
 
 
+def receive(end: socket.socket, size: int) -> None:
+    """Read so many bytes of a connection."""
+    while size:
+        data = end.recv(min(size, 1 << 20))
+        assert data, f"closed, {size} bytes before the end"
+        size -= len(data)
+
+
 def connection(server: Side, client: Side) -> tuple[socket.socket, socket.socket]:
     """Both ends of a TCP connection to port 80: the server's, the client's."""
     listener = server.open(socket.SOCK_STREAM)

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Iterator
 
 from support.netns.namespace import Namespace
-from support.patience import PATIENCE, wait_for
+from support.patience import PATIENCE, joined, running, wait_for
 
 # Frames of an experimental type (IEEE 802), by which it is seen that tshark runs, and is done.
 MARKER = bytes.fromhex("020000000002 020000000001 88b5") + bytes(50)
@@ -48,7 +48,7 @@ class Wire:
         self.mark()
         self._tshark.terminate()
         self._tshark.wait(PATIENCE)
-        self._reader.join(PATIENCE)
+        joined(self._reader)
         said = self._tshark.stderr.read() if self._tshark.stderr else ""
         assert "dropped" not in said, said
         return [(source, int(size)) for kind, source, size in self._lines if kind != MARKER_TYPE]
@@ -61,11 +61,7 @@ def watching(namespace: Namespace, interface: str, peer: Namespace, peers: str) 
     fields = [word for field in FIELDS for word in ("-e", field)]
     command = namespace.command("tshark", "-i", interface, *options, *fields)
     pipe = subprocess.PIPE
-    with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True) as tshark:
-        try:
-            wire = Wire(tshark, peer, peers)
-            wire.mark()
-            yield wire
-        finally:
-            if tshark.poll() is None:
-                tshark.kill()
+    with running(command, stdout=pipe, stderr=pipe) as tshark:
+        wire = Wire(tshark, peer, peers)
+        wire.mark()
+        yield wire

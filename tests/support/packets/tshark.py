@@ -9,6 +9,7 @@ from pathlib import Path
 
 from support.packets import traits
 from support.packets.innermost import passed
+from support.patience import finished, running
 
 IPV4, IPV6, ARP = 0x0800, 0x86DD, 0x0806
 VLAN_TAGS = (0x8100, 0x88A8)
@@ -106,18 +107,15 @@ def read(capture: Path) -> Iterator[Dissected]:
     fields = [word for name in FIELDS for word in ("-e", name)]
     options += [word for rule in DECODE_AS for word in ("-d", rule)]
     command = ["tshark", "-n", "-r", str(capture), *options, "-T", "fields", *fields]
-    process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, encoding="utf-8"
-    )
-    with process:
-        assert process.stdout
-        for line in process.stdout:
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+    with running(command, encoding="utf-8", **pipes) as process:
+        for line in process.stdout or ():
             values = [text.split(",") if text else [] for text in line.rstrip("\n").split("\t")]
             yield _whole(dict(zip(FIELDS, values, strict=True)))
 
 
 def _output(*command: str) -> str:
-    return subprocess.run(command, check=True, capture_output=True, encoding="utf-8").stdout
+    return finished(command, check=True, capture_output=True, encoding="utf-8").stdout
 
 
 def _whole(row: Row) -> Dissected:

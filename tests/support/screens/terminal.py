@@ -53,8 +53,10 @@ class Terminal:
             os.killpg(self.process.pid, signal.SIGWINCH)
 
     def read(self) -> None:
-        """What it has written by now."""
+        """Take in what the program has written by now."""
+        end = time.monotonic() + PATIENCE
         while select.select([self.master], [], [], RIGHT_NOW)[0]:
+            assert time.monotonic() < end, "it writes without a pause"
             data = os.read(self.master, 1 << 16)
             self.written += data
             # Kitty's questions about keys are not known to pyte, which would show them.
@@ -100,6 +102,6 @@ def terminal(
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(found.process.pid, signal.SIGKILL)
-        found.process.wait()
+        found.process.wait(PATIENCE)
         os.close(found.master)
         os.close(found.slave)

@@ -101,11 +101,20 @@ class Service:
 
         return wait_for(hook)
 
+    def wait_for_samples(self, count: int) -> None:
+        """Return when so many more samples have been taken, of which there is one each second."""
+        end = total(self.page(), "pktexp_samples_total") + count
+        self.page_when(lambda page: total(page, "pktexp_samples_total") >= end)
+
     def stop(self, number: int = signal.SIGTERM) -> int:
         """Its exit status."""
         if self.process.poll() is None:
             os.kill(self.pid, number)
-        status = self.process.wait(PATIENCE)
+        try:
+            status = self.process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            raise
         self._reader.join(PATIENCE)
         if self.process.stderr:
             self.process.stderr.close()
