@@ -16,6 +16,7 @@ from pktexp.packet.records import SIZE_BUCKETS
 from support.kernel.datapath import LOOPBACK, Bench
 from support.kernel.features import LARGEST_RUN, needs_multi_buffer_xdp
 from support.packets.cases import ETHER, V4, sizes
+from support.patience import joined
 
 FRAME = bytes(ETHER / V4)
 
@@ -30,8 +31,7 @@ def run_on_all_cpus(bench: Bench, repeat: int) -> int:
     threads = [threading.Thread(target=run_on, args=(cpu, bench, repeat)) for cpu in cpus]
     for thread in threads:
         thread.start()
-    for thread in threads:
-        thread.join()
+    joined(*threads)
     return len(cpus) * repeat
 
 

@@ -22,7 +22,7 @@ from support.netns.traffic import (
     fill,
     knock,
 )
-from support.patience import wait_for
+from support.patience import PATIENCE, wait_for
 from support.service.process import serving
 
 pytestmark = pytest.mark.alone
@@ -111,9 +111,9 @@ def data_segment(a: Side, b: Side) -> tuple[Ether, socket.socket]:
         sender, receiver = connection(a, b)
         sender.send(b"seen")
         assert receiver.recv(4) == b"seen"
-        frame = Ether()
-        while not bytes(frame).endswith(b"seen"):
-            frame = Ether(raw.recv(65536))
+        raw.settimeout(PATIENCE)
+        frames = (Ether(raw.recv(65536)) for _ in range(1000))
+        frame = next(frame for frame in frames if bytes(frame).endswith(b"seen"))
     return frame, receiver
 
 

@@ -20,6 +20,7 @@ from pktexp.errors import PktexpError
 from pktexp.packet.records import FLOW_WAYS, Records
 from support.kernel.datapath import ROOT, SLOT, Bench, build
 from support.packets.cases import ETHER
+from support.patience import joined
 
 Key = tuple[bytes, bytes, int, int, int]
 """addresses, ports, class"""
@@ -77,6 +78,7 @@ def collect_while(threads: list[threading.Thread], b: Bench, rng: random.Random)
         add_records(found, b.cached())
         add_records(found, b.events())
         threads[0].join(rng.random() / 100)
+    joined(*threads)
     add_records(found, b.cached())
     add_records(found, b.events())
     return found
@@ -182,7 +184,7 @@ def test_a_late_cpu_sends_a_record_per_packet(
     for cpu in cpus[:2]:
         thread = threading.Thread(target=send, args=(cpu, b, [(the_packet, 10)]))
         thread.start()
-        thread.join()
+        joined(thread)
     assert b.cached()["packets"].tolist() == [10]
     assert b.events()["packets"].tolist() == [1] * 10
 

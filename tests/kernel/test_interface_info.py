@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import pytest
 
 from support.netns.namespace import Namespace, connect, run
 from support.netns.tun import tun
-from support.patience import wait_for
+from support.patience import running, wait_for
 from support.service.process import Page, select, serving
 
 Pair = tuple[Namespace, Namespace]
@@ -121,11 +120,10 @@ def test_peer_namespace_is_named(pair: Pair, namespaces: Make) -> None:
 @pytest.fixture
 def nameless() -> Iterator[int]:
     """A process in a namespace that has no name."""
-    with subprocess.Popen(["unshare", "--net", "sleep", "1000"]) as process:
+    with running(["unshare", "--net", "sleep", "1000"]) as process:
         its, own = Path(f"/proc/{process.pid}/ns/net"), Path("/proc/self/ns/net")
         wait_for(lambda: its.readlink() != own.readlink())
         yield process.pid
-        process.terminate()
 
 
 def test_peer_namespace_name_appears_and_disappears(namespaces: Make, nameless: int) -> None:

@@ -21,7 +21,7 @@ from support.kernel.attached import attached, programs
 from support.kernel.datapath import build
 from support.netns.namespace import Namespace
 from support.netns.traffic import A, Side, addressed, knock
-from support.patience import PATIENCE
+from support.patience import PATIENCE, running, wait_for_output
 from support.service.process import Service, serving, total
 
 Pair = tuple[Namespace, Namespace]
@@ -59,11 +59,10 @@ def xdp_filter(namespace: Namespace) -> Iterator[None]:
     namespace.ip("link", "set", "vb", "mtu", "1500")  # it supports frames of one buffer only
     command = namespace.command("sh", "-c", FILTER)
     pipe = subprocess.PIPE
-    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as process:
-        assert process.stdout
-        assert process.stdin
-        assert process.stdout.readline() == "loaded\n"
+    with running(command, stdin=pipe, stdout=pipe) as process:
+        wait_for_output(process, "loaded")
         yield
+        assert process.stdin
         process.stdin.write("\n")
         process.stdin.close()
         assert process.wait(PATIENCE) == 0

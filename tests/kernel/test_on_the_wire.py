@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import select as io_select
 import signal
 import socket
 import subprocess
@@ -15,6 +14,7 @@ from pktexp.bpf.probes import highest_online_cpu
 from support.kernel.attached import attached
 from support.kernel.features import ingress_hook, needs_multi_buffer_xdp, needs_tcx
 from support.netns.namespace import Namespace, run
+from support.netns.wire import MARKER
 from support.packets.cases import (
     ETHER,
     V4,
@@ -24,7 +24,7 @@ from support.packets.cases import (
     expected_traffic,
     expected_unparsed,
 )
-from support.patience import wait_for
+from support.patience import PATIENCE, ended, wait_for
 from support.service.process import Page, Service, select, serving, total, traffic
 
 Pair = tuple[Namespace, Namespace]
@@ -220,11 +220,12 @@ def test_two_workers_share_a_flood_without_losses(pair: Pair, flood: str) -> Non
         before = b.statistics("vb")
         senders = [
             subprocess.Popen(
-                a.command("taskset", "-c", str(cpu), flood, "10.99.0.2", "50000", "18", "50")
+                a.command("taskset", "-c", str(cpu), flood, "10.99.0.2", "50000", "18", "50"),
+                text=True,
             )
             for cpu in (0, 1)
         ]
-        assert [sender.wait() for sender in senders] == [0, 0]
+        assert [ended(sender)[0] for sender in senders] == [0, 0]
         page = kernel_and_pktexp_agree(b, service, before)
     assert len(select(page, "pktexp_events_total")) == 2
 
@@ -241,15 +242,17 @@ def connect_ip(pair: Pair) -> None:
 def received(b: Namespace, a: Namespace, frames: list[bytes]) -> list[bytes]:
     """Send frames; return those that reach a packet socket behind the interface."""
     with b.packet_socket("vb") as raw:
-        a.send("va", frames)
-        got = []
-        while io_select.select([raw], [], [], 0.5)[0]:
+        raw.settimeout(PATIENCE)
+        a.send("va", [*frames, MARKER])
+        got: list[bytes] = []
+        while not got or got[-1] != MARKER:
             frame, address = raw.recvfrom(65536)
             if address[2] != socket.PACKET_OUTGOING:  # answers of the namespace
                 got.append(frame)
-    return got
+    return got[:-1]
 
 
+@pytest.mark.usefixtures("one_cpu")  # which keeps the order of frames
 def test_packets_pass_unchanged_with_pktexp_attached(pair: Pair) -> None:
     a, b = pair
     frames = [case.frame for case in CASES]

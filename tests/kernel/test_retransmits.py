@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from support.netns.namespace import Namespace, connect
-from support.netns.traffic import Side, addressed, connection
+from support.netns.traffic import Side, addressed, connection, receive
 from support.patience import wait_for
 from support.service.process import Page, Service, select, serving
 
@@ -59,9 +59,7 @@ def test_retransmissions_of_lost_segments_are_counted_each(sides: Sides) -> None
         server, client = connection(a, b)
         for _ in range(200):
             client.sendall(bytes(20_000))
-            received = 0
-            while received < 20_000:
-                received += len(server.recv(65536))
+            receive(server, 20_000)
         assert agreed(service, b)["vb"] > 10
 
 
@@ -90,9 +88,7 @@ def test_segments_of_one_buffer_are_counted_each(sides: Sides) -> None:
         client.send(bytes(200_000))
         wait_for(lambda: b.statistic("TcpRetransSegs") >= 2)
         a.namespace.run("nft", "flush", "ruleset")
-        received = 0
-        while received < 200_000:
-            received += len(server.recv(65536))
+        receive(server, 200_000)
         assert agreed(service, b)["vb"] > 2
 
 

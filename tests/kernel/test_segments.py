@@ -6,14 +6,15 @@ import contextlib
 import socket
 import subprocess
 import threading
-import time
 from collections.abc import Iterator
 
 import pytest
 
+from support import patience
 from support.netns.namespace import Namespace
+from support.netns.traffic import receive
 from support.netns.wire import watching
-from support.patience import PATIENCE, wait_for
+from support.patience import PATIENCE, ended, running, wait_for, wait_for_output
 from support.service.process import Service, serving
 from support.service.seen import Seen, seen
 
@@ -51,13 +52,10 @@ def joined(pair: Pair) -> Pair:
 def listening(namespace: Namespace) -> Iterator[None]:
     """Run an iperf3 server for one client."""
     command = namespace.command("iperf3", "-s", "-1", "--forceflush")
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
-        try:
-            assert any("listening" in line for line in server.stdout or ())
-            yield
-            server.wait(PATIENCE)
-        finally:
-            server.kill()
+    with running(command, stdout=subprocess.PIPE) as server:
+        wait_for_output(server, "listening")
+        yield
+        ended(server)
 
 
 def transfer(pair: Pair, *options: str, to: str = B) -> None:
@@ -66,16 +64,11 @@ def transfer(pair: Pair, *options: str, to: str = B) -> None:
 
 
 def settled(service: Service, interface: str, direction: str) -> Seen:
-    """Return the metrics of an interface and direction when they no longer change."""
-    found: list[Seen] = [{}]
-
-    def same() -> bool:
-        time.sleep(0.2)
-        found.append(seen(service.page(), interface, direction))
-        return found[-1] == found[-2] != {}
-
-    wait_for(same)
-    return found[-1]
+    """Return the metrics of an interface and direction once all connections have ended."""
+    states = ("state", "all", "exclude", "listening", "exclude", "time-wait")
+    others = ("not", "dst", "127.0.0.1")  # than scrapes
+    wait_for(lambda: not service.namespace.run("ss", "-tunH", *states, *others))
+    return seen(service.page(), interface, direction)
 
 
 def packets(found: Seen, name: str = "pktexp_packets_total") -> int:
@@ -179,13 +172,14 @@ def send(pair: Pair, to: str, amount: int) -> int:
             listener = stack.enter_context(socket.create_server((to, 5001), family=family))
         with a.entered():
             client = stack.enter_context(socket.socket(family))
+        client.settimeout(PATIENCE)
         client.connect((to, 5001))
         server = stack.enter_context(listener.accept()[0])
+        server.settimeout(PATIENCE)
         sender = threading.Thread(target=client.sendall, args=(bytes(amount),))
         sender.start()
-        while amount:
-            amount -= len(server.recv(1 << 20))
-        sender.join()
+        receive(server, amount)
+        patience.joined(sender)
         listed = a.run("ss", "-tinH", "dport", "=", "5001")
         return int(listed.split("bytes_sent:")[1].split()[0])
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from support.markdown import anchors
+from support.patience import finished
 
 ROOT = Path(__file__).parents[2]
 FILE = ROOT / "deploy" / "prometheus" / "alerts.yml"
@@ -49,9 +49,7 @@ def test_every_runbook_exists_below_one_base() -> None:
 def test_the_command_in_the_comment_changes_every_runbook() -> None:
     text = FILE.read_text()
     (expression,) = re.findall(r"^#   sed -i '(.+)' alerts\.yml$", text, re.MULTILINE)
-    changed = subprocess.run(
-        ["sed", expression], input=text, capture_output=True, text=True, check=True
-    ).stdout
+    changed = finished(["sed", expression], input=text, capture_output=True, check=True).stdout
     _, old, new, _ = expression.split("|")
     assert runbooks(changed) == {
         name: url.replace(old, new) for name, url in runbooks(text).items()

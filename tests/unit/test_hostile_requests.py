@@ -26,6 +26,7 @@ from pktexp.web.connection import Phase
 from pktexp.web.connections import Connections
 from pktexp.web.listen import listen
 from pktexp.web.security import Security
+from support.patience import joined
 
 TIMEOUT = 30  # seconds
 HEALTH = b"GET /healthz HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"
@@ -146,7 +147,7 @@ def served(
         assert ready.wait(TIMEOUT)
         yield up[0]
         loop.call_soon_threadsafe(task.cancel)
-        thread.join()
+        joined(thread)
 
 
 def run(loop: asyncio.AbstractEventLoop, task: asyncio.Task[None]) -> None:

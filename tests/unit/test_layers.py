@@ -9,19 +9,18 @@ from pathlib import Path
 
 import pytest
 
+from support.patience import finished
+
 ROOT = Path(__file__).parents[2]
 
 
 def lint(source: Path) -> subprocess.CompletedProcess[str]:
     """Check the imports of the package in `source` by the contracts of pyproject.toml."""
-    return subprocess.run(
+    return finished(
         ["lint-imports", "--config", ROOT / "pyproject.toml", "--no-cache"],
         env=os.environ | {"PYTHONPATH": str(source)},
         cwd=source,
         capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
     )
 
 

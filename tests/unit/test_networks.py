@@ -16,6 +16,7 @@ from pktexp.flows.networks import NamedNetworks, Network, Networks, read
 from pktexp.flows.networksums import INTERFACE_CLASSES, NetworkSums
 from pktexp.packet.enums import IpClass, LinkClass, PacketClass
 from pktexp.packet.records import RING_RECORD, Records
+from support.patience import joined
 
 # Few bits, so that networks contain one another and hold addresses.
 LENGTHS = {
@@ -175,6 +176,5 @@ def test_no_packet_is_lost_while_threads_merge_and_the_file_changes() -> None:
         thread.start()
     for number in range(200):
         named.name(**{f"n{number % 3}": "10.0.0.0/8", "x": "192.0.2.0/24"})
-    for thread in threads:
-        thread.join()
+    joined(*threads)
     assert sum(packets for packets, _ in sums(made).values()) == 3 * 500 * 2

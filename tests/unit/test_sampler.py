@@ -29,9 +29,8 @@ from pktexp.netlink.linkinfo import Link
 from pktexp.packet.enums import Direction
 from pktexp.packet.records import INTERFACE_COUNTERS
 from pktexp.tasks import background
+from support.patience import PATIENCE, until
 from support.service.samples import TCP4, link
-
-TIMEOUT = 20.0
 
 
 class OneInterface:
@@ -100,9 +99,7 @@ class Rig:
     async def taken(self, more: int) -> None:
         """Wait for so many more samples."""
         end = self.sampler.taken + more
-        async with asyncio.timeout(TIMEOUT):
-            while self.sampler.taken < end:  # noqa: ASYNC110  # who waits for one would watch
-                await asyncio.sleep(0.02)
+        await until(lambda: self.sampler.taken >= end)
 
 
 @pytest.fixture
@@ -130,7 +127,7 @@ async def test_who_asks_gets_a_sample_with_details_at_once_and_then_each_second(
 
 async def test_stream_yields_a_first_sample_and_then_each_full_second(rig: Rig) -> None:
     seconds: list[int | None] = []
-    async with background(rig.sampler.run()), asyncio.timeout(TIMEOUT):
+    async with background(rig.sampler.run()), asyncio.timeout(PATIENCE):
         async for samples in rig.sampler.each_second():
             seconds.append(samples[-1].second)
             assert samples[-1].details
@@ -167,9 +164,7 @@ async def test_a_failure_is_counted_and_the_next_sample_is_taken(rig: Rig) -> No
     assert await rig.sampler.now() is None
     assert rig.sampler.failures.count == 1
     async with background(rig.sampler.run()):
-        async with asyncio.timeout(TIMEOUT):
-            while rig.sampler.failures.count < 2:  # noqa: ASYNC110  # nobody tells of it
-                await asyncio.sleep(0.02)
+        await until(lambda: rig.sampler.failures.count >= 2)
         rig.interfaces.failing = False
         await rig.taken(1)
 

@@ -19,6 +19,7 @@ from pktexp.web.app import Source, make_app
 from pktexp.web.listen import listen, url
 from pktexp.web.security import Security
 from pktexp.web.sharedpage import SharedPage
+from support.patience import until
 
 Client = TestClient[web.Request, web.Application]
 
@@ -109,8 +110,7 @@ async def test_simultaneous_scrapes_share_a_page(client: Client, backend: Backen
     assert client.server.runner
     server = client.server.runner.server
     assert server
-    while server.requests_count < len(scrapes):  # noqa: ASYNC110 # it tells nobody
-        await asyncio.sleep(0.01)
+    await until(lambda: server.requests_count == len(scrapes))
     backend.may_go_on.set()
     assert {(await scrape).status for scrape in scrapes} == {200}
     assert backend.flushes == 2  # for the first scrape, and for all that came during its rendering
