@@ -33,6 +33,7 @@
 #include "gather.h"
 #include "inside.h"
 #include "segments.h"
+#include "ifb.h"
 #include "services.h"
 #include "send.h"
 
@@ -169,6 +170,8 @@ static __always_inline int count_skb(struct __sk_buff *skb, enum direction direc
 	enum unparsed reason;
 	struct place at;
 
+	if (direction == DIRECTION_EGRESS && returned_by_ifb(skb))
+		return NEXT;
 	if (!find_place(&at, skb->ifindex, direction))
 		return NEXT;
 	barrier_var(flow);

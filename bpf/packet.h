@@ -203,7 +203,7 @@ struct config {
 	__u8 events;	    /* send flow records to user space */
 	__u8 ports;	    /* distinguish flows by ports */
 	__u8 services;	    /* keep only the port of the serving side */
-	__u8 _pad;
+	__u8 read_kernel;   /* the kernel lets programs read its memory (not under lockdown) */
 	__u64 hash_seed[HASH_SEEDS]; /* random, so that no sender can aim flows at one set */
 	__u64 hash_multiplier;	     /* random and odd */
 };

@@ -14,7 +14,7 @@ from pktexp.interfaces.namefilter import NameFilter
 from pktexp.interfaces.tracker import Interfaces
 from pktexp.netlink.linkinfo import Link
 from pktexp.packet.enums import Direction
-from pktexp.packet.records import INTERFACE_BUCKET, INTERFACE_COUNTERS, LEASE
+from pktexp.packet.records import IFBS, INTERFACE_BUCKET, INTERFACE_COUNTERS, LEASE
 
 HOOKS = {Direction.INGRESS: Hook.TCX_INGRESS, Direction.EGRESS: Hook.TCX_EGRESS}
 REFUSED = OSError(95, "Operation not supported")
@@ -41,6 +41,7 @@ class FakeDatapath:
 
     def __init__(self, slots: int) -> None:
         self.interfaces = np.zeros(slots, INTERFACE_BUCKET)
+        self.ifbs = np.zeros(1, IFBS)
         self.counters = np.zeros((2, slots, len(Direction)), INTERFACE_COUNTERS)
         self.since, self.leases = self.counters[0].copy(), np.zeros(slots, LEASE)
         self.hooks = self
@@ -62,13 +63,14 @@ class FakeDatapath:
         self.attached -= {(ifindex, direction) for direction in Direction}
 
 
-def link(ifindex: int, *, up: bool = True) -> Link:
-    return Link(ifindex, f"eth{ifindex}", 1, up, 1500)
+def link(ifindex: int, *, up: bool = True, kind: str = "") -> Link:
+    return Link(ifindex, f"eth{ifindex}", 1, up, 1500, kind)
 
 
-def made(slots: int = 4) -> tuple[Interfaces, Any, Any]:
+def made(slots: int = 4, wanted: NameFilter | None = None) -> tuple[Interfaces, Any, Any]:
     datapath, monitor = FakeDatapath(slots), FakeMonitor()
-    return Interfaces(datapath, monitor, NameFilter()), datapath, monitor  # type: ignore[arg-type]
+    interfaces = Interfaces(datapath, monitor, wanted or NameFilter())  # type: ignore[arg-type]
+    return interfaces, datapath, monitor
 
 
 def hooks(interfaces: Interfaces, name: str = "eth1") -> list[str]:
@@ -141,3 +143,13 @@ def test_interfaces_beyond_the_limit_log_the_option_to_raise(
 def test_no_matching_interface_is_no_failure() -> None:
     interfaces, _, _ = made()
     assert interfaces.attached
+
+
+def test_programs_know_every_ifb_wanted_or_not() -> None:
+    interfaces, datapath, monitor = made(wanted=NameFilter(exclude=("eth5",)))
+    monitor.links = {1: link(1), 5: link(5, kind="ifb"), 130: link(130, kind="ifb")}
+    interfaces.look()
+    assert int(datapath.ifbs[0]) == 1 << 5 | 1 << 130 % 64
+    monitor.links = {1: link(1), 63: link(63, kind="ifb")}
+    interfaces.look()
+    assert int(datapath.ifbs[0]) == 1 << 63

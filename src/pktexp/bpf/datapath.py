@@ -21,6 +21,7 @@ from pktexp.bpf.object import BpfObject, explained, run_program
 from pktexp.bpf.options import DatapathOptions
 from pktexp.bpf.pins import Pins
 from pktexp.bpf.probes import (
+    can_read_kernel,
     has_multi_buffer,
     has_tcx,
     highest_online_cpu,
@@ -74,6 +75,7 @@ class Datapath:
             self.interfaces = self.object.view(
                 "interfaces", records.INTERFACE_BUCKET, options.slots
             )
+            self.ifbs = self.object.view(".data.ifbs", records.IFBS, 1)
             shape = (rows, options.slots, len(Direction))
             cells = self.object.view("counters", records.INTERFACE_COUNTERS, math.prod(shape))
             self.counters = cells.reshape(shape)
@@ -128,7 +130,8 @@ class Datapath:
     def _configure(self, rows: int) -> None:
         for name, entries in self.options.sizes(rows).items():
             self.object.resize(name, entries)
-        self.object.set_constants(".rodata.config", self.options.constants(rows).tobytes())
+        constants = self.options.constants(rows, read_kernel=can_read_kernel(self._lib))
+        self.object.set_constants(".rodata.config", constants.tobytes())
 
     def _load(self) -> None:
         # Not by a section named xdp.frags: libbpf would set the flag on every kernel.

@@ -110,6 +110,10 @@ SIGNATURES: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "bpf_program__fd": (c.c_int, (c.c_void_p,)),
     "bpf_program__set_flags": (c.c_int, (c.c_void_p, c.c_uint32)),
     "bpf_program__set_log_buf": (c.c_int, (c.c_void_p, c.c_void_p, c.c_size_t)),
+    "bpf_prog_load": (
+        c.c_int,
+        (c.c_int, c.c_char_p, c.c_char_p, c.c_char_p, c.c_size_t, c.c_void_p),
+    ),
     "bpf_obj_get": (c.c_int, (c.c_char_p,)),
     "bpf_obj_get_info_by_fd": (c.c_int, (c.c_int, c.c_void_p, POINTER_TO_U32)),
     "bpf_obj_pin": (c.c_int, (c.c_int, c.c_char_p)),

@@ -64,8 +64,11 @@ class DatapathOptions:
             "flows": max((rows - 1) * HALVES * self.flow_sets, 1),
         }
 
-    def constants(self, rows: int) -> Records:
-        """Return the programs' constants, a CONFIG, with new random numbers at each call."""
+    def constants(self, rows: int, *, read_kernel: bool) -> Records:
+        """Return the programs' constants, a CONFIG, with new random numbers at each call.
+
+        `read_kernel`: whether the kernel lets the programs read its memory.
+        """
         config = np.zeros((), records.CONFIG)
         config["counter_rows"] = rows
         config["slots"] = self.slots
@@ -75,6 +78,7 @@ class DatapathOptions:
         config["events"] = self.events
         config["ports"] = self.ports
         config["services"] = self.services
+        config["read_kernel"] = read_kernel
         config["decap"] = sum(1 << tunnel for tunnel in self.decap)
         config["ephemeral"] = ephemeral_ports()
         config["hash_seed"] = [secrets.randbits(64) for _ in range(records.HASH_SEEDS)]

@@ -13,11 +13,18 @@ from pktexp.bpf.libbpf import BpfError, Libbpf
 from pktexp.errors import PktexpError
 
 # From include/uapi/linux/bpf.h (6.6).
+PROG_TYPE_SCHED_CLS = 3
 PROG_TYPE_XDP = 6
 MAP_TYPE_RINGBUF = 27
 HELPER_XDP_GET_BUFF_LEN = 188
 TCX_INGRESS = 46
 TCX_EGRESS = 47
+# A program that reads a byte of the kernel's memory by the helper probe_read_kernel (113):
+# r1 = r10 - 8, r2 = 1, r3 = 0, call 113, exit.
+READ_KERNEL = bytes.fromhex(
+    "bfa1000000000000 07010000f8ffffff b702000001000000 b703000000000000"
+    "8500000071000000 9500000000000000"
+)
 ONLINE_CPUS = Path("/sys/devices/system/cpu/online")
 NAMESPACE = Path("/proc/thread-self/ns/net")
 LOOPBACK_IFINDEX = 1  # ifindex of lo in every network namespace
@@ -56,6 +63,20 @@ def has_multi_buffer(lib: Libbpf) -> bool:
         return bool(lib("probe the kernel for multi-buffer XDP", *probe))
     except BpfError:
         return False
+
+
+def can_read_kernel(lib: Libbpf) -> bool:
+    """Return whether programs of socket buffers may read the kernel's memory.
+
+    They may not under lockdown=confidentiality (security/lockdown/lockdown.c, 5.4).
+    """
+    # Not by libbpf's own probe: before 1.5 it does not know how kernels since 6.11 refuse a helper.
+    arguments = (PROG_TYPE_SCHED_CLS, None, b"GPL", READ_KERNEL, len(READ_KERNEL) // 8, None)
+    try:
+        os.close(lib("probe the kernel for reading its memory", "bpf_prog_load", *arguments))
+    except BpfError:
+        return False
+    return True
 
 
 def has_tcx(lib: Libbpf) -> bool:

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -65,6 +65,7 @@ class Interfaces:
         self._directions = directions
         self._attacher = Attacher(datapath.hooks, ingress, directions)
         self._table = InterfaceTable(datapath.interfaces)
+        self._ifbs = datapath.ifbs
         self._counters = Counters(datapath.counters, datapath.since)
         self._leases = Leases(self._counters, datapath.leases)
         self.inherited = {lease.id for lease in self._leases.by_name.values()}
@@ -123,6 +124,7 @@ class Interfaces:
 
     def reconcile(self) -> None:
         """Make the attachments agree with netlink's latest messages."""
+        self._ifbs[0] = _ifb_bits(self._monitor.links.values())
         links = {i: link for i, link in self._monitor.links.items() if self._wanted(link.name)}
         gone = self._monitor.take_gone() | (self._attached.keys() - links.keys())
         for ifindex in gone & self._attached.keys():
@@ -228,3 +230,11 @@ class Interfaces:
                 for direction in self._directions
             }
             return Snapshot(leases, totals, self._directions, hooks)
+
+
+def _ifb_bits(links: Iterable[Link]) -> int:
+    """Return a bit for each IFB, by its ifindex modulo 64 (bpf/ifb.h)."""
+    bits = 0
+    for link in links:
+        bits |= (link.kind == "ifb") << link.ifindex % 64
+    return bits

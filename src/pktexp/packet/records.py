@@ -42,12 +42,13 @@ CONFIG = np.dtype(
         ("events", "u1"),
         ("ports", "u1"),
         ("services", "u1"),
-        ("_pad", "u1"),
+        ("read_kernel", "u1"),
         ("hash_seed", "u8", HASH_SEEDS),
         ("hash_multiplier", "u8"),
     ]
 )
 EPOCH = np.dtype("u4")
+IFBS = np.dtype("u8")
 INTERFACE_ENTRY = np.dtype([("ifindex", "u4"), ("id", "u4"), ("link_type", "u4")])
 INTERFACE_BUCKET = np.dtype([("ways", INTERFACE_ENTRY, INTERFACE_WAYS)])
 TALLY = np.dtype([("packets", "u8"), ("bytes", "u8")])
