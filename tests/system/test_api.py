@@ -152,6 +152,14 @@ def test_responses_are_compressed_for_clients_that_accept_gzip(service: Service)
     assert json.loads(gzip.decompress(answer.read()))["length"] == 900
 
 
+@pytest.mark.parametrize("codings", ["gzip;q=0", "GZIP;q=0, *", "identity, gzip;q=0.1", "br"])
+def test_responses_are_plain_for_clients_that_refuse_gzip(service: Service, codings: str) -> None:
+    answer = service.get("api/v1/history", **{"Accept-Encoding": codings})
+    assert "Content-Encoding" not in answer.headers
+    assert answer.headers["Vary"] == "Accept-Encoding"
+    assert json.loads(answer.read())["length"] == 900
+
+
 @pytest.mark.parametrize(
     ("path", "status", "part"),
     [

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
+from multidict import CIMultiDict
 from prometheus_client import CollectorRegistry, Counter
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 
@@ -102,6 +103,28 @@ async def test_metrics_are_compressed_for_clients_that_accept_gzip(client: Clien
     assert "Accept-Encoding" in answer.headers["Vary"]
     assert b"things_total 3.0" in gzip.decompress(await answer.read())
     assert b"things_total 3.0" in plain
+
+
+@pytest.mark.parametrize("codings", ["gzip;q=0", "GZIP;Q=0.0, *", "identity, gzip;q=0.1", ""])
+async def test_metrics_are_plain_for_clients_that_refuse_gzip(client: Client, codings: str) -> None:
+    answer = await client.get("/metrics", headers={"Accept-Encoding": codings})
+    assert "Content-Encoding" not in answer.headers
+    assert answer.headers["Vary"] == "Accept, Accept-Encoding"
+    assert b"things_total 3.0" in await answer.read()
+
+
+async def test_accept_headers_on_several_lines_are_one(client: Client) -> None:
+    lines = [("Accept", "text/plain;q=0.1"), ("Accept", "APPLICATION/OpenMetrics-Text;q=0.2")]
+    answer = await client.get("/metrics", headers=CIMultiDict(lines))
+    assert answer.headers["Content-Type"] == (
+        "application/openmetrics-text; version=1.0.0; charset=utf-8; escaping=underscores"
+    )
+
+
+async def test_unacceptable_formats_are_answered_with_text(client: Client) -> None:
+    answer = await client.get("/metrics", headers={"Accept": "image/png, */*;q=0"})
+    assert answer.status == 200
+    assert answer.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
 
 
 async def test_simultaneous_scrapes_share_a_page(client: Client, backend: Backend) -> None:

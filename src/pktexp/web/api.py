@@ -15,6 +15,7 @@ from aiohttp import web
 
 from pktexp.live.documents import Document, Live, Samples
 from pktexp.live.flows import Query
+from pktexp.web.negotiation import accepts_gzip, joined
 from pktexp.web.parameters import OPENAPI, declared, parse
 from pktexp.web.stream import LIVE, NO_FLOWS, NO_SAMPLE, stream
 
@@ -65,7 +66,7 @@ def _handler(path: str, build: Builder) -> Handler:
         live, values = request.app[LIVE], parse(request, parameters)
         if (samples := await live.sampler.now()) is None:
             raise web.HTTPServiceUnavailable(text=NO_SAMPLE)
-        compress = "gzip" in request.headers.get("Accept-Encoding", "").lower()
+        compress = accepts_gzip(joined(request, "Accept-Encoding"))
         key = (path, *values.values(), samples[-1].at, compress)
         body = await live.write(key, lambda: build(live, samples, values), compress)
         return _json(body, headers={"Content-Encoding": "gzip"} if compress else {})

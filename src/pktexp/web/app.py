@@ -6,7 +6,6 @@ It depends on nothing of the kernel; a Source provides its data.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -17,12 +16,11 @@ from prometheus_client.exposition import choose_encoder
 
 from pktexp.web import access
 from pktexp.web.livepage import add_page
+from pktexp.web.negotiation import OPENMETRICS, accepts_gzip, choose_format, joined
 from pktexp.web.security import Security
 from pktexp.web.sharedpage import SharedPage
 
 MAX_BODY = 1024  # bytes; no request needs a body
-OPENMETRICS = "application/openmetrics-text"
-FORMAT_VERSIONS = ("0.0.4", "1.0.0")  # of the text format and of OpenMetrics
 
 Encode = Callable[[CollectorRegistry], bytes]
 
@@ -58,14 +56,14 @@ class Handlers:
     async def metrics(self, request: web.Request) -> web.Response:
         """Return all metrics in the format and encoding that the client accepts."""
         started = time.perf_counter()
-        accept = ",".join(request.headers.getall("Accept", []))
-        encode, content_type = _format(accept)
+        chosen = choose_format(joined(request, "Accept"))
+        encode, content_type = choose_encoder(str(chosen))
         headers = {"Content-Type": content_type, "Vary": "Accept, Accept-Encoding"}
         if content_type not in self._pages:
             self._pages[content_type] = SharedPage(lambda: self._render(encode, content_type))
         page = await self._pages[content_type].page()
         body = page.text
-        if "gzip" in request.headers.get("Accept-Encoding", "").lower():
+        if accepts_gzip(joined(request, "Accept-Encoding")):
             headers["Content-Encoding"] = "gzip"
             body = await page.compressed()
         self._source.seconds.observe(time.perf_counter() - started)
@@ -87,19 +85,6 @@ class Handlers:
         """Return 200 when attached and reading, else 503 with the reason."""
         missing = self._source.ready()
         return web.Response(text=f"{missing or 'ready'}\n", status=503 if missing else 200)
-
-
-def _format(accept: str) -> tuple[Encode, str]:
-    """Return the encoder and content type for an `Accept` header, the text format by default.
-
-    The library raises on versions that are not numbers and accepts all others; each of them would
-    become a page of its own.
-    """
-    with contextlib.suppress(TypeError, ValueError):
-        encode, content_type = choose_encoder(accept)
-        if any(f"version={version};" in content_type for version in FORMAT_VERSIONS):
-            return encode, content_type
-    return choose_encoder("")
 
 
 def make_app(source: Source, security: Security, telemetry_path: str) -> web.Application:
