@@ -61,7 +61,7 @@ PANELS = [
     number(
         About("Room for interfaces", "Names that are counted, and how many could be.", "short", 9),
         [
-            (f"count({_here('total_packets')})", "counted"),
+            (f'count(pktexp_packet_size_bytes_count{{{HOST},direction="ingress"}})', "counted"),
             (f"sum({_here('pktexp_interface_limit')})", "room"),
         ],
     ),

@@ -82,6 +82,7 @@ class Pipeline:
     attribution: Attribution | None
     accounts: Accounts | None
     live: Live
+    legacy_metrics: bool
     flush: Callable[[], Awaitable[None]]
     """waits until the events that arrived so far are merged, at most FLUSH seconds"""
     missing: Callable[[], str]
@@ -98,7 +99,7 @@ class Pipeline:
             pages.append(FlowPage(interfaces, self.flows, pods, since))
         if self.networks:
             pages.append(NetworkPage(interfaces, self.networks, interfaces.classes, since))
-        pages.append(TrafficPage(interfaces, since))
+        pages.append(TrafficPage(interfaces, since, self.legacy_metrics))
         if self.drops:
             pages.append(DropPage(self.drops, active, since))
         if self.retransmits:
@@ -182,6 +183,7 @@ async def running(
             attribution=attribution,
             accounts=accounts,
             live=live,
+            legacy_metrics=settings.legacy_metrics,
             flush=flush,
             missing=missing,
         )

@@ -59,6 +59,7 @@ class Settings:
     web_config: Path | None
     telemetry_path: str
     max_connections: int
+    legacy_metrics: bool
     pin: Path | None
     kubernetes: bool
     node_name: str

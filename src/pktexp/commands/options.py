@@ -54,6 +54,11 @@ SERVING = (
         "longest is closed.",
     ),
     option(
+        "--legacy-metrics/--no-legacy-metrics",
+        default=True,
+        help="Serve total_packets and total_throughput, the names of packet-exporter, too.",
+    ),
+    option(
         "--pin",
         type=FILE,
         metavar="PATH",

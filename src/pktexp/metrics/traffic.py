@@ -33,28 +33,33 @@ PROTOCOLS = [
 class TrafficPage:
     """Writes all families of the traffic but those of the flows."""
 
-    def __init__(self, interfaces: Totals, since: float | None = None) -> None:
-        """`since`: Unix time when all counters were 0; None if it is unknown."""
+    def __init__(self, interfaces: Totals, since: float | None = None, legacy: bool = True) -> None:
+        """`since`: Unix time when all counters were 0; None if it is unknown.
+
+        `legacy`: write packet-exporter's families, too.
+        """
         self._interfaces = interfaces
+        self._legacy = legacy
         self._births = Births(since)
 
     def __call__(self, openmetrics: bool) -> str:
         """Write the families as they are now, in OpenMetrics or the text format."""
         now = time.time()
-        found = families(self._interfaces.snapshot())
+        found = families(self._interfaces.snapshot(), self._legacy)
         return write(self._births.dated(found, now), openmetrics)
 
 
-def families(snapshot: Snapshot) -> Iterator[Family]:
-    """Yield every family, in the order of the page."""
+def families(snapshot: Snapshot, legacy: bool = True) -> Iterator[Family]:
+    """Yield every family, in the order of the page; `legacy`: packet-exporter's, too."""
     sites = site_labels(snapshot)
     yield from traffic(snapshot, sites)
     yield packet_sizes(snapshot, sites)
     yield from packet_families(snapshot, sites)
     yield from lost_events(snapshot, sites)
     yield attached(snapshot)
-    yield total_packets(snapshot)
-    yield total_throughput(snapshot)
+    if legacy:
+        yield total_packets(snapshot)
+        yield total_throughput(snapshot)
 
 
 def traffic(snapshot: Snapshot, sites: SiteLabels) -> Iterator[Family]:
