@@ -9,10 +9,12 @@ import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
-
-import yaml
+from typing import TYPE_CHECKING
 
 from pktexp.errors import PktexpError
+
+if TYPE_CHECKING:  # `serve` without such a file starts without it
+    import yaml
 
 LARGEST = 1 << 20  # bytes; a device given by mistake has no end
 # NUL, which is invalid in file names, and lone surrogates, which cannot be encoded.
@@ -37,6 +39,11 @@ class Value:
         """Whether the value is null or missing."""
         return self.node.tag == NULL
 
+    @property
+    def _kind(self) -> str:
+        """PyYAML's name of the node's class: "mapping", "sequence" or "scalar"."""
+        return str(vars(type(self.node))["id"])
+
     def mapping(self, known: Collection[str] = ()) -> dict[str, Value]:
         """Return the values by key.
 
@@ -44,7 +51,7 @@ class Value:
         """
         if self.empty:
             return {}
-        if not isinstance(self.node, yaml.MappingNode):
+        if self._kind != "mapping":
             raise self.error("expected keys with values")
         found: dict[str, Value] = {}
         for key, value in ((Value(self.file, k), Value(self.file, v)) for k, v in self.node.value):
@@ -58,13 +65,13 @@ class Value:
 
     def sequence(self) -> list[Value]:
         """Return the values of a list; a single value is a list of one."""
-        if isinstance(self.node, yaml.SequenceNode):
+        if self._kind == "sequence":
             return [Value(self.file, node) for node in self.node.value]
         return [] if self.empty else [self]
 
     def text(self) -> str:
         """Return a single value as it is written. Raises PktexpError for another type."""
-        if not isinstance(self.node, yaml.ScalarNode) or self.empty:
+        if self._kind != "scalar" or self.empty:
             raise self.error("expected a single value")
         if found := NOT_TEXT.search(self.node.value):
             raise self.error(f"the character U+{ord(found[0]):04X} is not allowed")
@@ -88,6 +95,8 @@ def read(path: Path) -> Value:
 
     Raises PktexpError if the file cannot be read, is too large, or is not valid YAML.
     """
+    import yaml  # noqa: PLC0415  # as above
+
     try:
         with path.open("rb") as file:
             content = file.read(LARGEST + 1)

@@ -274,7 +274,7 @@ def test_control_characters_in_an_error_are_escaped(
     assert capsys.readouterr().err == "pktexp: error: \\x1b[2J from a service (mend it)\n"
 
 
-@pytest.mark.parametrize("module", ["pcapng", "lightkube", "textual"])
+@pytest.mark.parametrize("module", ["pcapng", "lightkube", "textual", "yaml"])
 def test_serve_does_not_import_optional_packages(module: str) -> None:
     code = f"import sys, pktexp.commands.main; sys.exit('{module}' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
