@@ -21,12 +21,12 @@ from pktexp.bpf.object import BpfObject
 from pktexp.bpf.pins import open_pins
 from pktexp.commands.check import interfaces, kernel
 from pktexp.commands.check.findings import Checked, Finding, finding
+from pktexp.commands.serve.files import declared
 from pktexp.errors import PktexpError
 from pktexp.kubernetes import naming
 from pktexp.pipeline import datapath_options
 from pktexp.settings import Settings
 from pktexp.web.listen import listen
-from pktexp.web.security import Security
 
 log = logging.getLogger(__name__)
 
@@ -47,10 +47,8 @@ def check(settings: Settings) -> Checked:
         if lib:
             findings += [_object(lib), _programs(lib, settings, privileged)]
             if settings.pin:
-                findings.append(_pins(lib, settings.pin))
-    findings.append(_address(settings))
-    if settings.web_config:
-        findings.append(_web_config(settings.web_config))
+                findings.append(_pins(lib, settings.pin, allowed))
+    findings += [_address(settings), *_files(settings)]
     if settings.kubernetes:
         findings.append(_api_server(settings))
     links, listed = interfaces.listed()
@@ -100,12 +98,17 @@ def _programs(lib: Libbpf, settings: Settings, privileged: bool) -> Finding:
     )
 
 
-def _pins(lib: Libbpf, path: Path) -> Finding:
+def _pins(lib: Libbpf, path: Path, allowed: bool) -> Finding:
+    if not allowed:  # whether the kernel has TCX, which pins need, is unknown
+        return finding("programs", "pins", None, f"{path} not opened without the capabilities")
+
     def open_folder() -> None:
         is_new = not path.exists()
-        open_pins(lib, path).close()
-        if is_new:
-            path.rmdir()
+        try:
+            open_pins(lib, path).close()
+        finally:
+            if is_new and path.is_dir():
+                path.rmdir()
 
     return _tried("programs", "pins", f"{path} can hold pins", open_folder)
 
@@ -117,8 +120,10 @@ def _address(settings: Settings) -> Finding:
     )
 
 
-def _web_config(path: Path) -> Finding:
-    return _tried("serving", "web", f"{path} is valid", Security(path).read)
+def _files(settings: Settings) -> Iterator[Finding]:
+    _, named = declared(settings)
+    for purpose, path, read in named:
+        yield _tried("serving", purpose, f"{path} is valid", read)
 
 
 def _api_server(settings: Settings) -> Finding:

@@ -10,14 +10,13 @@ import logging
 import signal
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, ProcessCollector
 
 from pktexp import __version__
+from pktexp.commands.serve.files import WEB, Files, read_files
 from pktexp.commands.serve.reload import Reloader
 from pktexp.commands.serve.systemd import Notifier, Supervision
-from pktexp.flows.networks import NamedNetworks
 from pktexp.kubernetes.naming import require
 from pktexp.metrics import figures
 from pktexp.metrics.exporter import ExporterCollector, Group
@@ -28,33 +27,11 @@ from pktexp.web.api import PREFIX, make_api
 from pktexp.web.app import Source, make_app
 from pktexp.web.connections import Connections
 from pktexp.web.listen import listen, url
-from pktexp.web.security import Security
 
 log = logging.getLogger(__name__)
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 THREADS = 2  # for pages and netlink: more would not be faster, and each keeps memory of its own
-WEB, NETWORKS = "web", "networks"  # purposes of files
-
-
-@dataclass(frozen=True)
-class Files:
-    """The operator's files, read; `networks` is None without --networks."""
-
-    reloader: Reloader
-    security: Security
-    networks: NamedNetworks | None
-
-
-def read_files(settings: Settings) -> Files:
-    """Read all files that the settings name. Raises PktexpError if one is wrong."""
-    reloader, security = Reloader(), Security(settings.web_config)
-    networks = NamedNetworks(settings.networks) if settings.networks else None
-    if settings.web_config:
-        reloader.add(WEB, security.read)
-    if networks:
-        reloader.add(NETWORKS, networks.read)
-    return Files(reloader, security, networks)
 
 
 async def serve(settings: Settings) -> None:
