@@ -118,7 +118,7 @@ def test_an_empty_file_requires_nothing(file: Path, text: str) -> None:
         (TLS + "  prefer_server_cipher_suites: maybe", 4, "expected true or false"),
         (TLS + "  curve_preferences: [X25519,\n    CurveP256]", 5, "only one curve"),
         (TLS.replace("a.crt", "none.crt"), 2, "No such file"),
-        (TLS.replace("a.key", "b.key"), 2, "KEY_VALUES_MISMATCH"),
+        (TLS.replace("a.key", "b.key"), 2, "does not belong"),
         (TLS + "  max_version: TLS11", 4, "'TLS11' is not known"),
         (TLS + "  max_version: TLS12\n  min_version: TLS13", 2, "above max_version"),
         ("http_server_config:\n  http2: sometimes", 2, "expected true or false"),
