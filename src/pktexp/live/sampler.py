@@ -57,9 +57,10 @@ class Sampler:
     async def now(self) -> list[Sample] | None:
         """Return the latest samples, the last one detailed and fresh; None if sampling failed."""
         self._watched_until = time.monotonic() + WATCHED
-        if not self._fresh():
+        asked = boot_time()
+        if not self._fresh(asked):
             await to_its_end(self._take(None))
-        return list(self.samples) if self._fresh() else None
+        return list(self.samples) if self._fresh(asked) else None
 
     async def each_second(self) -> AsyncIterator[list[Sample]]:
         """Yield the latest samples at once, then at each full second, the last one detailed."""
@@ -85,16 +86,17 @@ class Sampler:
             samples.pop()
         last = samples[-1] if samples else None
         usable = last and last.details and (last.second or 0) > after
-        return samples if usable and self._fresh() else []
+        return samples if usable and self._fresh(boot_time()) else []
 
-    def _fresh(self) -> bool:
+    def _fresh(self, at: float) -> bool:
+        """Return whether the last sample answers a request that came at `at` (boot time)."""
         last = self.samples[-1] if self.samples else None
-        return bool(last and last.details and boot_time() - last.at < FRESH)
+        return bool(last and last.details and at - last.at < FRESH)
 
     async def _take(self, second: int | None) -> None:
         """Sample for a second of the history, or for requests, which share one sample."""
         async with self._lock:
-            if second is None and self._fresh():
+            if second is None and self._fresh(boot_time()):
                 return
             if watched := time.monotonic() < self._watched_until:
                 await self._flush()
