@@ -7,7 +7,8 @@ import sys
 
 import pytest
 
-from pktexp.commands.terminal import escaped, table
+from pktexp.commands.terminal import table
+from pktexp.errors import escaped
 
 
 def test_columns_are_aligned_left_and_right_without_trailing_blanks() -> None:

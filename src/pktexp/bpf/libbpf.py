@@ -217,7 +217,8 @@ def _print_message(
             buffer, c.c_size_t(MESSAGE_SIZE), c.c_char_p(template), c.c_void_p(arguments)
         )
         text = buffer.value.decode(errors="replace").removeprefix("libbpf: ").rstrip()
-        log.log(levels[min(level, 2)], "%s", text)
+        for line in text.splitlines():  # the verifier's log, for example
+            log.log(levels[min(level, 2)], "%s", line)
     except Exception:
         log.debug("failed to format a message of libbpf", exc_info=True)
     return 0

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+from pktexp import logs
 from pktexp.bpf import layout, probes
 from pktexp.bpf.datapath import Datapath
 from pktexp.bpf.libbpf import BpfError, Libbpf
@@ -163,7 +164,7 @@ def start(lib: Libbpf, datapath: Datapath, tracepoint: Tracepoint) -> Tracing | 
             return Tracing(lib, datapath, tracepoint, arguments, cells)
     except BpfError as error:
         log.warning("%s are not counted: %s", tracepoint.counted, error)
-        log.debug("the verifier's log:\n%s", getattr(error, "log", ""))
+        logs.debug_lines(log, "the verifier", getattr(error, "log", ""))
         return None
 
 

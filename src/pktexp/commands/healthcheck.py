@@ -13,7 +13,7 @@ import ssl
 import click
 
 from pktexp.commands.declare import listen, port
-from pktexp.commands.terminal import escaped
+from pktexp.errors import escaped
 
 LOOPBACK = "127.0.0.1"
 TIMEOUT = 3.0  # seconds, for plain HTTP and again for TLS; the image allows ten in total

@@ -22,7 +22,7 @@ from pktexp.commands.options import FLOWS, LOGGING, SERVE, settings_of
 from pktexp.commands.paramtypes import OneOf
 from pktexp.commands.serve.run import serve as run_service
 from pktexp.commands.top.command import top
-from pktexp.errors import PktexpError
+from pktexp.errors import PktexpError, escaped
 from pktexp.packet.enums import Tunnel
 from pktexp.settings import FlowMode, Format
 
@@ -128,7 +128,7 @@ def main() -> None:
     except PktexpError as error:
         _fail(str(error), error.hint)
     except VerifierError as error:
-        log.debug("the verifier's log:\n%s", error.log)
+        logs.debug_lines(log, "the verifier", error.log)
         _fail(str(error), "--log-level debug shows the verifier's log")
     except (OSError, click.Abort, asyncio.CancelledError) as error:
         _fail(str(error) or "interrupted", "--log-level debug shows the traceback")
@@ -138,5 +138,5 @@ def _fail(message: str, hint: str, status: int = 1) -> None:
     """Print one line, log the traceback at debug level, and end the process."""
     log.debug("traceback", exc_info=sys.exc_info())
     line = f"pktexp: error: {' '.join(message.split())} ({hint})"
-    click.echo(terminal.escaped(line), err=True)
+    click.echo(escaped(line), err=True)
     sys.exit(status)

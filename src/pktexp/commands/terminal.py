@@ -1,7 +1,7 @@
 """Text for terminals: aligned tables, escaped control characters, and any output encoding.
 
 Names of interfaces, aliases, and answers of a remote service may contain escape sequences or line
-breaks. All text that a command prints passes through `table` or `escaped`, except JSON and
+breaks. All text that a command prints passes through `table` or errors.escaped, except JSON and
 Prometheus text.
 """
 
@@ -11,6 +11,8 @@ import sys
 from collections.abc import Collection, Iterable, Sequence
 
 import click
+
+from pktexp.errors import escaped
 
 GAP = "  "
 
@@ -25,13 +27,6 @@ def table(
     cells = [[escaped(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     return [(margin + GAP.join(_padded(line, widths, right))).rstrip() for line in cells]
-
-
-def escaped(text: str) -> str:
-    """Return the text with a backslash escape for each character that is not printable."""
-    if text.isprintable():
-        return text
-    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
 
 
 def echo(text: str) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from pathlib import Path
 
-from pktexp import privileges
+from pktexp import logs, privileges
 from pktexp.bpf import layout, libbpf
 from pktexp.bpf.datapath import OBJECT, Datapath
 from pktexp.bpf.libbpf import Libbpf, VerifierError
@@ -142,7 +142,7 @@ def _tried(section: str, name: str, detail: str, attempt: Callable[[], None]) ->
     except PktexpError as error:
         return finding(section, name, False, str(error), error.hint)
     except VerifierError as error:
-        log.debug("the verifier's log:\n%s", error.log)
+        logs.debug_lines(log, "the verifier", error.log)
         remedy = "--log-level debug shows the verifier's log"
         return finding(section, name, False, str(error), remedy)
     except OSError as error:

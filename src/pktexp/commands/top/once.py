@@ -17,6 +17,7 @@ from pktexp.commands.top.rows import (
     shown,
     summary,
 )
+from pktexp.errors import escaped
 
 LEFT_OUT = {"last 20 s", ""}  # columns that only a screen needs
 
@@ -42,14 +43,14 @@ def as_tables(event: Event, sort: str, width: int) -> str:
     """Return interfaces, talkers and drops; `width` is the number of characters in a line."""
     interfaces = sorted(event["interfaces"], key=INTERFACE_SORTS["traffic"])
     parts = [
-        ", ".join(f"{what} {text}" for what, text, _ in summary(event)),
+        escaped(", ".join(f"{what} {text}" for what, text, _ in summary(event))),
         _table(interface_columns({}, plain=True), interfaces, width),
     ]
     if event["flows"]:
         columns = flow_columns(event["flows"]["view"], plain=True)
         parts.append(_table(columns, flow_rows(event["flows"], sort), width))
     drops = sorted(event["drops"], key=lambda row: row["harmless"])
-    parts += [terminal.escaped(_dropped(row)) for row in drops]
+    parts += [escaped(_dropped(row)) for row in drops]
     return "\n\n".join(parts)
 
 

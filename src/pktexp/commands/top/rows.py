@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pktexp.commands.terminal import escaped
 from pktexp.commands.top.figures import bar, bits, line, packets, si
+from pktexp.errors import escaped
 from pktexp.interfaces.drops import HARMLESS
 
 Row = dict[str, Any]

@@ -11,11 +11,10 @@ from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.widgets import DataTable, Footer, Input, Static
 
-from pktexp.commands.terminal import escaped
 from pktexp.commands.top.events import Event, Source
 from pktexp.commands.top.rows import Column, summary
 from pktexp.commands.top.view import INTERFACES, TALKERS, View
-from pktexp.errors import PktexpError
+from pktexp.errors import PktexpError, escaped
 
 RETRY = 2.0  # seconds
 HELP = """\
