@@ -106,7 +106,7 @@ def letters(bits: int) -> str:
 
 
 @pytest.mark.parametrize("network", [V4, V6], ids=["ipv4", "ipv6"])
-def test_every_combination_of_tcp_flags_counts_each_flag_it_carries(
+def test_tcp_packet_counts_for_each_flag_it_carries(
     loaded: Bench, program: str, network: Packet
 ) -> None:
     for bits in range(256):
@@ -130,7 +130,7 @@ def test_every_type_of_icmp_has_its_name(loaded: Bench, program: str) -> None:
         assert found(loaded, name, "type", protocol="icmpv6") == expected, number
 
 
-def test_fragments_count_the_first_and_the_later_ones(loaded: Bench, program: str) -> None:
+def test_first_and_later_fragments_are_counted(loaded: Bench, program: str) -> None:
     rest = Raw(bytes(64))
     whole = [
         V4 / rest,
@@ -154,9 +154,7 @@ def test_fragments_count_the_first_and_the_later_ones(loaded: Bench, program: st
         assert found(loaded, "pktexp_fragments_total", "") == {"": number}, packet
 
 
-def test_only_what_is_marked_congestion_experienced_counts_as_marked(
-    loaded: Bench, program: str
-) -> None:
+def test_only_congestion_experienced_counts_as_marked(loaded: Bench, program: str) -> None:
     for field in range(256):
         loaded.counters.restart(SLOT)
         run(loaded, program, ETHER / IP(tos=field) / TCP())
@@ -177,7 +175,7 @@ def test_only_what_is_marked_congestion_experienced_counts_as_marked(
         ("fe:ff:ff:ff:ff:ff", {}),
     ],
 )
-def test_broadcast_and_multicast_are_told_by_the_mac_address(
+def test_mac_address_decides_between_broadcast_and_multicast(
     loaded: Bench, program: str, address: str, cast: dict[str, int]
 ) -> None:
     run(loaded, program, Ether(dst=address) / V4)
@@ -194,7 +192,7 @@ def large(segments: int, size: int) -> bytes:
 
 @pytest.mark.parametrize("told", [True, False])
 @pytest.mark.parametrize("program", PROGRAMS[1:])
-def test_of_a_large_segment_cwr_is_the_first_packets_and_fin_and_psh_the_last_ones(
+def test_large_segment_has_cwr_on_its_first_and_fin_on_its_last_packet(
     loaded: Bench, program: str, told: bool
 ) -> None:
     payload, size = 3400, 1000
@@ -212,7 +210,7 @@ def test_of_a_large_segment_cwr_is_the_first_packets_and_fin_and_psh_the_last_on
 @pytest.mark.parametrize("program", PROGRAMS[1:])
 @pytest.mark.parametrize("segments", [0, 1, 3])
 @pytest.mark.parametrize("size", [1, 1000, 0xFFFF])
-def test_headers_that_cannot_be_those_of_a_large_segment_still_count_once_each(
+def test_impossible_segment_headers_count_one_packet_each(
     loaded: Bench, program: str, segments: int, size: int
 ) -> None:
     longer = bytearray(bytes(ETHER / V4 / TCP() / Raw(bytes(20))))
@@ -228,7 +226,7 @@ def test_headers_that_cannot_be_those_of_a_large_segment_still_count_once_each(
         assert len(frame) <= bytes_ <= packets * len(frame)
 
 
-def test_every_name_of_an_icmp_type_is_among_those_tested() -> None:
+def test_all_names_of_icmp_types_are_tested() -> None:
     named = {(p, n) for p, n in labels.ICMP_TYPES.values() if n not in ("other", "none")}
     expected = {("icmp", n) for n in ICMP_NAMES.values()}
     assert named == expected | {("icmpv6", n) for n in ICMPV6_NAMES.values()}

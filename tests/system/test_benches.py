@@ -26,7 +26,7 @@ EXPECTED = {
 
 
 @pytest.mark.parametrize("name", EXPECTED)
-def test_a_short_run_prints_its_table_and_leaves_the_page_as_it_was(name: str) -> None:
+def test_short_run_prints_a_table_and_keeps_the_page(name: str) -> None:
     page = PAGE.read_bytes()
     done = finished(
         [sys.executable, f"bench/{name}.py", "--quick"],
@@ -41,6 +41,6 @@ def test_a_short_run_prints_its_table_and_leaves_the_page_as_it_was(name: str) -
 
 
 @pytest.mark.parametrize("name", EXPECTED)
-def test_the_page_has_the_results_of_a_whole_run(name: str) -> None:
+def test_page_has_the_results_of_a_whole_run(name: str) -> None:
     section = PAGE.read_text().partition(f"<!-- {name} -->")[2].partition(f"<!-- /{name} -->")[0]
     assert all(row in section for row in EXPECTED[name])

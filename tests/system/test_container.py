@@ -72,13 +72,13 @@ def said(podman: Podman) -> str:
 pytestmark = pytest.mark.usefixtures("said")
 
 
-def test_the_build_prints_the_size_which_is_within_bounds(podman: Podman, said: str) -> None:
+def test_build_prints_a_size_within_bounds(podman: Podman, said: str) -> None:
     size = podman.inspect(IMAGE)["Size"] / 1e6
     assert said.splitlines()[-1] == f"{IMAGE}: {size:.0f} MB"
     assert size <= MOST
 
 
-def test_the_labels_say_what_it_is(podman: Podman) -> None:
+def test_image_labels_match_the_project(podman: Podman) -> None:
     labels = podman.inspect(IMAGE)["Labels"]
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     git = ["git", "-C", str(ROOT), "rev-parse", "HEAD"]
@@ -94,7 +94,7 @@ def test_the_labels_say_what_it_is(podman: Podman) -> None:
     assert {name: labels[f"org.opencontainers.image.{name}"] for name in expected} == expected
 
 
-def test_nothing_is_in_it_that_builds_installs_or_gains_privileges(podman: Podman) -> None:
+def test_image_has_no_tools_to_build_install_or_gain_privileges(podman: Podman) -> None:
     top = Path(podman("image", "mount", IMAGE))
     try:
         files = [path for path in top.rglob("*") if path.is_file() and not path.is_symlink()]
@@ -106,7 +106,7 @@ def test_nothing_is_in_it_that_builds_installs_or_gains_privileges(podman: Podma
         podman("image", "unmount", IMAGE)
 
 
-def test_it_counts_what_is_sent_and_leaves_nothing_attached(podman: Podman, pair: Pair) -> None:
+def test_container_counts_packets_and_leaves_nothing_attached(podman: Podman, pair: Pair) -> None:
     a, b = pair
     frames = [case.frame for case in ip_options_and_extensions()]  # which take CAP_PERFMON
     with counting(podman, b) as container:
@@ -122,7 +122,7 @@ def test_it_counts_what_is_sent_and_leaves_nothing_attached(podman: Podman, pair
     assert not attached(b, "vb")
 
 
-def test_a_folder_of_its_user_keeps_the_programs_while_it_is_replaced(
+def test_programs_stay_pinned_while_the_container_is_replaced(
     podman: Podman, pair: Pair, tmp_path: Path
 ) -> None:
     a, b = pair
@@ -142,7 +142,7 @@ def test_a_folder_of_its_user_keeps_the_programs_while_it_is_replaced(
             assert attached(b, "vb") == {"tcx-ingress": 1, "tcx-egress": 1}
 
 
-def test_it_runs_as_nobody_with_the_capabilities_of_its_file(podman: Podman, pair: Pair) -> None:
+def test_container_runs_as_nobody_with_file_capabilities(podman: Podman, pair: Pair) -> None:
     with counting(podman, pair[1], "--entrypoint", AS_BY_DOCKER) as container:
         status = Path(f"/proc/{container.pid}/status").read_text()
         libbpf = container.wait_for_line(f"pktexp {pktexp.__version__} with libbpf ")
@@ -154,7 +154,7 @@ def test_it_runs_as_nobody_with_the_capabilities_of_its_file(podman: Podman, pai
 
 
 @pytest.mark.parametrize(("python", "held"), [("python3.13", 0), ("python3-for-bpf", OURS)])
-def test_only_the_interpreter_that_runs_pktexp_has_them(
+def test_only_the_interpreter_of_pktexp_has_capabilities(
     podman: Podman, python: str, held: int
 ) -> None:
     options = ("--network=none", "--entrypoint", AS_BY_DOCKER.replace(COMMAND, python))
@@ -162,7 +162,7 @@ def test_only_the_interpreter_that_runs_pktexp_has_them(
     assert capabilities(status)["CapEff"] == held
 
 
-def test_its_health_check_asks_where_it_was_told_to_listen(podman: Podman, pair: Pair) -> None:
+def test_health_check_asks_the_configured_address(podman: Podman, pair: Pair) -> None:
     with counting(podman, pair[1], "--env", "PE_PORT=9876") as container:
         assert ":9876/" in container.url
         podman("healthcheck", "run", container.name)
@@ -172,19 +172,19 @@ def test_its_health_check_asks_where_it_was_told_to_listen(podman: Podman, pair:
         assert other.returncode == 1
 
 
-def test_without_capabilities_it_says_which_are_missing(podman: Podman) -> None:
+def test_missing_capabilities_are_named(podman: Podman) -> None:
     done = podman.run("podman", "run", "--rm", "--cap-drop=ALL", "--network=none", IMAGE)
     assert done.returncode == 1
     missing = "CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON missing"
     assert f"pktexp: error: not allowed to load BPF programs: {missing} (" in done.stderr
 
 
-def test_without_new_privileges_it_works_as_root(podman: Podman) -> None:
+def test_container_works_as_root_without_new_privileges(podman: Podman) -> None:
     strict = (*CONFINED, "--security-opt", "no-new-privileges", "--network=none", "--user=0")
     assert "serve would work" in podman("run", "--rm", *strict, IMAGE, "check")
 
 
-def test_compose_runs_it_with_the_variables_of_packet_exporter(
+def test_compose_accepts_the_variables_of_packet_exporter(
     podman: Podman, pair: Pair, tmp_path: Path
 ) -> None:
     a, b = pair

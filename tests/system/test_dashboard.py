@@ -60,7 +60,7 @@ def test_rules_and_alerts_can_be_evaluated(seen: Seen) -> None:
             assert rule["health"] == "ok", rule
 
 
-def test_what_crosses_three_interfaces_is_shown_once(seen: Seen) -> None:
+def test_packets_that_cross_three_interfaces_are_shown_once(seen: Seen) -> None:
     bytes_ = seen.slope(f"pktexp_bytes_total{{{INGRESS}}}")
     packets = seen.slope(f"pktexp_packets_total{{{INGRESS}}}")
     assert seen.shown("Throughput", 0, direction="ingress") == near(8 * bytes_)
@@ -72,7 +72,7 @@ def test_what_crosses_three_interfaces_is_shown_once(seen: Seen) -> None:
     assert seen.shown("Utilisation", 0, direction="ingress") == near(used)
 
 
-def test_the_class_keeps_sums_single_whatever_interfaces_are_chosen(seen: Seen) -> None:
+def test_sums_are_the_same_with_more_interfaces_chosen(seen: Seen) -> None:
     everything = View(seen.server, interface=["wire", "br0", "pod"])
     assert sum_of(everything.latest("Packets by interface", seen.time)) > 1.5 * sum_of(
         seen.view.latest("Packets by interface", seen.time)
@@ -106,7 +106,7 @@ def test_kinds_of_packets_are_shown_once(seen: Seen) -> None:
     assert seen.shown("Packet sizes", 0, le="64.0") == near(small)
 
 
-def test_talkers_and_all_others_are_all_bytes(seen: Seen) -> None:
+def test_top_flows_and_others_sum_to_all_bytes(seen: Seen) -> None:
     total_bits = 8 * seen.slope('pktexp_bytes_total{interface="wire"}')
     named, others = (sum(found.values()) for found in seen.view.latest("Heaviest flows", seen.time))
     assert named + others == near(total_bits)
@@ -117,7 +117,7 @@ def test_talkers_and_all_others_are_all_bytes(seen: Seen) -> None:
     assert 1 - seen.shown("Traffic with a name", 0) == near(other / all_bytes)
 
 
-def test_talkers_are_those_of_the_flow_counters(seen: Seen) -> None:
+def test_top_flows_show_the_rates_of_their_counters(seen: Seen) -> None:
     flow = {"interface": "wire", "protocol": "tcp", "source": "192.0.2.1", "dest": "192.0.2.3"}
     matchers = ",".join(f'{name}="{value}"' for name, value in flow.items())
     bytes_ = seen.slope(f"pktexp_flow_bytes_total{{{matchers}}}", WHOLE)
@@ -145,7 +145,7 @@ def test_drops_of_all_interfaces_are_shown(seen: Seen) -> None:
     assert seen.shown("Not parsed", 0, direction="ingress") == near(unparsed)
 
 
-def test_the_exporters_state_is_that_of_its_page(seen: Seen) -> None:
+def test_exporter_panels_show_the_values_of_its_page(seen: Seen) -> None:
     page = seen.service.page()
     assert [sum(x.values()) for x in seen.view.latest("Exporters", seen.time)] == [1, 0]
     for title in ("Alerts", "Not counted", "Packets without a flow", "Files not read again"):
@@ -158,7 +158,7 @@ def test_the_exporters_state_is_that_of_its_page(seen: Seen) -> None:
     assert seen.shown("Versions", 1) == pytest.approx(began, abs=1000)
 
 
-def test_the_table_tells_what_the_interface_is(seen: Seen) -> None:
+def test_table_shows_the_properties_of_an_interface(seen: Seen) -> None:
     (hook,) = select(
         seen.service.page(), "pktexp_interface_attached", interface="wire", direction="ingress"
     )
@@ -172,7 +172,7 @@ def test_the_table_tells_what_the_interface_is(seen: Seen) -> None:
     assert sum(ingress.values()) == near(8 * seen.slope(f"pktexp_bytes_total{{{INGRESS}}}"))
 
 
-def test_interfaces_that_are_not_counted_are(seen: Seen) -> None:
+def test_uncounted_interfaces_are_shown(seen: Seen) -> None:
     for number in range(ROOM):
         seen.host.ip("link", "add", f"more{number}", "type", "bridge")
     there = len(seen.host.run("ls", "/sys/class/net").split())

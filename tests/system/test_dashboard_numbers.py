@@ -41,7 +41,7 @@ SEEN = f'pktexp_packets_total{{{HERE},interface="eth0",direction="ingress"}}'
         ("Packets without a flow", {LOST: "0+1x60", SEEN: "0+10x60"}, 0.1),
     ],
 )
-def test_what_is_wrong_is_counted_and_0_is_shown_only_where_that_is_known(
+def test_panels_show_failures_and_zero_only_for_known_values(
     title: str, series: dict[str, str], expected: float | None, tmp_path: Path
 ) -> None:
     (query,) = queries(title)

@@ -20,7 +20,7 @@ def share(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_man_shows_every_command_with_its_options_and_has_no_complaint(share: Path) -> None:
+def test_man_pages_show_every_command_and_option(share: Path) -> None:
     for name in ("pktexp", *(f"pktexp-{command}" for command in cli.commands)):
         page = share / "man" / "man1" / f"{name}.1"
         command = ["man", "--warnings", "--local-file", str(page)]
@@ -49,5 +49,5 @@ def test_bash_completes_an_option_and_its_values(share: Path) -> None:
 
 
 @pytest.mark.parametrize("shell", ["zsh", "fish"])
-def test_other_shells_have_their_files(share: Path, shell: str) -> None:
+def test_fish_and_zsh_completions_exist(share: Path, shell: str) -> None:
     assert "_PKTEXP_COMPLETE" in (share / extras.COMPLETIONS[shell]).read_text()

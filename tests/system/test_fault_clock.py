@@ -18,7 +18,7 @@ HOUR, DAY = 3600, 86400
 
 
 @pytest.mark.parametrize("jump", [-DAY, 2 * HOUR])
-def test_a_jump_of_the_clock_changes_no_counter_no_history_and_no_lease(
+def test_clock_jump_changes_no_counter_history_or_lease(
     pair: tuple[Namespace, Namespace], tmp_path: Path, jump: int
 ) -> None:
     a, b = pair

@@ -44,7 +44,7 @@ def counted_again(service: Service, a: Namespace, programs: int) -> None:
     assert len(told) == programs
 
 
-def test_links_of_xdp_and_tcx_are_noticed_counted_and_made_again(ends: Pair) -> None:
+def test_detached_xdp_and_tcx_links_are_counted_and_attached_again(ends: Pair) -> None:
     a, b = ends
     with serving(b, "--interfaces", "vb", "--ingress", "xdp") as service:
         assert service.wait_until_attached("vb") == "xdp-native"
@@ -55,7 +55,7 @@ def test_links_of_xdp_and_tcx_are_noticed_counted_and_made_again(ends: Pair) -> 
         assert attached(b, "vb") == before
 
 
-def test_links_that_are_pinned_are_made_and_pinned_again(ends: Pair, tmp_path: Path) -> None:
+def test_detached_pinned_links_are_attached_and_pinned_again(ends: Pair, tmp_path: Path) -> None:
     a, b = ends
     with mounted(tmp_path / "bpf") as bpffs:
         options = ("--interfaces", "vb", "--pin", str(bpffs / "pktexp"))
@@ -72,7 +72,7 @@ def test_links_that_are_pinned_are_made_and_pinned_again(ends: Pair, tmp_path: P
             assert attached(b, "vb") == before
 
 
-def test_a_filter_of_clsact_too(ends: Pair, tmp_path: Path) -> None:
+def test_deleted_clsact_filter_is_attached_again(ends: Pair, tmp_path: Path) -> None:
     a, b = ends
     with serving(b, "--interfaces", "vb", python=without_tcx(tmp_path)) as service:
         assert service.wait_until_attached("vb") == "clsact-ingress"

@@ -61,7 +61,7 @@ def balanced(service: Service, namespace: Namespace) -> Page:
     return page
 
 
-def test_a_process_that_is_stopped_under_load_loses_flows_but_no_packet(pair: Pair) -> None:
+def test_process_stopped_under_load_loses_flows_but_no_packet(pair: Pair) -> None:
     a, b = pair
     with serving(b, *SMALL) as service:
         service.wait_until_attached("vb")
@@ -77,7 +77,7 @@ def test_a_process_that_is_stopped_under_load_loses_flows_but_no_packet(pair: Pa
         assert lost > 1000  # the ring was full
 
 
-def test_a_thousand_interfaces_that_come_and_go_at_speed_leave_nothing(pair: Pair) -> None:
+def test_fast_changing_interfaces_leave_no_open_file(pair: Pair) -> None:
     a, b = pair
     names = [f"x{number}" for number in range(500)]
     add = "".join(f"link add {name} up type veth peer name {name}p\n" for name in names)
@@ -94,7 +94,7 @@ def test_a_thousand_interfaces_that_come_and_go_at_speed_leave_nothing(pair: Pai
         service.wait_until_attached("last")  # there is room again
 
 
-def test_two_instances_count_the_same_and_do_not_harm_each_other(pair: Pair) -> None:
+def test_two_instances_count_the_same_packets(pair: Pair) -> None:
     a, b = pair
     with serving(b, "--interfaces", "vb") as first:
         first.wait_until_attached("vb")

@@ -53,7 +53,7 @@ def ended(process: subprocess.Popen[str]) -> tuple[int, list[str]]:
     return status, errors.splitlines()
 
 
-def test_an_error_of_any_call_that_is_needed_is_one_line_and_leaves_nothing(
+def test_failure_of_a_required_call_is_one_line_and_leaves_nothing(
     pair: Pair, tmp_path: Path, root: Path
 ) -> None:
     for name in NEEDED:
@@ -68,9 +68,7 @@ def test_an_error_of_any_call_that_is_needed_is_one_line_and_leaves_nothing(
         assert attached(pair[1], "vb") == {}
 
 
-def test_where_something_cannot_be_pinned_it_is_left_out_or_nothing_is_kept(
-    pair: Pair, tmp_path: Path, root: Path
-) -> None:
+def test_failed_pin_ends_the_start_or_is_skipped(pair: Pair, tmp_path: Path, root: Path) -> None:
     """Maps come first, then links, then what counts drops."""
     python = failing_at(tmp_path, "bpf_obj_pin", after=7)
     status, said = ended(started(pair[1], (python, *SERVE, "--pin", str(root))))
@@ -87,7 +85,7 @@ def test_where_something_cannot_be_pinned_it_is_left_out_or_nothing_is_kept(
 
 
 @pytest.mark.parametrize("name", OPTIONAL)
-def test_what_can_be_done_without_is_done_without(pair: Pair, tmp_path: Path, name: str) -> None:
+def test_serve_runs_without_optional_calls(pair: Pair, tmp_path: Path, name: str) -> None:
     python = failing_at(tmp_path, name)
     with serving(pair[1], "--interfaces", "vb", python=python) as service:
         page = service.page()
@@ -97,7 +95,7 @@ def test_what_can_be_done_without_is_done_without(pair: Pair, tmp_path: Path, na
         assert missing or refused or clsact, "nobody was told"
 
 
-def test_the_second_ring_or_link_may_fail_as_well_as_the_first(pair: Pair, tmp_path: Path) -> None:
+def test_failure_of_the_second_ring_or_link_is_handled(pair: Pair, tmp_path: Path) -> None:
     python = failing_at(tmp_path, "bpf_map_create", after=1)
     options = ("--log-level", "error", "--workers", "2")
     status, said = ended(started(pair[1], (python, *SERVE, *options)))
@@ -110,9 +108,7 @@ def test_the_second_ring_or_link_may_fail_as_well_as_the_first(pair: Pair, tmp_p
 
 
 @pytest.mark.parametrize("name", ["TERM", "INT"])
-def test_a_signal_at_any_moment_of_a_start_ends_it_and_leaves_nothing(
-    pair: Pair, name: str
-) -> None:
+def test_signal_during_the_start_leaves_nothing_attached(pair: Pair, name: str) -> None:
     for stage in STAGES:
         process = started(pair[1], (sys.executable, *SERVE))
         if stage:
@@ -128,7 +124,7 @@ def test_a_signal_at_any_moment_of_a_start_ends_it_and_leaves_nothing(
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP], ids=str)
-def test_more_signals_until_it_is_gone_change_nothing(pair: Pair, number: signal.Signals) -> None:
+def test_repeated_signals_do_not_disturb_the_end(pair: Pair, number: signal.Signals) -> None:
     service = Service(pair[1], "--interfaces", "vb")
     service.wait_until_attached("vb")
     service.process.terminate()
@@ -142,7 +138,7 @@ def test_more_signals_until_it_is_gone_change_nothing(pair: Pair, number: signal
     assert attached(pair[1], "vb") == {}
 
 
-def test_a_limit_of_open_files_leaves_interfaces_out_and_says_so(pair: Pair) -> None:
+def test_limit_of_open_files_leaves_interfaces_out_with_a_warning(pair: Pair) -> None:
     _, b = pair
     for number in range(20):
         b.ip("link", "add", f"w{number}", "type", "veth", "peer", f"wp{number}")
@@ -161,7 +157,7 @@ def test_a_limit_of_open_files_leaves_interfaces_out_and_says_so(pair: Pair) -> 
         assert service.page()
 
 
-def test_a_memory_limit_that_maps_do_not_fit_in_is_a_line_that_says_what_to_do(pair: Pair) -> None:
+def test_too_little_memory_for_maps_is_an_error_with_a_hint(pair: Pair) -> None:
     with limited(150 << 20) as prefix:
         options = ("--flow-cache", str(1 << 20), "--log-level", "error")  # 256 MiB with two CPUs
         command = pair[1].command(sys.executable, *SERVE, *options)
@@ -174,7 +170,7 @@ def test_a_memory_limit_that_maps_do_not_fit_in_is_a_line_that_says_what_to_do(p
     assert attached(pair[1], "vb") == {}
 
 
-def test_logs_that_cannot_be_written_do_not_stop_it(pair: Pair) -> None:
+def test_serve_continues_when_logs_cannot_be_written(pair: Pair) -> None:
     with open("/dev/full", "w") as full:  # noqa: PTH123  # a device
         command = pair[1].command(sys.executable, *SERVE[:4], "9123", *SERVE[5:])
         process = subprocess.Popen(command, stderr=full, text=True)

@@ -89,7 +89,7 @@ def test_pods_are_named_on_flows_and_follow_the_api_server(
     assert said == f"kubernetes: 4 pods on {NODE}, 3 with addresses"
 
 
-def test_the_api_names_pods_and_finds_flows_by_them(service: Service) -> None:
+def test_api_names_pods_and_finds_flows_by_pod(service: Service) -> None:
     wait_for(lambda: api(service, "flows?view=flows&search=DB-0&protocol=icmp")["matched"])
     flows = api(service, "flows?view=flows&search=DB-0&protocol=icmp&interface=veth-web")["flows"]
     assert {x["direction"] for x in flows} == {"ingress", "egress"}
@@ -102,7 +102,7 @@ def test_the_api_names_pods_and_finds_flows_by_them(service: Service) -> None:
     assert api(service, "status")["options"]["kubernetes"] is True
 
 
-def test_the_page_names_pods_beside_their_addresses(service: Service) -> None:
+def test_page_shows_pods_beside_their_addresses(service: Service) -> None:
     wait_for(lambda: api(service, "flows?search=db-0&protocol=icmp")["matched"])
     with chromium(service) as browser, opened(browser, service) as view:
         view.page.goto(f"{service.url}?search=DB-0&interface=veth-web&protocol=icmp")
@@ -144,7 +144,7 @@ def value(page: Page, name: str) -> float:
     return page[f"pktexp_kubernetes_{name}", frozenset()]
 
 
-def test_without_the_api_server_the_last_state_stays_and_its_age_grows(
+def test_pods_stay_known_and_age_while_the_api_server_is_away(
     server: ApiServer, service: Service
 ) -> None:
     page = service.page_when(lambda page: value(page, "pods") == 3)
@@ -159,7 +159,7 @@ def test_without_the_api_server_the_last_state_stays_and_its_age_grows(
     assert warning.startswith("kubernetes: failed to watch pods")
 
 
-def test_an_api_server_that_is_away_at_the_start_is_waited_for(
+def test_serve_waits_for_an_api_server_that_starts_later(
     node: tuple[Namespace, dict[str, Namespace]], server: ApiServer, account: Path
 ) -> None:
     server.close()
@@ -170,7 +170,7 @@ def test_an_api_server_that_is_away_at_the_start_is_waited_for(
         assert service.get("readyz").status == 200
 
 
-def test_without_kubernetes_the_page_has_nothing_of_pods(
+def test_page_has_no_pods_without_kubernetes(
     node: tuple[Namespace, dict[str, Namespace]],
 ) -> None:
     with serving(node[0]) as service:

@@ -85,9 +85,7 @@ def test_traffic_is_summed_by_the_names_of_networks(
         assert bool(select(service.page(), "pktexp_flow_packets_total")) == (flows != "off")
 
 
-def test_a_hangup_takes_the_changed_file_and_leaves_a_broken_one(
-    joined: Pair, tmp_path: Path
-) -> None:
+def test_sighup_reads_a_changed_file_and_rejects_a_broken_one(joined: Pair, tmp_path: Path) -> None:
     a, b = joined
     file = tmp_path / "networks.yml"
     file.write_text(FILE)

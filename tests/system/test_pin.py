@@ -96,7 +96,7 @@ def restarted(
     ],
     ids=["five restarts", "an event a packet", "native XDP"],
 )
-def test_of_numbered_packets_none_is_missed_over_restarts(
+def test_pinned_programs_miss_no_packet_over_restarts(
     pair: Pair, root: Path, options: tuple[str, ...], restarts: tuple[signal.Signals, ...]
 ) -> None:
     a, b = pair
@@ -125,7 +125,7 @@ def test_of_numbered_packets_none_is_missed_over_restarts(
         service.stop()
 
 
-def test_links_stay_and_run_the_programs_of_who_took_them_over(pair: Pair, root: Path) -> None:
+def test_pinned_links_run_the_programs_of_the_next_process(pair: Pair, root: Path) -> None:
     with serving(pair[1], "--pin", str(root), "--interfaces", "vb") as service:
         service.wait_until_attached("vb")
         first = programs(pair[1], "vb", "tcx-ingress")
@@ -153,7 +153,7 @@ def drops(a: Namespace, b: Namespace, root: Path, count: int) -> Page:
         )
 
 
-def test_every_counter_goes_on_drops_and_losses_too(pair: Pair, root: Path) -> None:
+def test_every_counter_continues_after_a_restart(pair: Pair, root: Path) -> None:
     a, b = pair
     a.ip("address", "add", "10.99.0.1/24", "dev", "va")
     b.ip("address", "add", "10.99.0.2/24", "dev", "vb")
@@ -165,7 +165,7 @@ def test_every_counter_goes_on_drops_and_losses_too(pair: Pair, root: Path) -> N
     assert total(pages[1], "pktexp_icmp_packets_total", **echo) == 6
 
 
-def test_interfaces_that_came_and_went_meanwhile_are_taken_in(pair: Pair, root: Path) -> None:
+def test_interface_changes_during_a_restart_are_applied(pair: Pair, root: Path) -> None:
     a, b = pair
     connect(a, b, "va2", "vb2")
     with serving(b, "--pin", str(root), "--interfaces", "v*") as service:
@@ -184,7 +184,7 @@ def test_interfaces_that_came_and_went_meanwhile_are_taken_in(pair: Pair, root: 
         assert indexes == {str(b.link(name)["ifindex"]) for name in ("vb", "vb3")}
 
 
-def test_pins_of_another_layout_are_replaced_and_that_is_said(pair: Pair, root: Path) -> None:
+def test_pins_of_another_layout_are_replaced_with_a_warning(pair: Pair, root: Path) -> None:
     a, b = pair
     with serving(b, "--pin", str(root), "--interfaces", "vb") as service:
         service.wait_until_attached("vb")
@@ -199,7 +199,7 @@ def test_pins_of_another_layout_are_replaced_and_that_is_said(pair: Pair, root: 
         assert attached(b, "vb") == {"tcx-ingress": 1, "tcx-egress": 1}
 
 
-def test_half_made_pins_are_made_anew(pair: Pair, root: Path) -> None:
+def test_incomplete_pins_are_replaced(pair: Pair, root: Path) -> None:
     with serving(pair[1], "--pin", str(root), "--interfaces", "vb") as service:
         service.wait_until_attached("vb")
     (folder,) = root.iterdir()
@@ -210,7 +210,7 @@ def test_half_made_pins_are_made_anew(pair: Pair, root: Path) -> None:
         wait_for(lambda: counted(service.page()) == len(ROUND))
 
 
-def test_a_second_process_is_told_who_has_the_pins(pair: Pair, root: Path) -> None:
+def test_second_process_is_refused_with_the_id_of_the_first(pair: Pair, root: Path) -> None:
     with serving(pair[1], "--pin", str(root), "--interfaces", "vb") as service:
         for command in (("serve", "--port", "0", "--pin", str(root)), ("unpin", str(root))):
             done = pktexp(pair[1], *command)
@@ -218,7 +218,7 @@ def test_a_second_process_is_told_who_has_the_pins(pair: Pair, root: Path) -> No
             assert f"{root} is in use by process {service.pid} (" in done.stderr.splitlines()[-1]
 
 
-def test_unpin_takes_everything_away_and_then_has_nothing_to_do(pair: Pair, root: Path) -> None:
+def test_unpin_removes_everything_once(pair: Pair, root: Path) -> None:
     service = start(pair[1], root)
     service.wait_until_attached("vb")
     service.stop(signal.SIGKILL)
@@ -232,7 +232,7 @@ def test_unpin_takes_everything_away_and_then_has_nothing_to_do(pair: Pair, root
     assert f"nothing is pinned at {root}" in again.stderr
 
 
-def test_what_others_pinned_in_the_same_folder_stays(pair: Pair, root: Path) -> None:
+def test_unpin_keeps_pins_of_other_programs(pair: Pair, root: Path) -> None:
     (root / "theirs" / "below").mkdir(parents=True)
     for options in ((), ("--max-interfaces", "64")):
         with serving(pair[1], "--pin", str(root), *options) as service:
@@ -241,7 +241,7 @@ def test_what_others_pinned_in_the_same_folder_stays(pair: Pair, root: Path) -> 
     assert [path.name for path in root.rglob("*")] == ["theirs", "below"]
 
 
-def test_what_is_no_bpffs_is_refused_with_a_hint(pair: Pair, tmp_path: Path) -> None:
+def test_folder_outside_a_bpffs_is_refused_with_a_hint(pair: Pair, tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "none" / "below"):
         done = pktexp(pair[1], "serve", "--port", "0", "--pin", str(path))
         assert done.returncode == 1
@@ -250,7 +250,7 @@ def test_what_is_no_bpffs_is_refused_with_a_hint(pair: Pair, tmp_path: Path) -> 
         assert "mount -t bpf" in line
 
 
-def test_check_says_whether_pins_can_be_and_makes_none(pair: Pair, root: Path) -> None:
+def test_check_reports_pinning_without_making_pins(pair: Pair, root: Path) -> None:
     def checked(path: Path) -> tuple[int, str]:
         done = pktexp(pair[1], "check", "--port", "0", "--pin", str(path))
         (line,) = [line for line in done.stdout.splitlines() if re.match("  (yes|no) +pins ", line)]
@@ -268,9 +268,7 @@ def test_check_says_whether_pins_can_be_and_makes_none(pair: Pair, root: Path) -
     assert attached(pair[1], "vb") == {"tcx-ingress": 1, "tcx-egress": 1}  # as before
 
 
-def test_without_tcx_there_are_no_pins_and_that_is_said(
-    pair: Pair, root: Path, tmp_path: Path
-) -> None:
+def test_without_tcx_pinning_is_refused(pair: Pair, root: Path, tmp_path: Path) -> None:
     command = (without_tcx(tmp_path), "-m", "pktexp", "serve", "--port", "0", "--pin", str(root))
     done = subprocess.run(pair[1].command(*command), capture_output=True, text=True, check=False)
     assert done.returncode == 1
@@ -279,7 +277,7 @@ def test_without_tcx_there_are_no_pins_and_that_is_said(
     assert not root.exists()
 
 
-def test_without_pins_nothing_stays_of_a_process_that_was_killed(pair: Pair) -> None:
+def test_killed_process_leaves_nothing_without_pins(pair: Pair) -> None:
     service = Service(pair[1], "--interfaces", "vb")
     service.wait_until_attached("vb")
     service.stop(signal.SIGKILL)

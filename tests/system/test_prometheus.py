@@ -23,7 +23,7 @@ Pair = tuple[Namespace, Namespace]
 
 
 @pytest.mark.parametrize("flows", ["off", "hosts", "sockets"])
-def test_promtool_has_nothing_to_say_about_the_page(pair: Pair, flows: str) -> None:
+def test_promtool_finds_no_fault_in_the_page(pair: Pair, flows: str) -> None:
     a, b = pair
     with serving(b, "--flows", flows) as service:
         service.wait_until_attached("vb")

@@ -32,7 +32,7 @@ def test_promtool_accepts_the_rules() -> None:
     promtool("check", "rules", str(RULES))
 
 
-def test_the_documentation_shows_the_rule_that_is_shipped() -> None:
+def test_documentation_shows_the_shipped_rule() -> None:
     text = (ROOT / "docs" / "metrics.md").read_text()
     section = text.partition("### Counting once")[2]
     expression = section.partition("```promql\n")[2].partition("```")[0]
@@ -40,13 +40,11 @@ def test_the_documentation_shows_the_rule_that_is_shipped() -> None:
     assert " ".join(expression.split()) in " ".join(RULES.read_text().split())
 
 
-def test_the_rules_count_physical_interfaces_once_also_while_one_changes() -> None:
+def test_rules_count_a_changing_physical_interface_once() -> None:
     promtool("test", "rules", str(CASE))
 
 
-def test_what_goes_through_wire_bridge_and_pod_is_counted_once(
-    namespaces: Make, tmp_path: Path
-) -> None:
+def test_packets_through_wire_bridge_and_pod_count_once(namespaces: Make, tmp_path: Path) -> None:
     outside, middle, pod = host_with_pod(namespaces)
     with serving(middle, prefix=on_bus(tmp_path, "wire")) as service:
         classes = {name: class_of(service.page(), name) for name in ("wire", "br0", "pod", "lo")}

@@ -43,7 +43,7 @@ class Manager:
         return found
 
 
-def test_ready_is_told_when_it_is_attached_and_listens(
+def test_ready_is_sent_once_attached_and_listening(
     namespaces: Callable[[], Namespace], tmp_path: Path
 ) -> None:
     namespace, address = namespaces(), str(tmp_path / "notify")
@@ -61,7 +61,7 @@ def test_ready_is_told_when_it_is_attached_and_listens(
 
 
 @pytest.mark.parametrize("kind", ["path", "abstract"])
-def test_the_manager_hears_of_start_life_reload_and_stop(
+def test_manager_is_notified_of_start_life_reload_and_stop(
     namespaces: Callable[[], Namespace], tmp_path: Path, kind: str
 ) -> None:
     namespace = namespaces()

@@ -11,7 +11,7 @@ from support.service.process import serving
 Pair = tuple[Namespace, Namespace]
 
 
-def test_a_hangup_without_files_is_told_and_changes_nothing(pair: Pair) -> None:
+def test_sighup_without_files_is_logged_and_changes_nothing(pair: Pair) -> None:
     with serving(pair[1], "--interfaces", "vb") as service:
         hook = service.wait_until_attached("vb")
         os.kill(service.pid, signal.SIGHUP)

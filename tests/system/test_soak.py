@@ -11,7 +11,7 @@ from support.patience import finished
 ROOT = Path(__file__).parents[2]
 
 
-def test_a_short_soak_loses_nothing_and_leaves_the_page_as_it_was() -> None:
+def test_short_soak_loses_nothing_and_keeps_the_page() -> None:
     page = (ROOT / "docs" / "reliability.md").read_bytes()
     done = finished(
         [sys.executable, "bench/soak.py", "--quick"],

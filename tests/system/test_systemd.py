@@ -79,7 +79,7 @@ def installed(package: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         peer.remove()
 
 
-def test_the_packages_files_are_roots_and_nobody_elses_to_write(package: Path) -> None:
+def test_only_root_may_write_files_of_the_package(package: Path) -> None:
     listed = subprocess.run(["dpkg", "--contents", package], capture_output=True, check=True)
     rows = [line.split(maxsplit=5) for line in listed.stdout.decode().splitlines()]
     assert {owner for _, owner, *_ in rows} == {"root/root"}
@@ -90,7 +90,7 @@ def test_the_packages_files_are_roots_and_nobody_elses_to_write(package: Path) -
     assert not {name for name in names if "llvmlite" in name}
 
 
-def test_installing_starts_it_and_it_is_ready_when_attached(installed: Installed) -> None:
+def test_installation_starts_the_unit_until_it_is_attached(installed: Installed) -> None:
     assert installed.show("UnitFileState") == "enabled"
     for _ in range(2):
         assert installed.show("ActiveState") == "active"
@@ -101,7 +101,7 @@ def test_installing_starts_it_and_it_is_ready_when_attached(installed: Installed
         installed.systemctl("restart", "pktexp")  # returns when it is ready
 
 
-def test_with_the_drop_in_for_pins_a_restart_misses_nothing(installed: Installed) -> None:
+def test_restart_with_the_pin_drop_in_misses_no_packet(installed: Installed) -> None:
     machine, namespace = installed.machine, installed.namespace
     installed.systemctl("stop", "pktexp")  # its dynamic user has the name till then
     machine.run("useradd", "--system", "--no-create-home", "pktexp")
@@ -132,7 +132,7 @@ def test_with_the_drop_in_for_pins_a_restart_misses_nothing(installed: Installed
     installed.systemctl("start", "pktexp")
 
 
-def test_the_unit_has_no_fault_and_little_exposure(installed: Installed) -> None:
+def test_unit_is_valid_with_little_exposure(installed: Installed) -> None:
     verify = installed.machine.command("systemd-analyze", "verify", "pktexp.service")
     done = subprocess.run(verify, capture_output=True, text=True, check=True)
     assert (done.stdout, done.stderr) == ("", "")
@@ -141,7 +141,7 @@ def test_the_unit_has_no_fault_and_little_exposure(installed: Installed) -> None
     assert done.returncode == 0, done.stdout
 
 
-def test_a_user_of_its_own_without_any_capability_runs_it(installed: Installed) -> None:
+def test_unit_runs_as_its_own_user_without_capabilities(installed: Installed) -> None:
     tasks = f"cat /proc/{installed.show('MainPID')}/task/*/status"
     lines = installed.machine.run("sh", "-c", tasks).splitlines()
     said = {name: {line for line in lines if line.startswith(f"{name}:")} for name in SETS}
@@ -151,7 +151,7 @@ def test_a_user_of_its_own_without_any_capability_runs_it(installed: Installed) 
     assert "Seccomp:\t2" in lines
 
 
-def test_what_is_behind_all_walls_is_counted(installed: Installed) -> None:
+def test_hardened_unit_counts_drops_and_namespaces(installed: Installed) -> None:
     with addressed(installed.peer, installed.namespace) as (peer, _):
         knock(peer, 999, 7)
         wait_for(lambda: drops(installed.page(), "vb").get(("vb", "no_socket")) == 7)
@@ -165,7 +165,7 @@ def test_what_is_behind_all_walls_is_counted(installed: Installed) -> None:
     installed.namespace.ip("link", "delete", "vlater")
 
 
-def test_a_reload_is_over_when_the_files_have_been_read(installed: Installed) -> None:
+def test_reload_ends_once_the_files_are_read(installed: Installed) -> None:
     process = installed.show("MainPID")
     installed.systemctl("reload", "pktexp")
     wait_for(lambda: installed.machine.said("pktexp", "SIGHUP: no file"))
@@ -179,7 +179,7 @@ def test_variables_of_etc_default_are_options(installed: Installed) -> None:
     assert attached(installed.namespace, "vb") == {"xdp": 1, "tcx-egress": 1}
 
 
-def test_a_hung_loop_is_told_where_it_hangs_and_started_anew(installed: Installed) -> None:
+def test_hung_loop_is_logged_and_restarted(installed: Installed) -> None:
     installed.machine.run("install", "-D", HANGING, f"{DROP_INS}/hang.conf")
     installed.systemctl("daemon-reload")
     installed.systemctl("restart", "pktexp")
@@ -193,7 +193,7 @@ def test_a_hung_loop_is_told_where_it_hangs_and_started_anew(installed: Installe
     installed.systemctl("daemon-reload")
 
 
-def test_a_wrong_option_is_not_tried_again(installed: Installed) -> None:
+def test_wrong_option_causes_no_restart(installed: Installed) -> None:
     installed.systemctl("stop", "pktexp")
     installed.machine.run("sh", "-c", "echo PKTEXP_PORT=high >>/etc/default/pktexp")
     installed.machine.run("sh", "-c", "! systemctl start pktexp")
@@ -203,7 +203,7 @@ def test_a_wrong_option_is_not_tried_again(installed: Installed) -> None:
     installed.systemctl("start", "pktexp")
 
 
-def test_after_a_stop_nothing_is_attached(installed: Installed) -> None:
+def test_stopped_unit_leaves_nothing_attached(installed: Installed) -> None:
     assert attached(installed.namespace, "vb")
     installed.systemctl("stop", "pktexp")
     assert attached(installed.namespace, "vb") == {}

@@ -164,7 +164,7 @@ def replayers() -> Iterator[Replayers]:
 
 
 @pytest.mark.skipif(not CAPTURES.is_dir(), reason="no captures there: name some, PKTEXP_CAPTURES=")
-def test_replaying_public_captures_says_what_tshark_says(
+def test_replay_of_public_captures_agrees_with_tshark(
     replayers: Replayers, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     paths = sorted(p for p in CAPTURES.rglob("*") if p.suffix in (".cap", ".pcap", ".pcapng"))
@@ -184,7 +184,7 @@ def test_replaying_public_captures_says_what_tshark_says(
     assert packets > len(captures) > 0
 
 
-def test_replaying_every_case_and_every_wrapping_says_what_tshark_says(
+def test_replay_of_every_case_and_wrapping_agrees_with_tshark(
     replayers: Replayers, tmp_path: Path
 ) -> None:
     frames = [bytes(frame) for frame in all_frames()]
@@ -205,9 +205,7 @@ def test_replaying_every_case_and_every_wrapping_says_what_tshark_says(
     assert not different, "\n".join(different)
 
 
-def test_a_capture_that_breaks_off_is_told_up_to_there(
-    replayers: Replayers, tmp_path: Path
-) -> None:
+def test_truncated_capture_is_read_up_to_its_break(replayers: Replayers, tmp_path: Path) -> None:
     path = write_pcap(tmp_path / "broken.pcap", [bytes(frame) for frame in over_ip(V4)])
     path.write_bytes(path.read_bytes()[:-10])
     capture = load(path)

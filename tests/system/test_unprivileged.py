@@ -87,7 +87,7 @@ def test_a_user_with_three_capabilities_sees_everything(
 
 
 @pytest.mark.parametrize("ingress", ["tcx", "xdp-native", "xdp-generic"])
-def test_later_interfaces_are_attached_to_without_any_capability(
+def test_later_interfaces_are_attached_without_capabilities(
     pair: Pair, installed: str, namespaces: Callable[[], Namespace], ingress: str
 ) -> None:
     options = ("--interfaces", "v*", "--ingress", ingress)
@@ -100,14 +100,14 @@ def test_later_interfaces_are_attached_to_without_any_capability(
         assert {thread["NoNewPrivs"] for thread in threads(service.pid)} == {"1"}
 
 
-def test_root_has_none_left_either_in_no_thread(pair: Pair) -> None:
+def test_root_keeps_no_capability_in_any_thread(pair: Pair) -> None:
     with serving(pair[1]) as service:
         service.wait_until_attached("vb")
         assert len(threads(service.pid)) > 1
         assert held(service.pid, *SETS, "CapBnd") == {0}
 
 
-def test_without_tcx_what_filters_of_clsact_take_is_kept(
+def test_capabilities_for_clsact_filters_are_kept_without_tcx(
     pair: Pair, namespaces: Callable[[], Namespace], tmp_path: Path
 ) -> None:
     with serving(pair[1], python=without_tcx(tmp_path)) as service:
@@ -126,19 +126,19 @@ def give_up(*arguments: str, before: tuple[str, ...] = ()) -> tuple[dict[str, in
     return json.loads(done.stdout), done.stderr
 
 
-def test_where_cap_sys_admin_stands_in_for_cap_bpf_it_is_kept_in_its_place() -> None:
+def test_cap_sys_admin_is_kept_in_place_of_cap_bpf() -> None:
     bounded = ("setpriv", "--bounding-set=-all,+sys_admin,+net_admin")
     left, _ = give_up(before=bounded)
     assert left["CapPrm"] == left["CapEff"] == mask("sys_admin", "net_admin")
     assert give_up("tcx", before=bounded)[0]["CapPrm"] == 0
 
 
-def test_threads_that_were_there_before_are_warned_of() -> None:
+def test_threads_older_than_the_change_cause_a_warning() -> None:
     assert "1 threads started earlier keep" in give_up("tcx", "thread")[1]
     assert not give_up("tcx")[1]
 
 
-def test_without_cap_perfmon_it_says_so_and_ends(installed: str, pair: Pair) -> None:
+def test_missing_cap_perfmon_is_an_error(installed: str, pair: Pair) -> None:
     user = by_nobody(installed, "bpf", "net_admin")
     command = pair[1].command(*user["prefix"], user["python"], "-m", "pktexp", "serve")
     done = finished(command, capture_output=True)

@@ -15,11 +15,11 @@ UNITS = {value for name, value in vars(units).items() if name[0].isupper()}
 COLUMNS = 24
 
 
-def test_the_file_is_what_the_code_makes() -> None:
+def test_file_is_the_output_of_the_code() -> None:
     assert FILE.read_text("utf-8") == text(), "just docs"
 
 
-def test_every_panel_is_of_a_kind_that_grafana_still_has_and_describes_itself() -> None:
+def test_every_panel_has_a_supported_type_and_a_description() -> None:
     for panel in panels():
         assert panel["type"] in KINDS
         assert panel["title"]
@@ -30,7 +30,7 @@ def test_every_panel_is_of_a_kind_that_grafana_still_has_and_describes_itself() 
             assert changed.get("unit", "short") in UNITS
 
 
-def test_panels_have_names_and_numbers_of_their_own() -> None:
+def test_panels_have_unique_titles_and_ids() -> None:
     every = board()["panels"]
     assert len({panel["id"] for panel in every}) == len(every)
     assert len({panel["title"] for panel in panels()}) == len(panels())
@@ -42,7 +42,7 @@ def cells(panel: dict[str, Any]) -> set[tuple[int, int]]:
     return set(itertools.product(columns, range(place["y"], place["y"] + place["h"])))
 
 
-def test_no_panel_lies_on_another_or_beside_the_grid() -> None:
+def test_panels_lie_on_the_grid_without_overlap() -> None:
     taken: set[tuple[int, int]] = set()
     for panel in board()["panels"]:
         own = cells(panel)
@@ -52,7 +52,7 @@ def test_no_panel_lies_on_another_or_beside_the_grid() -> None:
         taken |= own
 
 
-def test_every_query_is_of_the_chosen_source_and_can_be_told_from_others() -> None:
+def test_every_query_uses_the_chosen_source_and_has_a_unique_id() -> None:
     chosen = {"type": "prometheus", "uid": "${datasource}"}
     for panel in panels():
         assert panel["datasource"] == chosen

@@ -54,7 +54,7 @@ class Library(Collector):
 
 
 @pytest.mark.parametrize("openmetrics", [False, True])
-def test_it_is_what_the_client_library_would_write(openmetrics: bool) -> None:
+def test_text_equals_that_of_the_client_library(openmetrics: bool) -> None:
     registry = CollectorRegistry()
     registry.register(Library())
     written = (generate_openmetrics if openmetrics else generate_latest)(registry).decode()

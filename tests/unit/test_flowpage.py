@@ -96,7 +96,7 @@ def lines_of(text: str) -> set[str]:
 
 
 @pytest.mark.parametrize("openmetrics", [False, True])
-def test_it_is_what_the_client_library_would_write(openmetrics: bool) -> None:
+def test_text_equals_that_of_the_client_library(openmetrics: bool) -> None:
     registry = CollectorRegistry()
     registry.register(Library())
     written = (generate_openmetrics if openmetrics else generate_latest)(registry).decode()
@@ -105,7 +105,7 @@ def test_it_is_what_the_client_library_would_write(openmetrics: bool) -> None:
     assert page(openmetrics) == page(openmetrics)  # the second time from remembered labels
 
 
-def test_a_flow_whose_interface_is_no_more_is_not_shown() -> None:
+def test_flow_of_a_removed_interface_is_not_shown() -> None:
     interfaces = OneInterface(Lease("eth0", 8, 0), np.zeros((1, 2), INTERFACE_COUNTERS))
     page = FlowPage(cast("Interfaces", interfaces), table_of(V4))
     assert "10.0.0.1" not in page(openmetrics=False)
@@ -123,7 +123,7 @@ def owners(page: FlowPage) -> dict[str, tuple[str, ...]]:
     }
 
 
-def test_flows_of_pods_tell_them_and_follow_them() -> None:
+def test_flow_labels_follow_the_pods_of_their_addresses() -> None:
     pods = PodTable()
     page = page_of(table_of(V4, V6, ARP), pods)
     nobody = ("",) * 4

@@ -85,7 +85,7 @@ STEPS = st.tuples(
     st.integers(1, SECONDS),
     st.integers(1, 60),
 )
-def test_it_tells_what_a_plain_model_tells(
+def test_history_equals_a_plain_model(
     steps: list[tuple[int, dict[int, int]]], seconds: int, step: int
 ) -> None:
     history, model, second = History(LIMIT), Model(), 1_000_000
@@ -103,7 +103,7 @@ def test_it_tells_what_a_plain_model_tells(
             assert row == pytest.approx(model.means(lease, seconds, step), rel=1e-6, nan_ok=True)
 
 
-def test_rates_times_the_seconds_they_stand_for_are_what_the_counters_grew() -> None:
+def test_rates_times_their_seconds_equal_the_growth_of_counters() -> None:
     history = History()
     for second, count in ((10, 5), (11, 7), (14, 70), (15, 71)):
         history.add(second, [3], array({3: count}))
@@ -112,7 +112,7 @@ def test_rates_times_the_seconds_they_stand_for_are_what_the_counters_grew() -> 
     assert 2 + 21 * 3 + 1 == 71 - 5
 
 
-def test_steps_that_reach_behind_the_history_have_nothing_there() -> None:
+def test_steps_before_the_history_are_empty() -> None:
     history = History()
     for second in (1, 2, 3):
         history.add(second, [3], array({3: second}))
@@ -120,7 +120,7 @@ def test_steps_that_reach_behind_the_history_have_nothing_there() -> None:
     assert row == pytest.approx([NONE] * 128 + [1], nan_ok=True)
 
 
-def test_a_lease_of_another_tenant_begins_without_a_past() -> None:
+def test_lease_of_another_interface_begins_without_history() -> None:
     history = History(limit=1)
     history.add(1, [7], array({7: 10}))
     history.add(2, [7], array({7: 30}))
@@ -129,7 +129,7 @@ def test_a_lease_of_another_tenant_begins_without_a_past() -> None:
     assert np.isnan(told(history, 8, 10, 1)).all()
 
 
-def test_memory_is_what_it_says_whatever_comes() -> None:
+def test_memory_stays_at_the_stated_size() -> None:
     history = History()
     before = history.nbytes
     for second in range(1, 30):

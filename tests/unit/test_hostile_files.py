@@ -104,7 +104,7 @@ def accepted(read: Callable[[Path], Any], path: Path, content: bytes) -> Any:
 @example(content=b"%YAML 1." + b"1" * 5000 + b"\n--- {}")
 @example(content=b'"\\ud800": 10.0.0.0/8')
 @example(content=b"[" * 5000)
-def test_names_of_networks_that_are_taken_can_be_shown(tmp_path: Path, content: bytes) -> None:
+def test_accepted_network_names_can_be_shown(tmp_path: Path, content: bytes) -> None:
     for name in (accepted(networks.read, tmp_path / "networks", content) or {}).values():
         registry = CollectorRegistry()
         Gauge("networks", "Networks.", ["name"], registry=registry).labels(name).set(1)
@@ -117,7 +117,7 @@ def test_names_of_networks_that_are_taken_can_be_shown(tmp_path: Path, content: 
 @example(content=b'tls_server_config: {cert_file: "\\ud800", key_file: b}')
 @example(content=b'tls_server_config: {cert: "\\ud800", key: b}')
 @example(content=b'basic_auth_users: {"\\ud800": $2y$10$' + b"a" * 53 + b"}")
-def test_a_web_configuration_is_put_in_force_or_refused(tmp_path: Path, content: bytes) -> None:
+def test_web_configuration_is_applied_or_refused(tmp_path: Path, content: bytes) -> None:
     accepted(lambda path: Security(path).read(), tmp_path / "web", content)
 
 
@@ -129,7 +129,7 @@ def packets(path: Path) -> int:
 @pytest.mark.parametrize("form", ["pcap", "pcapng", "pcapng.gz"])
 @lenient
 @given(edits=EDITS)
-def test_an_edited_capture_is_read_as_far_as_it_goes(
+def test_edited_capture_is_read_up_to_its_break(
     tmp_path: Path, form: str, edits: list[Edit]
 ) -> None:
     path = tmp_path / "capture"

@@ -46,20 +46,20 @@ PIECES = st.sampled_from(
 
 
 @given(data=BYTES)
-def test_messages_of_any_bytes_come_to_an_end(data: bytes) -> None:
+def test_messages_of_any_bytes_are_parsed_to_an_end(data: bytes) -> None:
     bodies = [body for _, _, body in messages(data)]
     assert sum(map(len, bodies)) <= len(data) * (len(data) // HEADER.size)
     assert all(len(value) <= len(data) for value in attributes(data, 0).values())
 
 
 @given(told=ATTRIBUTES)
-def test_attributes_are_read_as_they_were_written(told: list[tuple[int, bytes]]) -> None:
+def test_attributes_are_read_as_written(told: list[tuple[int, bytes]]) -> None:
     body = LINK + b"".join(attribute(kind, value) for kind, value in told)
     assert attributes(body, len(LINK)) == {kind & 0x3FFF: value for kind, value in told}
 
 
 @given(told=ATTRIBUTES, cut=st.integers(0, 40))
-def test_a_link_of_any_attributes_can_be_shown_or_is_a_failure_that_is_counted(
+def test_link_of_any_attributes_is_shown_or_counted_as_a_failure(
     told: list[tuple[int, bytes]], cut: int
 ) -> None:
     body = LINK + b"".join(attribute(kind, value) for kind, value in told)
@@ -75,7 +75,7 @@ def test_a_link_of_any_attributes_can_be_shown_or_is_a_failure_that_is_counted(
     limit=st.integers(1, 8),
     halves=st.integers(0, 40),
 )
-def test_records_of_any_content_sum_to_what_they_say(
+def test_records_of_any_content_sum_to_their_amounts(
     content: list[bytes], limit: int, halves: int
 ) -> None:
     batch = np.zeros(len(content), RING_RECORD)
@@ -93,7 +93,7 @@ def test_records_of_any_content_sum_to_what_they_say(
 
 @settings(deadline=None)
 @given(content=st.binary(min_size=2 * FLOW_SET.itemsize, max_size=2 * FLOW_SET.itemsize))
-def test_places_of_the_flow_cache_come_out_once_whatever_is_in_them(content: bytes) -> None:
+def test_cache_entries_of_any_content_are_drained_once(content: bytes) -> None:
     sets = np.frombuffer(bytearray(content), FLOW_SET).reshape(1, 2, 1)
     told = int(np.count_nonzero(sets["ways"]["flow"]["packets"]))
     cache = FlowCache(np.zeros(1, EPOCH), sets, lambda: None)
@@ -105,7 +105,7 @@ def test_places_of_the_flow_cache_come_out_once_whatever_is_in_them(content: byt
 @given(at=st.integers(0, len(EVENT)), size=st.integers(0, 30), put=PIECES | st.binary(max_size=8))
 @example(at=42, size=0, put=b'"a":' + b"[" * 5000)
 @example(at=25, size=1, put=b"[" * 5000)
-def test_an_edited_event_is_taken_or_refused(at: int, size: int, put: bytes) -> None:
+def test_edited_event_is_applied_or_refused(at: int, size: int, put: bytes) -> None:
     with contextlib.suppress(ValueError, GoneError, RefusedError):
         kind, item = parse_event(EVENT[:at] + put + EVENT[at + size :])
         assert kind

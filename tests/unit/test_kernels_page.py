@@ -41,7 +41,7 @@ def page(tmp_path: Path) -> str:
     return written(runs, "2026-01-02", "just test-kernels")
 
 
-def test_each_kernel_has_a_column_with_what_it_has_and_how_many_tests_passed(page: str) -> None:
+def test_each_kernel_has_a_column_of_features_and_passed_tests(page: str) -> None:
     told = rows(page)
     assert told["TCX"] == ["no", "-", "-"]
     assert told["ingress of a veth"] == ["clsact-ingress", "-", "-"]
@@ -51,12 +51,12 @@ def test_each_kernel_has_a_column_with_what_it_has_and_how_many_tests_passed(pag
     assert told["tests skipped"] == ["1", "-", "-"]
 
 
-def test_what_did_not_pass_is_there_with_its_reason(page: str) -> None:
+def test_failed_and_skipped_tests_are_listed_with_reasons(page: str) -> None:
     assert "- `test_b` (1) skipped: needs TCX (Linux 6.6)\n" in page
     assert "- `test_c` (1) failed: assert 9 == 10\n" in page
     assert "5.10: pktexp ended: too old\n" in page
     assert "9.9: it did not come to its end\n" in page
 
 
-def test_the_page_says_when_and_how_it_was_made(page: str) -> None:
+def test_page_states_its_date_and_command(page: str) -> None:
     assert "2026-01-02 by `just test-kernels`" in " ".join(page.split())

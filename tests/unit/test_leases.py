@@ -33,7 +33,7 @@ def test_a_name_keeps_its_lease(leases: Leases) -> None:
     assert take(leases, "eth0") == take(leases, "eth0") != take(leases, "eth1")
 
 
-def test_an_ids_low_bits_are_its_slot_and_no_id_comes_twice(leases: Leases) -> None:
+def test_ids_are_unique_and_end_in_their_slot(leases: Leases) -> None:
     seen = set()
     for number in range(50):
         id_, slot = take(leases, f"x{number}")
@@ -44,7 +44,7 @@ def test_an_ids_low_bits_are_its_slot_and_no_id_comes_twice(leases: Leases) -> N
     assert len(seen) == 50
 
 
-def test_with_every_slot_in_use_there_is_no_lease(leases: Leases) -> None:
+def test_full_table_refuses_a_lease(leases: Leases) -> None:
     names = {f"x{number}" for number in range(4)}
     for name in names:
         take(leases, name)
@@ -52,7 +52,7 @@ def test_with_every_slot_in_use_there_is_no_lease(leases: Leases) -> None:
     assert leases.take("one more") is None
 
 
-def test_the_longest_gone_makes_room(leases: Leases) -> None:
+def test_longest_gone_interface_makes_room(leases: Leases) -> None:
     for name in ("a", "b", "c", "d"):
         take(leases, name)
     leases.mark(used={"a", "c", "d"}, now=1)
@@ -70,7 +70,7 @@ def test_a_lease_ends_an_hour_after_its_interface(leases: Leases) -> None:
     assert "a" not in leases.by_name
 
 
-def test_a_name_that_comes_back_within_the_hour_goes_on(leases: Leases) -> None:
+def test_name_that_returns_within_the_hour_continues(leases: Leases) -> None:
     before = take(leases, "a")
     leases.mark(used=set(), now=0)
     leases.mark(used={"a"}, now=10)
@@ -78,7 +78,7 @@ def test_a_name_that_comes_back_within_the_hour_goes_on(leases: Leases) -> None:
     assert take(leases, "a") == before
 
 
-def test_a_slot_that_is_let_again_counts_from_zero(rows: Records) -> None:
+def test_reused_slot_counts_from_zero(rows: Records) -> None:
     counters = Counters(rows)
     rows["classes"]["packets"][:, 2, 1, 9] = [5, 7, 1]
     assert counters.read(np.array([2]))["classes"]["packets"][0, 1, 9] == 13

@@ -33,7 +33,7 @@ def named(samples: list[Sample]) -> dict[str, dict[str, Any]]:
     return {x["name"]: x for x in interfaces(samples, samples[-1].links)}
 
 
-def test_rates_are_what_grew_in_five_seconds_by_the_time_it_took() -> None:
+def test_rates_are_the_growth_over_five_seconds() -> None:
     counts = [0, 10, 20, 40, 80, 160, 1000]
     samples = [sample(at, {("eth0", TCP4): count}) for at, count in enumerate(counts)]
     ingress = named(samples)["eth0"]["ingress"]
@@ -41,19 +41,19 @@ def test_rates_are_what_grew_in_five_seconds_by_the_time_it_took() -> None:
     assert ingress["bytes_per_second"] == (1000 - 10) / 5 * SIZE
 
 
-def test_there_is_no_rate_before_the_second_sample() -> None:
+def test_first_sample_has_no_rate() -> None:
     document = named([sample(1, {("eth0", TCP4): 9})])["eth0"]["ingress"]
     assert (document["packets"], document["packets_per_second"]) == (9, None)
     assert document["protocols"]["tcp"]["bytes_per_second"] is None
 
 
-def test_a_sample_of_a_moment_ago_makes_no_rate() -> None:
+def test_recent_sample_gives_no_rate() -> None:
     samples = [sample(at, {("eth0", TCP4): int(at * 10)}) for at in (1, 5.8, 6)]
     assert named(samples)["eth0"]["ingress"]["packets_per_second"] == 10
     assert named(samples[1:])["eth0"]["ingress"]["packets_per_second"] is None
 
 
-def test_a_name_with_another_lease_has_counted_from_zero() -> None:
+def test_name_with_another_lease_counts_from_zero() -> None:
     first = sample(1, {("eth0", TCP4): 5000, ("eth1", TCP4): 100})
     second = sample(3, {("eth1", TCP4): 120, ("eth0", TCP4): 8}, ids={"eth0": 9, "eth1": 2})
     found = named([first, second])
@@ -61,13 +61,13 @@ def test_a_name_with_another_lease_has_counted_from_zero() -> None:
     assert found["eth1"]["ingress"]["packets_per_second"] == 10
 
 
-def test_protocols_of_both_ip_versions_are_together() -> None:
+def test_protocols_are_summed_over_ip_versions() -> None:
     samples = [sample(1, {("eth0", TCP4): 3, ("eth0", TCP6): 4, ("eth0", UDP4): 5})]
     protocols = named(samples)["eth0"]["ingress"]["protocols"]
     assert {name: x["packets"] for name, x in protocols.items()} == {"tcp": 7, "udp": 5}
 
 
-def test_what_is_gone_is_told_with_what_is_known_of_it() -> None:
+def test_removed_interface_is_shown_with_its_last_facts() -> None:
     last = sample(1, {("old", TCP4): 3}, links={"new": link("new", ifindex=7)})
     known = {"old": link("old", bus="pci", address="02:00:00:00:00:01")}
     found = {x["name"]: x for x in interfaces([last], known)}
@@ -76,7 +76,7 @@ def test_what_is_gone_is_told_with_what_is_known_of_it() -> None:
     assert (new["state"], new["ifindex"], new["ingress"]["packets"]) == ("not counted", 7, 0)
 
 
-def test_classes_sum_up_the_interfaces_that_there_are() -> None:
+def test_classes_sum_existing_interfaces() -> None:
     links = {"a": link("a", bus="pci"), "b": link("b", bus="usb"), "c": link("c")}
     counts = {("a", TCP4): 1, ("b", UDP4): 2, ("c", TCP4): 4, ("gone", TCP4): 8}
     found = classes([sample(1, counts, links=links), sample(2, counts, links=links)])
@@ -107,7 +107,7 @@ def two() -> list[Sample]:
         ("packets", ["10.0.0.1", "10.0.0.2", "10.0.0.3"]),
     ],
 )
-def test_flows_come_heaviest_first(two: list[Sample], sort: str, order: list[str]) -> None:
+def test_largest_flows_come_first(two: list[Sample], sort: str, order: list[str]) -> None:
     assert [flow["source"] for flow in ask(two, sort=sort)["flows"]] == order
     assert [flow["source"] for flow in ask(two, sort=sort, top=1)["flows"]] == order[:1]
 
@@ -130,7 +130,7 @@ def test_flows_are_filtered(two: list[Sample], changed: dict[str, str], sources:
     assert document["matched"] == len(sources)
 
 
-def test_flows_and_other_are_the_total_in_counters_and_in_rates(two: list[Sample]) -> None:
+def test_flows_and_other_sum_to_the_total_in_counters_and_rates(two: list[Sample]) -> None:
     document = ask([sample(0, {("eth0", TCP4): 0}), *two])  # of which the first knows no flows
     for unit in document["total"]:
         parts = [*document["flows"], document["other"]]
@@ -139,7 +139,7 @@ def test_flows_and_other_are_the_total_in_counters_and_in_rates(two: list[Sample
     assert ask(two, interface="eth1")["total"]["packets"] == 30
 
 
-def test_a_flow_that_lost_its_place_meanwhile_has_counted_from_zero() -> None:
+def test_flow_that_lost_its_place_counts_from_zero() -> None:
     samples = [
         sample(1, {("eth0", TCP4): 1000}, {("eth0", 0, TCP4, 1): 900}),
         sample(3, {("eth0", TCP4): 1010}, {("eth0", 0, TCP4, 1): 6}),
@@ -204,7 +204,7 @@ def test_flows_of_an_interface_never_exceed_it() -> None:
     assert [row["share"] for row in document["flows"]] == [0.6667, 0.2222, 0.0694]
 
 
-def test_without_flows_there_is_no_document() -> None:
+def test_disabled_flows_have_no_document() -> None:
     assert Flows()([sample(1, COUNTS)], EVERY) is None
 
 

@@ -76,12 +76,12 @@ SLIPS: dict[str, tuple[str, str, Any]] = {
 
 
 @pytest.mark.parametrize("name", FOLDERS)
-def test_the_manifests_fit_the_schemas_and_each_other(name: str) -> None:
+def test_manifests_fit_the_schemas_and_each_other(name: str) -> None:
     assert list(problems(build(FOLDER / name))) == []
 
 
 @pytest.mark.parametrize(("kind", "path", "value"), SLIPS.values(), ids=SLIPS)
-def test_a_slip_is_found(kind: str, path: str, value: Any) -> None:
+def test_mistake_in_a_manifest_is_found(kind: str, path: str, value: Any) -> None:
     documents = build(FOLDER / "monitoring")
     (document,) = of_kind(documents, kind)
     put(document, path, value)
@@ -96,7 +96,7 @@ def test_a_slip_is_found(kind: str, path: str, value: Any) -> None:
         ("spec.ingress.1.form", []),
     ],
 )
-def test_a_policy_that_slips_is_found(path: str, value: Any) -> None:
+def test_mistake_in_a_policy_is_found(path: str, value: Any) -> None:
     documents = build(FOLDER / "sidecar")
     (policy,) = of_kind(documents, "NetworkPolicy")
     put(policy, path, value)
@@ -120,7 +120,7 @@ def test_the_memory_limit_holds_with_64_cpus(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", FOLDERS)
-def test_a_wedged_process_is_restarted_and_an_unready_one_is_not(name: str) -> None:
+def test_probes_restart_a_hung_process_but_not_an_unready_one(name: str) -> None:
     _, container = pktexp(build(FOLDER / name))
     paths = {probe: container[probe]["httpGet"]["path"] for probe in PROBES if probe in container}
     assert paths.pop("readinessProbe", "/readyz") == "/readyz"
@@ -128,7 +128,7 @@ def test_a_wedged_process_is_restarted_and_an_unready_one_is_not(name: str) -> N
 
 
 @pytest.mark.parametrize("number", range(len(SHOWN)))
-def test_a_kustomization_that_the_documentation_shows_builds(number: int, tmp_path: Path) -> None:
+def test_documented_kustomization_builds(number: int, tmp_path: Path) -> None:
     here = os.path.relpath(FOLDER.parents[1], tmp_path)  # kustomize takes no absolute paths
     text = SHOWN[number].replace("pktexp/deploy", f"{here}/deploy")
     (tmp_path / "kustomization.yaml").write_text(text)

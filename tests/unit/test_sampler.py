@@ -108,7 +108,7 @@ def rig() -> Rig:
     return Rig()
 
 
-async def test_while_nobody_watches_nothing_is_drained_or_asked_for(rig: Rig) -> None:
+async def test_unwatched_sampler_drains_and_queries_nothing(rig: Rig) -> None:
     async with background(rig.sampler.run()):
         await rig.taken(2)
     assert rig.flushes == 0
@@ -116,7 +116,7 @@ async def test_while_nobody_watches_nothing_is_drained_or_asked_for(rig: Rig) ->
     assert rig.sampler.history.interfaces == 1
 
 
-async def test_who_asks_gets_a_sample_with_details_at_once_and_then_each_second(rig: Rig) -> None:
+async def test_request_gets_a_detailed_sample_at_once_and_each_second(rig: Rig) -> None:
     samples = await rig.sampler.now()
     assert samples
     assert samples[-1].details
@@ -156,7 +156,7 @@ async def test_flows_are_read_for_a_first_request_while_nobody_watches() -> None
     assert flowtable.base(samples) is not None
 
 
-async def test_askers_at_the_same_time_share_a_sample(rig: Rig) -> None:
+async def test_simultaneous_requests_share_a_sample(rig: Rig) -> None:
     answers = await asyncio.gather(*(rig.sampler.now() for _ in range(50)))
     assert all(answers)
     assert rig.interfaces.snapshots == 1
@@ -180,13 +180,13 @@ async def test_a_failure_is_counted_and_the_next_sample_is_taken(rig: Rig) -> No
         await rig.taken(1)
 
 
-async def test_what_takes_long_to_ask_for_comes_after_the_counters_and_their_time(rig: Rig) -> None:
+async def test_slow_queries_follow_the_counters_and_their_time(rig: Rig) -> None:
     samples = await rig.sampler.now()
     assert samples
     assert samples[-1].at <= rig.facts.asked
 
 
-async def test_a_late_sample_stands_for_all_the_seconds_that_it_took(rig: Rig) -> None:
+async def test_late_sample_stands_for_all_missed_seconds(rig: Rig) -> None:
     async with background(rig.sampler.run()):
         await rig.taken(2)
         rig.interfaces.delay = 3.2
@@ -199,7 +199,7 @@ async def test_a_late_sample_stands_for_all_the_seconds_that_it_took(rig: Rig) -
     assert np.nanmax(received) < 250
 
 
-async def test_an_interface_that_was_gone_for_all_the_history_leaves_it(rig: Rig) -> None:
+async def test_interface_gone_for_all_the_history_leaves_it(rig: Rig) -> None:
     async with background(rig.sampler.run()):
         await rig.taken(1)
         assert rig.sampler.history.interfaces == 1
@@ -208,7 +208,7 @@ async def test_an_interface_that_was_gone_for_all_the_history_leaves_it(rig: Rig
         assert rig.sampler.history.interfaces == 0
 
 
-async def test_a_document_that_many_ask_for_at_a_time_is_written_once(rig: Rig) -> None:
+async def test_simultaneous_requests_share_a_document(rig: Rig) -> None:
     written = []
 
     def document() -> dict[str, Any]:

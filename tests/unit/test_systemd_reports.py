@@ -59,14 +59,14 @@ def supervision(manager: Manager, state: Counted) -> Supervision:
         (0, 0, "counting 0 interfaces, http://localhost:8080/metrics"),
     ],
 )
-def test_the_status_says_how_many_interfaces_are_counted_and_where(
+def test_status_has_the_number_of_interfaces_and_the_address(
     manager: Manager, counted: int, wanted: int, status: str
 ) -> None:
     supervision(manager, Counted(counted, wanted)).report()
     assert manager.heard() == ["WATCHDOG=1", f"STATUS={status}"]
 
 
-def test_a_dead_reader_is_said_once_and_the_watchdog_goes_hungry(
+def test_dead_reader_is_logged_once_and_stops_watchdog_pings(
     manager: Manager, caplog: pytest.LogCaptureFixture
 ) -> None:
     supervised = supervision(manager, Counted(1, 1, alive=False))
@@ -76,7 +76,7 @@ def test_a_dead_reader_is_said_once_and_the_watchdog_goes_hungry(
     assert len(caplog.messages) == 1
 
 
-def test_the_watchdog_is_fed_twice_as_often_as_it_wants(manager: Manager) -> None:
+def test_watchdog_is_pinged_at_half_its_interval(manager: Manager) -> None:
     assert supervision(manager, Counted(1, 1)).interval == 1.5
 
 
@@ -84,14 +84,14 @@ def test_the_watchdog_is_fed_twice_as_often_as_it_wants(manager: Manager) -> Non
     "changed",
     [{"WATCHDOG_USEC": "soon"}, {"WATCHDOG_USEC": "0"}, {"WATCHDOG_PID": str(os.getppid())}],
 )
-def test_a_watchdog_that_is_off_or_of_another_process_sets_no_pace(
+def test_watchdog_is_ignored_when_off_or_of_another_process(
     manager: Manager, changed: dict[str, str]
 ) -> None:
     assert Notifier(manager.environment | {"WATCHDOG_PID": str(os.getpid())}).watchdog == 3
     assert Notifier(manager.environment | changed).watchdog is None
 
 
-def test_a_manager_that_does_not_listen_costs_one_line(
+def test_missing_manager_socket_is_logged_once(
     manager: Manager, caplog: pytest.LogCaptureFixture
 ) -> None:
     notifier = Notifier(manager.environment)
@@ -104,7 +104,7 @@ def test_a_manager_that_does_not_listen_costs_one_line(
     )
 
 
-def test_without_a_manager_nothing_is_said(caplog: pytest.LogCaptureFixture) -> None:
+def test_nothing_is_sent_without_a_manager(caplog: pytest.LogCaptureFixture) -> None:
     notifier = Notifier({"WATCHDOG_USEC": "3000000"})
     notifier.ready("well")
     assert not notifier.listening
