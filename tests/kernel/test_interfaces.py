@@ -20,13 +20,6 @@ INGRESS = {"direction": "ingress"}
 COUNTING = "vb: counting at tcx-ingress, tcx-egress"
 
 
-def held(service: Service, kind: str) -> set[str]:
-    """Ids of the programs or maps that the service holds open."""
-    files = Path(f"/proc/{service.pid}/fdinfo").iterdir()
-    lines = [line.split() for file in files for line in file.read_text().splitlines()]
-    return {words[1] for words in lines if words[0] == f"{kind}_id:"}
-
-
 def shown(page: Page) -> set[str]:
     return {dict(key)["interface"] for key in select(page, "pktexp_interface_attached")}
 
@@ -42,7 +35,7 @@ def test_two_hundred_interfaces_appear_and_disappear_without_a_leak(pair: Pair) 
     with serving(b) as service:
         service.wait_until_attached("vb")
         service.page()
-        programs, maps, files = held(service, "prog"), held(service, "map"), service.open_files()
+        programs, maps, files = service.held("prog"), service.held("map"), service.open_files()
         for number in range(200):
             b.ip("link", "add", f"x{number}", "type", "veth", "peer", f"y{number}")
             b.ip("link", "delete", f"x{number}")
@@ -52,8 +45,8 @@ def test_two_hundred_interfaces_appear_and_disappear_without_a_leak(pair: Pair) 
         page = wait_for_packets(service, "tail", 25)
         assert traffic(page, "tail") == {("other", "4"): (25, 25 * len(FRAME))}
         wait_for(lambda: shown(service.page()) == {"lo", "vb", "tail"})
-        assert held(service, "prog") == programs
-        assert held(service, "map") == maps
+        assert service.held("prog") == programs
+        assert service.held("map") == maps
         assert service.open_files() <= files + 2  # the links of "tail"
         assert service.messages("ERROR") == []
         assert total(service.page(), "pktexp_interface_follow_failures_total") == 0

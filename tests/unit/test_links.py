@@ -41,13 +41,33 @@ def test_hardware_type_determines_the_link_type(hardware_type: int, expected: Li
 
 
 def message(
-    kind: int, ifindex: int = 0, name: str | bytes = b"", family: int = 0, flags: int = 0
+    kind: int,
+    ifindex: int = 0,
+    name: str | bytes = b"",
+    family: int = 0,
+    flags: int = 0,
+    *,
+    up: bool = True,
 ) -> bytes:
-    body = struct.pack("=BxHiII", family, 1, ifindex, 1, 0)
+    body = struct.pack("=BxHiII", family, 1, ifindex, int(up), 0)
     if name:
         text = (name.encode() if isinstance(name, str) else name) + b"\0"
         body += struct.pack("=HH", 4 + len(text), 3) + text + bytes(-len(text) % 4)
     return struct.pack("=IHHII", 16 + len(body), kind, flags, 0, 0) + body
+
+
+def described(ifindex: int, name: str, kind: str = "", address: str = "") -> bytes:
+    """Return an RTM_NEWLINK with a name (3), a MAC address (1) and a kind (18, in it 1)."""
+    info = attribute(18, attribute(1, kind.encode() + b"\0"))
+    known = attribute(3, name.encode() + b"\0") + attribute(
+        1, bytes.fromhex(address[:17].replace(":", ""))
+    )
+    body = struct.pack("=BxHiII", 0, 1, ifindex, 1, 0) + known + info
+    return struct.pack("=IHHII", 16 + len(body), NEWLINK, 0, 0, 0) + body
+
+
+def attribute(kind: int, value: bytes) -> bytes:
+    return struct.pack("=HH", 4 + len(value), kind) + value + bytes(-len(value) % 4)
 
 
 class FakeSocket:
@@ -147,6 +167,68 @@ def test_interrupted_list_is_requested_again(fake: FakeSocket) -> None:
     monitor.receive()
     assert fake.requests == 3
     assert names(monitor) == {1: "lo", 2: "eth0"}
+
+
+@pytest.mark.parametrize("property_", ["name", "kind", "address"])
+def test_overrun_reports_an_interface_that_differs_as_gone(
+    fake: FakeSocket, property_: str
+) -> None:
+    monitor = started(fake)
+    before = {"name": "eth0", "kind": "veth", "address": "02:00:00:00:00:01"}
+    after = before | {property_: {"kind": "bridge"}.get(property_, "02:00:00:00:00:02")}
+    fake.queue = [described(2, **before)]
+    monitor.receive()
+    assert not monitor.take_relisted()
+    fake.queue = [OSError(errno.ENOBUFS, "overrun"), described(1, "lo"), described(2, **after)]
+    monitor.receive()
+    assert not monitor.take_relisted()
+    fake.queue = [message(DONE)]
+    monitor.receive()
+    assert monitor.take_gone() == {2}
+    assert [monitor.take_relisted() for _ in range(2)] == [True, False]
+
+
+def test_overrun_keeps_an_interface_that_only_changed(fake: FakeSocket) -> None:
+    monitor = started(fake)
+    overrun, down = OSError(errno.ENOBUFS, "overrun"), message(NEWLINK, 2, "eth0", up=False)
+    fake.queue = [overrun, message(NEWLINK, 1, "lo"), down, message(DONE)]
+    monitor.receive()
+    assert monitor.take_gone() == set()
+    assert not monitor.links[2].up
+
+
+def test_interface_is_present_while_the_kernel_has_it(
+    fake: FakeSocket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monitor = started(fake)
+    kernel = {1: "lo", 2: "eth0"}
+
+    def name(index: int) -> str:
+        if index not in kernel:
+            raise OSError(errno.ENXIO, "No such device or address")
+        return kernel[index]
+
+    monkeypatch.setattr("pktexp.netlink.links.socket.if_indextoname", name)
+    assert monitor.present(2)
+    del kernel[2]
+    assert not monitor.present(2)
+    kernel[2] = "eth7"  # another interface: that the former is gone was queued before
+    fake.queue = [message(DELLINK, 2, "eth0") + message(NEWLINK, 2, "eth7")]
+    assert not monitor.present(2)
+    assert monitor.changed
+    assert monitor.take_gone() == {2}
+    assert not monitor.changed
+    assert monitor.present(2)
+
+
+def test_failed_question_for_an_interface_does_not_make_it_vanish(
+    fake: FakeSocket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: int) -> str:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr("pktexp.netlink.links.socket.if_indextoname", refuse)
+    assert started(fake).present(2)
 
 
 def test_other_socket_errors_are_raised(fake: FakeSocket) -> None:

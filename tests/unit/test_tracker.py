@@ -3,79 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from types import SimpleNamespace
-from typing import Any
 
-import numpy as np
 import pytest
 
-from pktexp.bpf.hookchoice import Hook, IngressMode
 from pktexp.interfaces.namefilter import NameFilter
-from pktexp.interfaces.tracker import Interfaces
-from pktexp.netlink.linkinfo import Link
 from pktexp.packet.enums import Direction
-from pktexp.packet.records import IFBS, INTERFACE_BUCKET, INTERFACE_COUNTERS, LEASE
+from support.tracked import hooks, link, made
 
-HOOKS = {Direction.INGRESS: Hook.TCX_INGRESS, Direction.EGRESS: Hook.TCX_EGRESS}
 REFUSED = OSError(95, "Operation not supported")
-
-
-class FakeMonitor:
-    """A LinkMonitor with links and errors set by a test."""
-
-    def __init__(self) -> None:
-        self.links: dict[int, Link] = {}
-        self.overruns = 0
-        self.error: Exception | None = None
-
-    def receive(self) -> None:
-        if self.error:
-            raise self.error
-
-    def take_gone(self) -> set[int]:
-        return set()
-
-
-class FakeDatapath:
-    """A Datapath that attaches everywhere but in the directions of `errors`."""
-
-    def __init__(self, slots: int) -> None:
-        self.interfaces = np.zeros(slots, INTERFACE_BUCKET)
-        self.ifbs = np.zeros(1, IFBS)
-        self.counters = np.zeros((2, slots, len(Direction)), INTERFACE_COUNTERS)
-        self.since, self.leases = self.counters[0].copy(), np.zeros(slots, LEASE)
-        self.hooks = self
-        self.options = SimpleNamespace(slots=slots)
-        self.attached: set[tuple[int, Direction]] = set()
-        self.errors: dict[Direction, OSError] = {}
-
-    def attach(self, link: Link, direction: Direction, _: IngressMode) -> tuple[Hook, str]:
-        if direction in self.errors:
-            raise self.errors[direction]
-        assert (link.ifindex, direction) not in self.attached, "counted twice"
-        self.attached.add((link.ifindex, direction))
-        return HOOKS[direction], ""
-
-    def lost(self) -> list[tuple[int, Direction]]:
-        return []
-
-    def detach(self, ifindex: int) -> None:
-        self.attached -= {(ifindex, direction) for direction in Direction}
-
-
-def link(ifindex: int, *, up: bool = True, kind: str = "") -> Link:
-    return Link(ifindex, f"eth{ifindex}", 1, up, 1500, kind)
-
-
-def made(slots: int = 4, wanted: NameFilter | None = None) -> tuple[Interfaces, Any, Any]:
-    datapath, monitor = FakeDatapath(slots), FakeMonitor()
-    interfaces = Interfaces(datapath, monitor, wanted or NameFilter())  # type: ignore[arg-type]
-    return interfaces, datapath, monitor
-
-
-def hooks(interfaces: Interfaces, name: str = "eth1") -> list[str]:
-    found = interfaces.snapshot().hooks
-    return [found[name, direction] for direction in Direction]
 
 
 def test_netlink_error_is_counted_and_not_raised(

@@ -81,22 +81,34 @@ class Clsact:
             if ours and not list(_filters(netlink, ifindex)):
                 netlink.change(RTM_DELQDISC, 0, _qdisc(ifindex))
 
+    def forget(self, ifindex: int) -> None:
+        """Forget an interface that is gone: the kernel has removed its filters and its qdisc."""
+        self._interfaces.pop(ifindex, None)
+        self._attached -= {(ifindex, direction) for direction in Direction}
+
     def lost(self) -> Iterator[tuple[int, Direction]]:
-        """Yield and forget interfaces and directions whose filter another program has removed."""
-        with NetlinkSocket() as netlink:
+        """Yield the interfaces and directions without our filter; the interface may be gone.
+
+        Stops early when the kernel does not reply: whoever removes many interfaces holds its lock.
+        """
+        with NetlinkSocket() as netlink, contextlib.suppress(TimeoutError):
             for ifindex, direction in list(self._attached):
-                try:
-                    found = {x.parent for x in _filters(netlink, ifindex) if x.name == self._name}
-                except OSError:  # the interface is gone
-                    continue
-                if PARENTS[direction] not in found:
-                    self._attached.remove((ifindex, direction))
+                if PARENTS[direction] not in self._parents(netlink, ifindex):
                     yield ifindex, direction
 
     def close(self) -> None:
         """Remove all filters of this process."""
         for ifindex in list(self._interfaces):
             self.detach(ifindex)
+
+    def _parents(self, netlink: NetlinkSocket, ifindex: int) -> set[int]:
+        """Return where this process has filters; nowhere if the interface is gone."""
+        try:
+            return {x.parent for x in _filters(netlink, ifindex) if x.name == self._name}
+        except OSError as error:
+            if error.errno != errno.ENODEV:
+                raise
+            return set()
 
     def _add_qdisc(self, netlink: NetlinkSocket, ifindex: int) -> bool:
         """Add the qdisc; return False if there is one already."""

@@ -11,7 +11,7 @@ import ctypes as c
 import errno
 import os
 import resource
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 from pktexp.bpf.clsact import Clsact
 from pktexp.bpf.hookchoice import OTHER_XDP, Hook, IngressMode, egress_hooks, ingress_hooks, not_at
@@ -91,23 +91,21 @@ class Hooks:
 
     def detach(self, ifindex: int) -> None:
         """Detach from an interface; nothing happens if nothing is attached there."""
-        for direction in Direction:
-            if (link := self._links.pop((ifindex, direction), None)) is not None:
-                os.close(link)
-        if self._pinned:
-            self._pinned.drop(ifindex)
+        self._release(ifindex)
         self._clsact.detach(ifindex)
 
-    def lost(self) -> Iterator[tuple[int, Direction]]:
-        """Yield and forget interfaces and directions whose program was detached by another program.
+    def forget(self, ifindex: int) -> None:
+        """Release the links of an interface that is gone; another one may have its ifindex."""
+        self._release(ifindex)
+        self._clsact.forget(ifindex)
 
-        The caller attaches again.
+    def lost(self) -> list[tuple[int, Direction]]:
+        """Return the interfaces and directions where a program is attached no more.
+
+        Either somebody detached it, or the interface is gone.
         """
-        for key, fd in list(self._links.items()):
-            if not link_info(self._lib, fd).ifindex:
-                os.close(self._links.pop(key))
-                yield key
-        yield from self._clsact.lost()
+        dead = [key for key, fd in self._links.items() if not link_info(self._lib, fd).ifindex]
+        return dead + list(self._clsact.lost())
 
     def drop_inherited(self) -> None:
         """Remove pinned links of an earlier process that no `attach` has taken over."""
@@ -121,7 +119,18 @@ class Hooks:
         self._links.clear()
         self._clsact.close()
 
+    def _release(self, ifindex: int) -> None:
+        for direction in Direction:
+            self._close_link(ifindex, direction)
+        if self._pinned:
+            self._pinned.drop(ifindex)
+
+    def _close_link(self, ifindex: int, direction: Direction) -> None:
+        if (fd := self._links.pop((ifindex, direction), None)) is not None:
+            os.close(fd)
+
     def _attach(self, ifindex: int, direction: Direction, hook: Hook) -> None:
+        self._close_link(ifindex, direction)  # a dead one, where somebody has detached it
         program = self._xdp if hook.xdp else self._programs[direction]
         if hook in LINKS:
             taken = self._pinned.take_over(ifindex, hook, program) if self._pinned else None

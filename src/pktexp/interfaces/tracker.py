@@ -121,19 +121,31 @@ class Interfaces:
             self._monitor.receive()
             self.reconcile()
             self._attach_again()
+            while self._monitor.changed:  # messages that were received on the way
+                self.reconcile()
 
     def reconcile(self) -> None:
         """Make the attachments agree with netlink's latest messages."""
         self._ifbs[0] = _ifb_bits(self._monitor.links.values())
         links = {i: link for i, link in self._monitor.links.items() if self._wanted(link.name)}
-        gone = self._monitor.take_gone() | (self._attached.keys() - links.keys())
-        for ifindex in gone & self._attached.keys():
+        for ifindex in self._take_gone() & self._attached.keys():
+            self._hooks.forget(ifindex)
+            self._drop(ifindex)
+        for ifindex in self._attached.keys() - links.keys():
+            self._hooks.detach(ifindex)
             self._drop(ifindex)
         for link in links.values():
             self._follow_link(link)
         with self._lock:
             used = {a.lease.name for a in self._attached.values() if a.lease}
             self._leases.mark(used, time.monotonic())
+
+    def _take_gone(self) -> set[int]:
+        """Return the ifindexes of interfaces that are gone; others may have them by now."""
+        gone = self._monitor.take_gone()
+        if self._monitor.take_relisted():
+            gone |= {ifindex for ifindex, _ in self._hooks.lost()}
+        return gone
 
     def _follow_link(self, link: Link) -> None:
         known = self._attached.get(link.ifindex)
@@ -147,9 +159,17 @@ class Interfaces:
             known.link = link
 
     def _attach(self, link: Link, hooks: dict[Direction, str], again: bool = False) -> None:
-        """Attach in the directions without a hook; failures are logged once an interface."""
+        """Attach in the directions without a hook; failures are logged once an interface.
+
+        An interface that disappears meanwhile is no failure.
+        """
         first = again or link.ifindex not in self._attached
         found = self._attacher.attach(link, hooks)
+        if found.refusals and not self._monitor.present(link.ifindex):
+            self._hooks.detach(link.ifindex)
+            if link.ifindex in self._attached:
+                self._drop(link.ifindex)
+            return
         if found.hooks and not self._enter(link, found.hooks):
             self._hooks.detach(link.ifindex)
             hint = f"more than {self._counters.slots} interfaces: raise --max-interfaces"
@@ -165,8 +185,12 @@ class Interfaces:
             log.info("%s: counting at %s", link.name, found.text)
 
     def _attach_again(self) -> None:
-        """Attach again where somebody else has detached our program."""
-        for ifindex, direction in self._hooks.lost():
+        """Attach again where somebody else has detached our program.
+
+        A program is also detached when its interface disappears; RTM_DELLINK arrives later.
+        """
+        lost = [key for key in self._hooks.lost() if self._monitor.present(key[0])]
+        for ifindex, direction in lost if self._monitor.synchronised else []:
             known = self._attached.get(ifindex)
             if known and direction in known.hooks:
                 log.warning("%s: somebody detached %s", known.link.name, known.hooks[direction])
@@ -191,7 +215,6 @@ class Interfaces:
             log.warning("%s: no free slot for its new name %s", known.link.name, link.name)
 
     def _drop(self, ifindex: int) -> None:
-        self._hooks.detach(ifindex)
         self._table.remove(ifindex)
         with self._lock:
             known = self._attached.pop(ifindex)

@@ -1,7 +1,7 @@
 """Monitor the network interfaces of this namespace through a non-blocking route socket.
 
 When the kernel drops messages because the socket's buffer is full (ENOBUFS), all interfaces are
-listed again.
+listed again. An ifindex whose interface then differs is taken for another interface's.
 """
 
 from __future__ import annotations
@@ -33,7 +33,9 @@ TIMEOUT = 10  # seconds to wait for the kernel's first list
 class LinkMonitor:
     """Keep `links`, the interfaces of this network namespace, by ifindex.
 
-    `gone` has the ifindexes removed since the last `take_gone()`, `overruns` only grows.
+    `gone` has the ifindexes removed since the last `take_gone()`, and `changed` says whether
+    messages arrived since then. `relisted` is set when a list after an overrun is complete, until
+    `take_relisted()`. `overruns` only grows.
     """
 
     def __init__(self) -> None:
@@ -41,9 +43,12 @@ class LinkMonitor:
         self.links: dict[int, Link] = {}
         self.gone: set[int] = set()
         self.overruns = 0
+        self.changed = False
+        self.relisted = False
         self.synchronised = False
         self._list_again = False
         self._listed: set[int] = set()
+        self._before: dict[int, Link] = {}
         try:
             self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
@@ -80,8 +85,28 @@ class LinkMonitor:
 
     def take_gone(self) -> set[int]:
         """Return the ifindexes removed since the last call; a new interface may reuse one."""
-        gone, self.gone = self.gone, set()
+        gone, self.gone, self.changed = self.gone, set(), False
         return gone
+
+    def take_relisted(self) -> bool:
+        """Return whether messages were lost, and all interfaces listed again, since the last call.
+
+        A removal may have been among the lost messages.
+        """
+        relisted, self.relisted = self.relisted, False
+        return relisted
+
+    def present(self, ifindex: int) -> bool:
+        """Return whether the interface that `links` has under an ifindex still exists.
+
+        The kernel unlists an interface first, then detaches its programs, then sends RTM_DELLINK
+        (net/core/dev.c, unregister_netdevice_many). So it is asked, and queued messages are applied
+        afterwards: another interface gets the same ifindex only after RTM_DELLINK is queued.
+        """
+        if not exists(ifindex):
+            return False
+        self.receive()
+        return ifindex in self.links and ifindex not in self.gone
 
     def close(self) -> None:
         """Stop monitoring."""
@@ -91,6 +116,7 @@ class LinkMonitor:
         self.overruns += 1
         log.info("netlink overrun: listing all interfaces again")
         if self.synchronised:
+            self._before = dict(self.links)
             self._list()
         else:
             self._list_again = True  # a socket has one dump at a time (EBUSY)
@@ -110,6 +136,7 @@ class LinkMonitor:
             if body[0] != socket.AF_UNSPEC:
                 return
             link = parse_link(body)
+            self.changed = True
             if kind == RTM_DELLINK:
                 self.links.pop(link.ifindex, None)
                 self.gone.add(link.ifindex)
@@ -124,4 +151,21 @@ class LinkMonitor:
             return
         self.gone |= self.links.keys() - self._listed
         self.links = {index: link for index, link in self.links.items() if index in self._listed}
+        kept = self._before.keys() & self.links.keys()
+        self.gone |= {i for i in kept if _identity(self._before[i]) != _identity(self.links[i])}
+        self.relisted = self.overruns > 0
         self.synchronised = True
+
+
+def exists(ifindex: int) -> bool:
+    """Ask the kernel whether this network namespace has an interface with an ifindex now."""
+    try:
+        socket.if_indextoname(ifindex)
+    except OSError as error:
+        return error.errno not in (errno.ENXIO, errno.ENODEV)
+    return True
+
+
+def _identity(link: Link) -> tuple[object, ...]:
+    """Return the properties that interfaces which use an ifindex one after another differ in."""
+    return link.name, link.kind, link.hardware_type, link.address

@@ -123,6 +123,17 @@ class Service:
     def open_files(self) -> int:
         return len(list(Path(f"/proc/{self.pid}/fd").iterdir()))
 
+    def held(self, kind: str) -> set[str]:
+        """Return the ids of BPF objects that the service holds: "prog", "map" or "link"."""
+        files = Path(f"/proc/{self.pid}/fdinfo").iterdir()
+        lines = [line.split() for file in files for line in file.read_text().splitlines()]
+        return {words[1] for words in lines if words[0] == f"{kind}_id:"}
+
+    def resident(self) -> int:
+        """Return the memory of the process, in bytes."""
+        lines = Path(f"/proc/{self.pid}/status").read_text().splitlines()
+        return next(int(line.split()[1]) << 10 for line in lines if line.startswith("VmRSS"))
+
 
 @contextlib.contextmanager
 def serving(

@@ -1,0 +1,96 @@
+"""Interfaces over a netlink monitor and a datapath whose state a test sets."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from pktexp.bpf.hookchoice import Hook, IngressMode
+from pktexp.interfaces.namefilter import NameFilter
+from pktexp.interfaces.tracker import Interfaces
+from pktexp.netlink.linkinfo import Link
+from pktexp.packet.enums import Direction
+from pktexp.packet.records import IFBS, INTERFACE_BUCKET, INTERFACE_COUNTERS, LEASE
+
+HOOKS = {Direction.INGRESS: Hook.TCX_INGRESS, Direction.EGRESS: Hook.TCX_EGRESS}
+
+
+class FakeMonitor:
+    """A LinkMonitor whose state a test sets; the interfaces of `vanished` exist no more."""
+
+    def __init__(self) -> None:
+        self.links: dict[int, Link] = {}
+        self.gone: set[int] = set()
+        self.vanished: set[int] = set()
+        self.overruns = 0
+        self.synchronised = True
+        self.relisted = self.changed = False
+        self.error: Exception | None = None
+
+    def receive(self) -> None:
+        if self.error:
+            raise self.error
+
+    def take_gone(self) -> set[int]:
+        gone, self.gone, self.changed = self.gone, set(), False
+        return gone
+
+    def take_relisted(self) -> bool:
+        relisted, self.relisted = self.relisted, False
+        return relisted
+
+    def present(self, ifindex: int) -> bool:
+        return ifindex in self.links and ifindex not in self.vanished | self.gone
+
+
+class FakeDatapath:
+    """A Datapath that attaches everywhere but in the directions of `errors`.
+
+    Attachments in `dead` are reported as lost.
+    """
+
+    def __init__(self, slots: int) -> None:
+        self.interfaces = np.zeros(slots, INTERFACE_BUCKET)
+        self.ifbs = np.zeros(1, IFBS)
+        self.counters = np.zeros((2, slots, len(Direction)), INTERFACE_COUNTERS)
+        self.since, self.leases = self.counters[0].copy(), np.zeros(slots, LEASE)
+        self.hooks = self
+        self.options = SimpleNamespace(slots=slots)
+        self.attached: set[tuple[int, Direction]] = set()
+        self.dead: set[tuple[int, Direction]] = set()
+        self.errors: dict[Direction, OSError] = {}
+
+    def attach(self, link: Link, direction: Direction, _: IngressMode) -> tuple[Hook, str]:
+        if direction in self.errors:
+            raise self.errors[direction]
+        key = link.ifindex, direction
+        assert key not in self.attached - self.dead, "counted twice"
+        self.attached.add(key)
+        self.dead.discard(key)
+        return HOOKS[direction], ""
+
+    def lost(self) -> list[tuple[int, Direction]]:
+        return sorted(self.dead)
+
+    def detach(self, ifindex: int) -> None:
+        self.attached -= {(ifindex, direction) for direction in Direction}
+        self.dead &= self.attached
+
+    forget = detach
+
+
+def link(ifindex: int, *, up: bool = True, kind: str = "") -> Link:
+    return Link(ifindex, f"eth{ifindex}", 1, up, 1500, kind)
+
+
+def made(slots: int = 4, wanted: NameFilter | None = None) -> tuple[Interfaces, Any, Any]:
+    datapath, monitor = FakeDatapath(slots), FakeMonitor()
+    interfaces = Interfaces(datapath, monitor, wanted or NameFilter())  # type: ignore[arg-type]
+    return interfaces, datapath, monitor
+
+
+def hooks(interfaces: Interfaces, name: str = "eth1") -> list[str]:
+    found = interfaces.snapshot().hooks
+    return [found[name, direction] for direction in Direction]
