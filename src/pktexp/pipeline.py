@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from prometheus_client.registry import Collector
 
-from pktexp import __version__, privileges
+from pktexp import __version__, memory, privileges
 from pktexp.bpf import libbpf, tracing
 from pktexp.bpf.datapath import Datapath
 from pktexp.bpf.libbpf import Libbpf
@@ -130,9 +130,13 @@ class Pipeline:
         return groups
 
 
-def prepare() -> None:
-    """Check privileges and raise the limit of open files. Raises PktexpError without privileges."""
+def prepare(settings: Settings) -> None:
+    """Check privileges and memory, and raise the limit of open files.
+
+    Raises PktexpError without the privileges, or if the settings need more memory than there is.
+    """
     privileges.require()
+    require_memory(settings)
     # Every interface takes a file descriptor, more than the usual soft limit of 1,024.
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
@@ -187,6 +191,12 @@ async def running(
             flush=flush,
             missing=missing,
         )
+
+
+def require_memory(settings: Settings) -> str:
+    """Return how much memory the settings need, in words. Raises PktexpError if it cannot fit."""
+    max_flows = 0 if settings.flows is FlowMode.OFF else settings.max_flows
+    return memory.require(datapath_options(settings), max_flows)
 
 
 def datapath_options(settings: Settings) -> DatapathOptions:

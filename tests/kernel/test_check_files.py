@@ -18,7 +18,7 @@ FLAGS = [option.opts[0] for option in SERVE if isinstance(option.type, click.Pat
 NETWORKS, WEB = "--networks", "--web.config.file"
 TLS = "tls_server_config:\n  cert_file: {}\n  key_file: {}\n"
 CLIENTS = "  client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: {}\n"
-WRONG = {
+WRONG: dict[str, tuple[str, str | bytes]] = {
     "prefix too long": (NETWORKS, "a: 10.0.0.0/33\n"),
     "no networks": (NETWORKS, ""),
     "named twice": (NETWORKS, "a: 10.0.0.0/8\nb: 10.0.0.0/8\n"),

@@ -17,6 +17,7 @@ VARIABLE = (
     "libbpf",
     "release",
     "BPF object",
+    "memory",
     "address",
     "netlink",
     "room",

@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -20,6 +21,14 @@ REVERSED = 16384  # connections remembered whose ports do not show the serving s
 INTERFACE_BYTES = records.INTERFACE_COUNTERS.itemsize * len(Direction)
 CACHED_FLOW_BYTES = records.FLOW_SLOT.itemsize * HALVES
 WAKEUP_SHARE = 8  # a reader is woken when 1/WAKEUP_SHARE of its ring is full
+
+
+class Memory(NamedTuple):
+    """Kernel memory of the largest maps, in bytes."""
+
+    counters: int
+    rings: int
+    flow_cache: int
 
 
 @dataclass(frozen=True)
@@ -63,6 +72,12 @@ class DatapathOptions:
             "wakeups": self.rings,
             "flows": max((rows - 1) * HALVES * self.flow_sets, 1),
         }
+
+    def memory(self, rows: int) -> Memory:
+        """Return the memory of the largest maps; `rows` as in `sizes`."""
+        cached = (rows - 1) * HALVES * self.flow_sets * records.FLOW_SET.itemsize
+        rings = self.rings * self.ring_size if self.events else 0
+        return Memory(rows * self.slots * INTERFACE_BYTES, rings, cached)
 
     def constants(self, rows: int, *, read_kernel: bool) -> Records:
         """Return the programs' constants, a CONFIG, with new random numbers at each call.

@@ -158,14 +158,18 @@ def start(lib: Libbpf, datapath: Datapath, tracepoint: Tracepoint) -> Tracing | 
     if arguments < tracepoint.arguments:
         log.info("%s are not counted: this kernel %s", tracepoint.counted, tracepoint.limitation)
         return None
-    cells = max(CELLS_PER_SLOT * datapath.options.slots, LEAST_CELLS)
     try:
         with lib.quiet():
-            return Tracing(lib, datapath, tracepoint, arguments, cells)
+            return Tracing(lib, datapath, tracepoint, arguments, cells(datapath.options.slots))
     except BpfError as error:
         log.warning("%s are not counted: %s", tracepoint.counted, error)
         logs.debug_lines(log, "the verifier", getattr(error, "log", ""))
         return None
+
+
+def cells(slots: int) -> int:
+    """Return how many pairs of interface and reason a tracepoint's program has room for."""
+    return max(CELLS_PER_SLOT * slots, LEAST_CELLS)
 
 
 def _pin(tracepoint: Tracepoint, name: str) -> str:

@@ -71,7 +71,7 @@ class FlowTable:
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
-        self._capacity = 4 * limit + 4096
+        self._capacity = _capacity(limit)
         self._hasher = Hasher()
         self._nominees = np.zeros(0, FLOW)
         self._random = np.random.default_rng()
@@ -217,3 +217,12 @@ class FlowTable:
         if not keep.all():
             self._replace(self._flows[keep])
         self._others.forget_all_but(ids)
+
+
+def table_bytes(limit: int) -> int:
+    """Return the memory of a full table that shows `limit` flows, in bytes; without its index."""
+    return _capacity(limit) * FLOW.itemsize
+
+
+def _capacity(limit: int) -> int:
+    return 4 * limit + 4096

@@ -20,11 +20,11 @@ from pktexp.bpf.libbpf import Libbpf, VerifierError
 from pktexp.bpf.object import BpfObject
 from pktexp.bpf.pins import open_pins
 from pktexp.commands.check import interfaces, kernel
-from pktexp.commands.check.findings import Checked, Finding, finding
+from pktexp.commands.check.findings import Checked, Finding, State, finding
 from pktexp.commands.serve.files import declared
 from pktexp.errors import PktexpError
 from pktexp.kubernetes import naming
-from pktexp.pipeline import datapath_options
+from pktexp.pipeline import datapath_options, require_memory
 from pktexp.settings import Settings
 from pktexp.web.listen import listen
 
@@ -44,8 +44,9 @@ def check(settings: Settings) -> Checked:
         allowed = privileged and lib is not None and kernel.may_ask(lib)
         findings = [found, *kernel.findings(lib, allowed), *_capabilities()]
         tcx = kernel.has_tcx(lib, allowed) if lib else None
+        findings.append(room := _memory(settings))
         if lib:
-            findings += [_object(lib), _programs(lib, settings, privileged)]
+            findings += [_object(lib), _programs(lib, settings, privileged, room)]
             if settings.pin:
                 findings.append(_pins(lib, settings.pin, allowed))
     findings += [_address(settings), *_files(settings)]
@@ -87,9 +88,20 @@ def _object(lib: Libbpf) -> Finding:
     return _tried("programs", "BPF object", str(OBJECT), compare_layout)
 
 
-def _programs(lib: Libbpf, settings: Settings, privileged: bool) -> Finding:
+def _memory(settings: Settings) -> Finding:
+    try:
+        return finding("programs", "memory", True, require_memory(settings))
+    except PktexpError as error:
+        return finding("programs", "memory", False, str(error), error.hint)
+    except OSError as error:  # without sysfs, which is a finding of its own
+        return finding("programs", "memory", None, str(error))
+
+
+def _programs(lib: Libbpf, settings: Settings, privileged: bool, room: Finding) -> Finding:
     if not privileged:
         return finding("programs", "BPF programs", None, "not loaded without the capabilities")
+    if room.state is State.NO:
+        return finding("programs", "BPF programs", None, "not loaded without the memory")
     return _tried(
         "programs",
         "BPF programs",

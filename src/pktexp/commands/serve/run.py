@@ -40,7 +40,7 @@ async def serve(settings: Settings) -> None:
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(THREADS, "work"))
     async with AsyncExitStack() as stack:
         stack.callback(_ignore_signals)
-        prepare()
+        prepare(settings)
         files = read_files(settings)
         if settings.kubernetes:
             require(settings)

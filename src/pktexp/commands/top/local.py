@@ -41,6 +41,6 @@ class Local:
 @asynccontextmanager
 async def local(settings: Settings) -> AsyncIterator[Local]:
     """Run the pipeline while the context is open. Raises PktexpError if it cannot start."""
-    prepare()
+    prepare(settings)
     async with running(settings) as pipeline:
         yield Local(pipeline.live)
