@@ -14,6 +14,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from pktexp.bpf import runtime
 from pktexp.commands.serve import run
+from pktexp.commands.serve.files import Files
 from pktexp.flows.networks import NamedNetworks
 from pktexp.flows.networksums import NetworkSums
 from pktexp.flows.table import FlowTable
@@ -116,7 +117,7 @@ def written(*, pods: bool) -> Families:
         "attribution": SimpleNamespace(readers=[Figure()], drainer=Figure()),
     }
     reloader = SimpleNamespace(files={"web": Figure()})
-    files = run.Files(cast("Any", reloader), cast("Any", Figure()), None)
+    files = Files(cast("Any", reloader), cast("Any", Figure()), None)
     source = run._source(Pipeline(**parts), files, cast("Any", Figure()))  # noqa: SLF001
     pages = "".join(page(True) for page in source.pages)
     text = pages + generate_latest(source.registry).decode()
