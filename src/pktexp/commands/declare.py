@@ -47,5 +47,5 @@ listen = option(
     "--listen",
     default="",
     metavar="ADDR",
-    help="IPv4 or IPv6 address to listen on; all addresses if not given.",
+    help="IPv4 or IPv6 address to listen on, link-local as fe80::1%eth0; all if not given.",
 )

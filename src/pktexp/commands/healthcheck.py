@@ -13,7 +13,8 @@ import ssl
 import click
 
 from pktexp.commands.declare import listen, port
-from pktexp.errors import escaped
+from pktexp.errors import PktexpError, escaped
+from pktexp.web.listen import require_scope
 
 LOOPBACK = "127.0.0.1"
 TIMEOUT = 3.0  # seconds, for plain HTTP and again for TLS; the image allows ten in total
@@ -40,11 +41,12 @@ def healthcheck(port: int, listen: str) -> None:
 def trouble(host: str, port: int) -> str:
     """Return why /healthz does not answer; "" if it does."""
     try:
+        require_scope(host)
         try:
             return _ask(http.client.HTTPConnection(host, port, timeout=TIMEOUT))
         except (http.client.HTTPException, ConnectionResetError):
             return _ask_by_tls(host, port)
-    except (http.client.HTTPException, OSError) as error:
+    except (http.client.HTTPException, OSError, PktexpError) as error:
         return getattr(error, "strerror", None) or str(error) or type(error).__name__
 
 
@@ -69,7 +71,10 @@ def _ask_by_tls(host: str, port: int) -> str:
 
 def _ask(connection: http.client.HTTPConnection) -> str:
     try:
-        connection.request("GET", "/healthz")
+        # Without the scope, which has a meaning only on this host (RFC 6874, section 1).
+        host = connection.host.partition("%")[0]
+        name = f"[{host}]" if ":" in host else host
+        connection.request("GET", "/healthz", headers={"Host": f"{name}:{connection.port}"})
         status = connection.getresponse().status
     finally:
         connection.close()
