@@ -1,4 +1,4 @@
-"""A real systemd, booted (boot) in a network namespace and a layer above this system's files."""
+"""Boots a real systemd in a network namespace, in a layer above this system's files."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ENTER = 'echo $$ >"$1/cgroup.procs"; shift; exec "$@"'
 
 
 class Machine:
-    """The machine whose first process has this id."""
+    """A machine whose first process has the given id, and commands to run in it."""
 
     def __init__(self, pid: int) -> None:
         self.pid = pid
@@ -31,22 +31,25 @@ class Machine:
         return run(*self.command(*command))
 
     def show(self, unit: str, name: str) -> str:
-        """One of a unit's properties."""
+        """Return one of a unit's properties."""
         return self.run("systemctl", "show", unit, "--property", name, "--value").strip()
 
     def journal(self, unit: str) -> list[dict[str, Any]]:
-        """What a unit has said, and what systemd has said of it."""
+        """Return the journal of a unit, with systemd's entries about it."""
         lines = self.run("journalctl", "--unit", unit, "--output", "json", "--quiet").splitlines()
         return [json.loads(line) for line in lines]
 
     def said(self, unit: str, text: str) -> list[dict[str, Any]]:
-        """The entries that have this text in them."""
+        """Return the journal entries of a unit that contain a text."""
         return [entry for entry in self.journal(unit) if text in str(entry["MESSAGE"])]
 
 
 @contextlib.contextmanager
 def booted(namespace: Namespace, folder: Path, files: Path) -> Iterator[Machine]:
-    """Up and running; `folder`: an empty one; `files`: what is laid over the system."""
+    """Boot systemd while the context is open; yields once it is up.
+
+    `folder`: an empty one; `files`: a folder that is laid over the system.
+    """
     with _cgroup() as cgroup:
         unshare = ["unshare", "--fork", "--kill-child", *NAMESPACES]
         command = namespace.command(*unshare, str(BOOT), str(folder), str(files))
@@ -74,7 +77,7 @@ def _up(machine: Machine) -> bool:
 
 @contextlib.contextmanager
 def _cgroup() -> Iterator[Path]:
-    """A control group of its own, so that what systemd makes there can be removed."""
+    """Yield a control group of its own, and remove all groups that systemd made below."""
     mounts = [line.split() for line in Path("/proc/self/mounts").read_text().splitlines()]
     (hierarchy,) = [Path(where) for _, where, kind, *_ in mounts if kind == "cgroup2"][:1]
     cgroup = hierarchy / f"pktexp-test-{os.getpid()}"

@@ -1,4 +1,4 @@
-"""`serve` in a container of the image, confined as docker-compose.yaml has it. See podman.py."""
+"""Runs `serve` in a container of the image, confined as docker-compose.yaml has it."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ SHOW_STATUS = "print(open('/proc/self/status').read())"
 
 
 class Container(Service):
-    """`serve` in a container, in a namespace; ends with the status of the container."""
+    """A container that runs `serve` in a namespace; ends with the status of the container."""
 
     def __init__(self, podman: Podman, namespace: Namespace, *arguments: str) -> None:
-        """`arguments` of podman run: options, the image, and those of pktexp."""
+        """Start a container. `arguments` of podman run: options, the image, and those of pktexp."""
         self.podman, self.name = podman, f"{namespace.name}-container"
         command = ["podman", "run", "--rm", "--name", self.name]
         command += ["--network", f"ns:/run/netns/{namespace.name}", *arguments]
@@ -41,7 +41,7 @@ class Container(Service):
 
 @contextlib.contextmanager
 def counting(podman: Podman, namespace: Namespace, *options: str) -> Iterator[Container]:
-    """A container as docker-compose.yaml has it; it must end well."""
+    """Run a container with the options of docker-compose.yaml; it must end with status 0."""
     names = ("--env", "PKTEXP_INTERFACES=vb", "--env", "PKTEXP_LOG_FORMAT=json")
     container = Container(podman, namespace, *CONFINED, *names, *options, IMAGE, "serve")
     try:
@@ -53,6 +53,6 @@ def counting(podman: Podman, namespace: Namespace, *options: str) -> Iterator[Co
 
 
 def capabilities(status: str) -> dict[str, int]:
-    """CapEff and the like, of /proc/PID/status."""
+    """Return the capability sets (CapEff and the like) of /proc/PID/status."""
     found = re.findall(r"^(Cap\w+):\s+(\w+)$", status, re.MULTILINE)
     return {name: int(mask, 16) for name, mask in found}

@@ -14,7 +14,7 @@ HOME = Path("/sys/fs/cgroup")
 
 @contextlib.contextmanager
 def limited(bytes_: int) -> Iterator[tuple[str, ...]]:
-    """What to put before a command."""
+    """Yield the words before a command that limit its memory to so many bytes."""
     first = (HOME / "memory").is_dir()  # version 1
     group = HOME / ("memory" if first else "") / f"pktexp-test-{os.getpid()}"
     if not first:
@@ -29,7 +29,7 @@ def limited(bytes_: int) -> Iterator[tuple[str, ...]]:
 
 
 def _remove(group: Path) -> None:
-    """Empty as soon as the kernel has buried its processes."""
+    """Remove a group once the kernel has released its processes."""
 
     def removed() -> bool:
         with contextlib.suppress(OSError):

@@ -1,4 +1,4 @@
-"""podman with a store and settings of a test's own, so that it meets no other images."""
+"""podman with a store and settings of its own, so that it meets no other images."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ PROFILE = Path("/usr/share/containers/seccomp.json")
 
 
 class Podman:
-    """Commands of podman, run as a user would."""
+    """Runs podman commands as a user would, in a store that `close` removes."""
 
     def __init__(self, folder: Path) -> None:
-        """`folder` takes gigabytes, until closed."""
+        """Create the store in `folder`, which needs gigabytes."""
         self.folder = folder
         (folder / "containers.conf").write_text(SETTINGS.format(folder=folder))
         command = folder / "bin" / "podman"
@@ -48,12 +48,12 @@ class Podman:
         }
 
     def run(self, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        """Any command, in podman's environment; it may fail."""
+        """Run any command in podman's environment; it may fail."""
         env = self.environment | environment
         return finished(command, env=env, capture_output=True)
 
     def __call__(self, *arguments: str) -> str:
-        """What podman prints."""
+        """Run a podman command that must succeed; return its output."""
         done = self.run("podman", *arguments)
         assert done.returncode == 0, f"podman {' '.join(arguments)}: {done.stderr}"
         return done.stdout.strip()
@@ -62,16 +62,16 @@ class Podman:
         return json.loads(self("inspect", name))[0]
 
     def close(self) -> None:
-        """Remove all that is in the store."""
+        """Remove everything from the store."""
         self("rm", "--all", "--force", "--time", "0")
         self("rmi", "--all", "--force")
         shutil.rmtree(self.folder)
 
 
 def with_bpf(profile: dict[str, Any]) -> dict[str, Any]:
-    """A profile that allows bpf(2) to whoever has CAP_BPF, as that of Docker 23 does.
+    """Return a seccomp profile that also allows bpf(2) with CAP_BPF, as that of Docker 23 does.
 
-    podman's, in Debian 12, asks for CAP_SYS_ADMIN.
+    podman's, in Debian 12, requires CAP_SYS_ADMIN.
     """
     for rule in profile["syscalls"]:
         rule["names"] = [name for name in rule["names"] if name != "bpf"]

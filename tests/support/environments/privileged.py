@@ -1,4 +1,4 @@
-"""Processes with some capabilities, and what the kernel says that their threads have."""
+"""Processes with chosen capabilities, and the capability sets of their threads."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ SETS = ("CapInh", "CapPrm", "CapEff", "CapAmb")
 
 
 def as_nobody(*capabilities: str) -> list[str]:
-    """Before a command: it has these capabilities, whoever runs it."""
+    """Return the words before a command that run it as nobody with these capabilities."""
     names = ",".join(["-all", *(f"+{name}" for name in capabilities)])
     sets = [f"--{kind}={names}" for kind in ("bounding-set", "inh-caps", "ambient-caps")]
     return ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", *sets]
@@ -21,7 +21,7 @@ def mask(*capabilities: str) -> int:
 
 
 def threads(pid: int) -> list[dict[str, str]]:
-    """/proc/PID/task/*/status, by name."""
+    """Return the fields of /proc/PID/task/*/status, a dictionary for each thread."""
     found = []
     for task in Path(f"/proc/{pid}/task").iterdir():
         lines = (task / "status").read_text().splitlines()
@@ -30,5 +30,5 @@ def threads(pid: int) -> list[dict[str, str]]:
 
 
 def held(pid: int, *kinds: str) -> set[int]:
-    """What any thread has in any of these sets."""
+    """Return the masks that any thread has in any of these capability sets."""
     return {int(thread[kind], 16) for thread in threads(pid) for kind in kinds}

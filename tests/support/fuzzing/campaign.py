@@ -1,7 +1,7 @@
-"""Mutated frames through the programs: fuzz.c runs them, samples.py checks a sample.
+"""Runs mutated frames through the programs by fuzz.c, and checks samples of the results.
 
-Used by dev/fuzz.py and tests/kernel/test_fuzzing.py. The driver is a process of its own on one CPU:
-it gets the programs and maps as file descriptors, and clears the counters before each run.
+The driver is a process of its own on one CPU. It gets the programs and maps as file descriptors,
+and clears the counters before each run.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ SOURCE = Path(__file__).with_name("fuzz.c")
 
 @dataclass(frozen=True)
 class Setting:
-    """How frames are parsed and where flows go."""
+    """A way to parse frames, and where flows go."""
 
     link_type: LinkType = LinkType.ETHERNET
     decap: tuple[Tunnel, ...] = ()
@@ -54,7 +54,7 @@ SETTINGS = (
 
 @dataclass
 class Outcome:
-    """What came of some frames; `frames` by OUTCOMES."""
+    """The results of a run: `frames` counts frames by OUTCOMES."""
 
     frames: Counter[str]
     samples: list[Sample]
@@ -62,14 +62,14 @@ class Outcome:
 
 
 def build(folder: Path) -> Path:
-    """The driver."""
+    """Compile the driver into a folder; return its path."""
     driver = folder / "fuzz"
     finished(["clang", "-O2", "-Wall", "-Wextra", "-o", driver, SOURCE], check=True)
     return driver
 
 
 class Fuzzer:
-    """One datapath, and a driver for it. Close it at the end."""
+    """One datapath and a driver for it; close it at the end."""
 
     def __init__(self, driver: Path, setting: Setting) -> None:
         options = DatapathOptions(
@@ -86,7 +86,7 @@ class Fuzzer:
         self._bench = Bench(self._datapath, table, Counters(self._datapath.counters))
 
     def run(self, seeds: Path, number: int, frames: int, every: int, *, cut: bool) -> Outcome:
-        """So many frames, drawn by `number`; one of `every` is a sample.
+        """Run so many frames, drawn by `number`; one of `every` is a sample.
 
         `cut`: begin with each seed cut at every byte.
         """
@@ -119,7 +119,7 @@ class Fuzzer:
         return [*programs, maps, offset, ring, self._datapath.options.ring_size]
 
     def _compare_sums(self, counts: Counter[str]) -> str:
-        """Records, with what was lost, must sum to the totals."""
+        """Return an error unless records and losses sum to the totals."""
         told = np.concatenate([*self._events(), self._bench.cached()])
         for direction in Direction:
             totals, mine = self._bench.totals(direction)[0], told[told["direction"] == direction]
@@ -132,13 +132,13 @@ class Fuzzer:
         return "" if sent == expected else f"EGRESS: {sent} packets, of {expected}"
 
     def _events(self) -> Iterator[Records]:
-        """In batches, as a ring hands out no more at once."""
+        """Yield all records, in batches of the size of a ring."""
         while len(events := self._bench.events()):
             yield events
 
 
 def write_seeds(path: Path, frames: Iterable[bytes], link_type: LinkType) -> Path:
-    """As fuzz.c reads them; of IP the link layer is left away."""
+    """Write frames in the format of fuzz.c; for interfaces of IP without their link layer."""
     start = 14 if link_type is LinkType.IP else 0
     whole = [frame[start:][:9000] for frame in frames if len(frame) >= start + 14]
     path.write_bytes(b"".join(struct.pack("<H", len(frame)) + frame for frame in whole))
@@ -146,7 +146,7 @@ def write_seeds(path: Path, frames: Iterable[bytes], link_type: LinkType) -> Pat
 
 
 def checked(outcome: Outcome, setting: Setting) -> Sequence[str]:
-    """All that is wrong in a sample."""
+    """Return a line for each error in the samples of an outcome."""
     if setting.cached:
         return [outcome.wrong_sums] if outcome.wrong_sums else []
     good = (s for s in outcome.samples if s.outcome in (OUTCOMES[0], OUTCOMES[REFUSED]))

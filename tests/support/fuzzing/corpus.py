@@ -1,7 +1,7 @@
-"""Frames to begin fuzzing from: those that the tests make, and tests/corpus/frames.pcap.
+"""Frames to start fuzzing from: those of the tests, and tests/corpus/frames.pcap.
 
 The corpus holds one short frame for each way in which mutated frames were counted, as gathered by
-`gather`; frames that once went wrong are added to it.
+`gather`; frames that once failed are added to it.
 """
 
 from __future__ import annotations
@@ -22,25 +22,25 @@ CORPUS = Path(__file__).parents[2] / "corpus" / "frames.pcap"
 
 
 def made() -> Iterator[bytes]:
-    """By scapy, of every kind that pktexp knows."""
+    """Yield frames of every kind that pktexp knows, built by scapy."""
     yield from (case.frame for case in all_cases())
     yield from (case.frame for case in tunnelled())
     yield from (bytes(frame) for frame in all_frames())
 
 
 def frames() -> list[bytes]:
-    """The corpus."""
+    """Return the frames of the corpus."""
     with RawPcapReader(str(CORPUS)) as reader:
         return [frame for frame, _ in reader]
 
 
 def write(path: Path, found: Iterable[bytes]) -> None:
-    """As a capture of Ethernet, whatever they are."""
+    """Write frames as a capture of Ethernet, whatever their link layer is."""
     write_pcap(path, found)
 
 
 def gather(samples: Iterable[Sample], longest: int) -> list[bytes]:
-    """Of those that were counted alike, the shortest."""
+    """Return the shortest frame for each set of counters, of at most `longest` bytes."""
     shortest: dict[bytes, bytes] = {}
     for sample in samples:
         counters = sample.seen["counters"].copy()

@@ -1,7 +1,7 @@
-"""What a packet's outermost headers say, told from the RFCs alone, to hold against the programs.
+"""Dissects a packet's outermost headers by the RFCs alone, to compare with the programs.
 
-Each parser takes the bytes that are left, and raises Stop where it cannot
-go on. What was told until then stands, as docs/metrics.md promises.
+Each parser takes the remaining bytes, and raises Stop where it cannot continue. Fields that were
+set until then stay, as docs/metrics.md promises.
 """
 
 from __future__ import annotations
@@ -45,12 +45,12 @@ FRAGMENT = 44
 
 
 class Stop(Exception):  # noqa: N818 - it is no error of ours
-    """Why the rest of the packet can't be told."""
+    """The rest of the packet cannot be parsed; the text is the reason."""
 
 
 @dataclass
 class Told:
-    """Addresses are bytes, b"" where there are none."""
+    """The fields of a packet; addresses are bytes, b"" where there are none."""
 
     protocol: str = "other"
     version: str = ""
@@ -64,12 +64,12 @@ class Told:
 
 
 def ethernet(frame: bytes) -> Told:
-    """Of a frame."""
+    """Dissect a frame of Ethernet."""
     return _told(_ethernet, frame)
 
 
 def ip(packet: bytes) -> Told:
-    """Of a packet without a link layer."""
+    """Dissect a packet without a link layer."""
     return _told(_ip, packet)
 
 
@@ -174,7 +174,7 @@ def _size(extension: int, length: int) -> int:
 
 
 def _fragment(told: Told, start: bytes) -> int:
-    """Its offset, in units of 8 bytes."""
+    """Note the fragment trait; return the offset in units of 8 bytes."""
     place = int.from_bytes(start[2:4])
     if place >> 3 or place % 2:
         told.traits.add("fragment")

@@ -1,4 +1,4 @@
-/* Frames drawn from seeds; the same number to begin with gives the same frames. Used by fuzz.c. */
+/* Frames drawn from seeds; the same start number gives the same frames. */
 #ifndef PKTEXP_MUTATE_H
 #define PKTEXP_MUTATE_H
 

@@ -1,4 +1,4 @@
-"""What fuzz.c kept of a frame, held against what dissect.py says of it; read by campaign.py."""
+"""Frames that fuzz.c kept with their counters, compared with the dissector."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ SAMPLE = np.dtype(
 
 @dataclass(frozen=True)
 class Sample:
-    """One frame, and what was counted of it by XDP."""
+    """One frame, and the counters and flow record that XDP made of it."""
 
     frame: bytes
     outcome: str
@@ -43,7 +43,7 @@ class Sample:
 
 
 def samples(content: bytes) -> Iterator[Sample]:
-    """As fuzz.c writes them."""
+    """Parse the samples that fuzz.c wrote."""
     at = 0
     while at < len(content):
         seen = np.frombuffer(content, SAMPLE, 1, at)[0]
@@ -53,7 +53,7 @@ def samples(content: bytes) -> Iterator[Sample]:
 
 
 def unlike(sample: Sample, link_type: LinkType, *, decap: bool) -> str:
-    """What the programs and dissect.py tell differently of the outermost headers; "" if nothing."""
+    """Return the differences between the programs and the dissector; "" if there are none."""
     parse = dissect.ethernet if link_type is LinkType.ETHERNET else dissect.ip
     told, seen = _expected(parse(sample.frame[:BUFFER])), _seen(sample.seen, decap=decap)
     pairs = {key: (seen[key], told[key]) for key in seen if seen[key] != told[key]}

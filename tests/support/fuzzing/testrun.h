@@ -1,4 +1,4 @@
-/* One run of a program over a frame by bpf(2), and what it counted and told. Used by fuzz.c. */
+/* Runs a program over a frame by bpf(2), and reads its counters and its flow record. */
 #ifndef PKTEXP_TESTRUN_H
 #define PKTEXP_TESTRUN_H
 

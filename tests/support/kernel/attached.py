@@ -1,4 +1,4 @@
-"""What hangs on an interface, as the kernel says: not every bpftool knows TCX."""
+"""Programs attached to an interface, as the kernel lists them; not every bpftool knows TCX."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MOST = 64
 
 
 def attached(namespace: Namespace, interface: str) -> dict[str, int]:
-    """Hook -> number of programs, for those that have any."""
+    """Return the number of programs by hook, for hooks that have any."""
     hooks = TCX if has_tcx(libbpf.find()) else ()
     counts = {hook: len(programs(namespace, interface, hook)) for hook in hooks}
     counts["xdp"] = int("xdp" in namespace.link(interface))
@@ -22,7 +22,7 @@ def attached(namespace: Namespace, interface: str) -> dict[str, int]:
 
 
 def programs(namespace: Namespace, interface: str, hook: str) -> list[int]:
-    """Ids of the programs at a TCX hook, in the order in which they run."""
+    """Return the ids of the programs at a TCX hook, in the order in which they run."""
     ids, flags, count = (c.c_uint32 * MOST)(), c.c_uint32(), c.c_uint32(MOST)
     with namespace.entered():
         ifindex = socket.if_nametoindex(interface)

@@ -1,4 +1,4 @@
-"""A bpffs of one's own, and what is pinned there."""
+"""A bpffs for one test, and the names that are pinned there."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from support.netns.namespace import run
 
 @contextlib.contextmanager
 def mounted(folder: Path) -> Iterator[Path]:
-    """`ip netns exec` hides the one below /sys. What is pinned goes with the mount."""
+    """Mount a bpffs while the context is open; its pins go with it.
+
+    `ip netns exec` hides the one below /sys.
+    """
     folder.mkdir()
     run("mount", "-t", "bpf", "bpf", str(folder))
     try:
@@ -21,5 +24,5 @@ def mounted(folder: Path) -> Iterator[Path]:
 
 
 def pinned(root: Path) -> list[str]:
-    """Names, without those of folders."""
+    """Return the names of all pins, without those of folders."""
     return sorted(path.name for path in root.rglob("*") if not path.is_dir())

@@ -1,4 +1,4 @@
-"""A datapath with its views, and readings of them."""
+"""A loaded datapath with its maps, and readings of them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[3]
 
 
 def build(source: Path, folder: Path) -> Path:
-    """Another BPF object, by the project's own Makefile."""
+    """Compile another BPF object by the project's Makefile; return its path."""
     built = folder / source.with_suffix(".o").name
     command = ["make", "-s", "-C", str(ROOT / "bpf"), f"SRC={source}", f"OUT={built}"]
     finished(command, check=True)
@@ -51,7 +51,7 @@ class Bench:
         return {labels.UNPARSED[i]: int(counts[i]) for i in np.flatnonzero(counts).tolist()}
 
     def events(self) -> Records:
-        """Takes everything out of the rings."""
+        """Read everything out of the rings."""
         batches = []
         for ring in self.datapath.rings:
             batch = ring.batch(ring.produced)
@@ -60,7 +60,7 @@ class Bench:
         return np.concatenate(batches)
 
     def cached(self) -> Records:
-        """Takes everything out of the flow cache."""
+        """Read everything out of the flow cache."""
         assert self.datapath.flow_cache
         batches = [batch["flow"] for batch in self.datapath.flow_cache.drain()]
         return np.concatenate([np.zeros(0, FLOW_RECORD), *batches])

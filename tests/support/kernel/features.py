@@ -1,4 +1,4 @@
-"""What of the kernel a test needs: it is skipped elsewhere, and docs/kernels.md says so."""
+"""Features of the kernel that tests need; elsewhere they are skipped, as docs/kernels.md lists."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def needs(there: bool, what: str) -> pytest.MarkDecorator:
 
 
 def ingress_hook(mode: str) -> str:
-    """The hook that `--ingress MODE` gives, where the interface can have it."""
+    """Return the hook that `--ingress MODE` selects; skip the test if the interface lacks it."""
     skb_hook = "tcx-ingress" if TCX else "clsact-ingress"
     return skb_hook if mode == "tcx" else mode
 

@@ -1,4 +1,4 @@
-"""BPF links as another program of root's sees them, which may take them off their interfaces."""
+"""BPF links as another program of root's sees them, which may detach them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from support.netns.namespace import Namespace
 
 
 def detach(namespace: Namespace, interface: str) -> int:
-    """Every link of an interface; how many there were."""
+    """Detach every link of an interface; return how many there were."""
     with namespace.entered():
         ifindex = socket.if_nametoindex(interface)
     lib = libbpf.find()

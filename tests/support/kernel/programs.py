@@ -1,4 +1,4 @@
-"""The three programs, run by BPF_PROG_TEST_RUN over one frame, and what that was counted as."""
+"""Runs the three programs over one frame by BPF_PROG_TEST_RUN, and reads their counters."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ GSO_SEGS, GSO_SIZE = 164, 176
 
 @dataclass(frozen=True)
 class Seen:
-    """What a program said of a frame."""
+    """The verdict of a program for a frame, and what it counted."""
 
     packets: int
     bytes: int
@@ -41,7 +41,7 @@ class Seen:
 
 
 def look(bench: Bench, frame: bytes, program: str, context: bytes = b"") -> Seen:
-    """Run a program that has no flow cache; what was there before is forgotten."""
+    """Clear the counters, run a program that has no flow cache, and read them."""
     bench.counters.restart(SLOT)
     direction = DIRECTIONS[program]
     assert bench.datapath.test_run(frame, program=program, context=context) == VERDICTS[program]
@@ -59,18 +59,18 @@ def look(bench: Bench, frame: bytes, program: str, context: bytes = b"") -> Seen
 
 
 def shortest(program: str, frame: bytes) -> int:
-    """Bytes that a test run needs; of a socket buffer the kernel (6.18) reads the IP header."""
+    """Return the bytes that a test run needs; for socket buffers Linux 6.18 reads the IP header."""
     return ETHERNET if program == XDP else WITH_IP.get(frame[12:14], ETHERNET)
 
 
 def tunnels(totals: Records) -> dict[str, int]:
-    """Packets by kind of tunnel."""
+    """Return packets by kind of tunnel."""
     counts = totals[0]["tunnels"]
     return {labels.TUNNELS[t]: int(counts[t]) for t in labels.TUNNELS if counts[t]}
 
 
 def flow(record: np.void) -> tuple[str, str, str, int, int]:
-    """Its labels and sums; and that nothing else tells it from flows with the same labels."""
+    """Return labels and sums of a flow; assert that nothing else distinguishes its key."""
     protocol, version = labels.PACKET_CLASSES[int(record["packet_class"])]
     used = {"6": 16, "4": 4, "": 4 if protocol == "arp" else 0}[version]
     assert not record["saddr"][used:].any()
@@ -79,7 +79,7 @@ def flow(record: np.void) -> tuple[str, str, str, int, int]:
 
 
 def large(segments: int, size: int) -> bytes:
-    """Context of a socket buffer that stands for so many packets with so much payload each."""
+    """Return the context of a socket buffer that stands for so many packets of so much payload."""
     context = bytearray(SK_BUFF_BYTES)
     struct.pack_into("=I", context, GSO_SEGS, segments)
     struct.pack_into("=I", context, GSO_SIZE, size)

@@ -1,6 +1,6 @@
 """A server that lists and watches pods as a Kubernetes API server does, in a thread of its own.
 
-podstore.py is its memory; podshapes.py has the texts.
+podstore.py is its memory; podshapes.py has the objects.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ UNAUTHORIZED = podshapes.status(401, "Unauthorized", "Unauthorized")
 
 
 class ApiServer:
-    """`asked`: the parameters of every request; `refusal`: what all are answered, if set."""
+    """A server of pods. `asked`: parameters of each request; `refusal`: if set, every answer."""
 
     def __init__(self, listening: socket.socket, tls: ssl.SSLContext | None = None) -> None:
         self.port: int = listening.getsockname()[1]
@@ -45,24 +45,24 @@ class ApiServer:
         assert self._ready.wait(PATIENCE)
 
     def put(self, *pods: Object) -> None:
-        """Pods have come, or changed."""
+        """Add or change pods."""
         for pod in pods:
             self.do(lambda pod=pod: self.store.change(pod))  # type: ignore[misc]
 
     def delete(self, pod: Object) -> None:
-        """A pod has gone."""
+        """Delete a pod."""
         self.do(lambda: self.store.change(pod, gone=True))
 
     def write(self, line: bytes) -> None:
-        """To the watches that there are."""
+        """Write a line to all watches."""
         self.do(lambda: self.store.told.append((self.store.version, line)))
 
     def end_watches(self, how: str = "in time") -> None:
-        """Those that there are: "in time", or "broken" in the middle of a line."""
+        """End all watches: "in time", or "broken" in the middle of a line."""
         self.do(lambda: self._ending.update(dict.fromkeys(self.watching, how)))
 
     def do(self, what: Callable[[], Any]) -> None:
-        """Something that watches may have to tell of; done when the call returns."""
+        """Change the store and wake the watches; the change is done when the call returns."""
 
         async def done() -> None:
             async with self._news:
@@ -72,7 +72,7 @@ class ApiServer:
         asyncio.run_coroutine_threadsafe(done(), self._loop).result(PATIENCE)
 
     def close(self) -> None:
-        """Answer nobody any more; may be called twice."""
+        """Stop answering; may be called twice."""
         if self._thread.is_alive():
             self.end_watches("broken")
             self._loop.call_soon_threadsafe(self._stop.set)
@@ -123,7 +123,7 @@ class ApiServer:
         return response
 
     async def _tell(self, response: web.StreamResponse, asked: dict[str, str]) -> str:
-        """What happened since, and happens, until the watch is to end: how."""
+        """Write events since a version until the watch is to end; return how it ends."""
         number, at = len(self.asked), self.store.since(int(asked["resourceVersion"]))
         bookmarks = asked.get("allowWatchBookmarks") == "true"
         self.watching.add(number)
@@ -147,7 +147,7 @@ def _json(answer: Object) -> web.Response:
 
 @contextlib.contextmanager
 def answering(listening: socket.socket, tls: ssl.SSLContext | None = None) -> Iterator[ApiServer]:
-    """Until the end, if the test has not closed it."""
+    """Yield a server; close it at the end, unless the test has."""
     server = ApiServer(listening, tls)
     try:
         yield server

@@ -1,4 +1,4 @@
-"""What is wrong with manifests (manifests.py), a line each, by the schemas and by each other."""
+"""Finds mistakes in manifests by their schemas and by references between them, a line each."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def schemas(documents: list[Document]) -> Iterator[str]:
 
 
 def selected(documents: list[Document]) -> Iterator[tuple[str, Document, list[Document]]]:
-    """What selects pods, and the pods that it selects."""
+    """Yield each object that selects pods, with the pods that it selects."""
     found: list[tuple[Document, Document]] = []
     for document in documents:
         spec = document.get("spec", {})
@@ -84,7 +84,7 @@ def ports(documents: list[Document]) -> Iterator[str]:
 
 
 def names(documents: list[Document]) -> Iterator[str]:
-    """Names by which one object means another."""
+    """Yield a line for each reference by name to an object that is missing."""
     there = {(x["kind"], x["metadata"].get("namespace"), x["metadata"]["name"]) for x in documents}
     for workload in of_kind(documents, *WORKLOADS):
         pod, namespace = workload["spec"]["template"]["spec"], workload["metadata"].get("namespace")

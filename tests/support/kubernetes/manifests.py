@@ -1,4 +1,4 @@
-"""The shipped Kubernetes manifests, as kustomize puts them together; see manifestchecks.py."""
+"""The shipped Kubernetes manifests, as kustomize builds them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Document = dict[str, Any]
 
 @cache
 def rendered(folder: Path) -> str:
-    """What `kubectl apply -k` would apply; asks no cluster."""
+    """Return the text that `kubectl apply -k` would apply; asks no cluster."""
     command = [str(KUBECTL), "kustomize", str(folder)]
     done = finished(command, capture_output=True)
     assert done.returncode == 0, done.stderr
@@ -31,7 +31,7 @@ def rendered(folder: Path) -> str:
 
 
 def build(folder: Path) -> list[Document]:
-    """The documents of a kustomization, each time anew."""
+    """Build a kustomization; return its documents."""
     return list(yaml.safe_load_all(rendered(folder)))
 
 
@@ -40,25 +40,25 @@ def of_kind(documents: list[Document], *kinds: str) -> list[Document]:
 
 
 def templates(documents: list[Document]) -> list[Document]:
-    """The pods that workloads make."""
+    """Return the pods that workloads create."""
     return [workload["spec"]["template"] for workload in of_kind(documents, *WORKLOADS)]
 
 
 def containers(documents: list[Document]) -> Iterator[tuple[Document, Document]]:
-    """Every pod's specification with each of its containers."""
+    """Yield every pod's specification with each of its containers."""
     for template in templates(documents):
         for container in template["spec"]["containers"]:
             yield template["spec"], container
 
 
 def pktexp(documents: list[Document]) -> tuple[Document, Document]:
-    """The pod and the container that run pktexp."""
+    """Return the pod and the container that run pktexp."""
     (found,) = ((pod, c) for pod, c in containers(documents) if c["name"] == "pktexp")
     return found
 
 
 def environment(container: Document, **fields: str) -> dict[str, str]:
-    """As the kubelet sets it; `fields`: what the downward API says of `status.hostIP` and so on."""
+    """Return a container's environment; `fields`: values of the downward API (`status.hostIP`)."""
     return {
         variable["name"]: variable["value"]
         if "value" in variable
@@ -68,7 +68,7 @@ def environment(container: Document, **fields: str) -> dict[str, str]:
 
 
 def put(document: Document, path: str, value: Any) -> None:
-    """Change what is at a path of keys and numbers, with dots between; None takes it out."""
+    """Set the value at a path of keys and numbers with dots between; None removes it."""
     *steps, last = path.split(".")
     place: Any = document
     for step in steps:
@@ -80,5 +80,5 @@ def put(document: Document, path: str, value: Any) -> None:
 
 
 def quantity(text: str) -> int:
-    """Bytes of "512Mi"."""
+    """Return the bytes of a quantity such as "512Mi"."""
     return int(text[:-2]) * UNITS[text[-2:]]

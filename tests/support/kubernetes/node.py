@@ -1,4 +1,4 @@
-"""A node with pods: on a bridge, as flannel has them, and routed to one by one, as Calico does."""
+"""A node with pods: on a bridge, as with flannel, and routed one by one, as with Calico."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PUT_ACCOUNT = (
 
 
 def make_node(make: Callable[[], Namespace]) -> tuple[Namespace, dict[str, Namespace]]:
-    """The node, and its pods by address: behind veth-web and veth-db of cni0, and cali-api."""
+    """Make the node, and its pods by address: behind veth-web and veth-db of cni0, and cali-api."""
     node, pods = make(), {address: make() for address in (WEB, DB, API)}
     node.run("sysctl", "-qw", "net.ipv4.ip_forward=1")
     node.ip("link", "add", "cni0", "type", "bridge")
@@ -49,7 +49,7 @@ def _route(node: Namespace, pod: Namespace, name: str, address: str) -> None:
 
 @contextlib.contextmanager
 def api_server(node: Namespace, account: Path) -> Iterator[ApiServer]:
-    """On the node's loopback, with a certificate; `account` becomes a service account's folder."""
+    """Run an API server on the node's loopback; `account` becomes a service account's folder."""
     account.mkdir()
     (account / "token").write_text(TOKEN)
     (account / "namespace").write_text("monitoring")
@@ -69,6 +69,6 @@ def api_server(node: Namespace, account: Path) -> Iterator[ApiServer]:
 
 
 def in_pod(port: int, account: Path) -> tuple[str, ...]:
-    """Before a command: what the kubelet gives to a pod."""
+    """Return the words before a command that give it the environment of a pod."""
     address = ("KUBERNETES_SERVICE_HOST=127.0.0.1", f"KUBERNETES_SERVICE_PORT={port}")
     return ("env", *address, "sh", "-c", PUT_ACCOUNT, "sh", str(account))

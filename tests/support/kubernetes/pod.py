@@ -1,4 +1,4 @@
-"""pktexp as a pod's container runs it: user, capabilities, environment, and nothing to write to."""
+"""Runs pktexp as a pod's container: user, capabilities, environment, a read-only file system."""
 
 from __future__ import annotations
 
@@ -45,9 +45,9 @@ exec "$@"
 
 
 def as_user(context: Document) -> list[str]:
-    """Before a command: what a security context makes of a process that began as root.
+    """Return the words before a command that apply a security context to root's process.
 
-    What the image's file gives a user, ambient capabilities give here; no_new_privs cancels it.
+    Ambient capabilities stand in for the image's file capabilities; no_new_privs cancels them.
     """
     names = ",".join(["-all", *(f"+{name.lower()}" for name in context["capabilities"]["add"])])
     ids = [f"--reuid={context['runAsUser']}", f"--regid={context['runAsGroup']}", "--clear-groups"]
@@ -59,7 +59,7 @@ def as_user(context: Document) -> list[str]:
 
 
 class Pod:
-    """One container in a network namespace, asked as the kubelet asks."""
+    """One container in a network namespace, with the requests of a kubelet."""
 
     def __init__(
         self, namespace: Namespace, container: Document, address: str, account: Path, port: int
@@ -103,7 +103,7 @@ class Pod:
 
 @contextlib.contextmanager
 def running(namespace: Namespace, container: Document, address: str, folder: Path) -> Iterator[Pod]:
-    """Beside an API server; told to stop as the kubelet tells it, and must end with status 0."""
+    """Run a pod beside an API server; stop it as the kubelet does. It must end with status 0."""
     with api_server(namespace, folder / "account") as api:
         yield from _running(Pod(namespace, container, address, folder / "account", api.port))
 

@@ -1,4 +1,4 @@
-"""A schema for PodMonitors, strict about keys, of what the manifests use; for manifestchecks.py.
+"""A schema for PodMonitors, strict about keys, of the fields that the manifests use.
 
 The Prometheus Operator's own is not in the API's schemas. PyPI has it in a package that brings a
 plugin for pytest and a whole client; npm in one that lets misspelt keys pass. Names and types are
@@ -15,7 +15,7 @@ LABELS = {"type": "object", "additionalProperties": {"type": "string"}}
 
 
 def strict(needed: dict[str, Any], **others: Any) -> dict[str, Any]:
-    """An object that has the needed keys, perhaps others, and no more."""
+    """Return the schema of an object with the required and some optional keys, and no others."""
     return {
         "type": "object",
         "properties": needed | others,

@@ -19,7 +19,7 @@ def pod(
     phase: str = "Running",
     host_network: bool = False,
 ) -> Object:
-    """On NODE, with its addresses; those of the node with `host_network`."""
+    """Return a pod on NODE with these addresses; with `host_network` they are the node's."""
     shown = (NODE_ADDRESS,) if host_network else addresses
     return {
         "metadata": {
@@ -45,7 +45,7 @@ def pod(
 
 
 def _status(addresses: tuple[str, ...], started: str, phase: str) -> Object:
-    """A pod that waits for its addresses has no fields for them."""
+    """Return a pod's status; a pod that waits for its addresses has no fields for them."""
     told = {"podIP": addresses[0], "podIPs": [{"ip": ip} for ip in addresses]} if addresses else {}
     return {
         "phase": phase,
@@ -59,7 +59,7 @@ def _status(addresses: tuple[str, ...], started: str, phase: str) -> Object:
 
 
 def pod_list(items: list[Object], version: int, more: str = "", remaining: int = 0) -> Object:
-    """A page of a list; `more`: the token for the next one."""
+    """Return a page of a list; `more`: the token for the next page."""
     metadata: Object = {"resourceVersion": str(version)}
     if more:
         metadata |= {"continue": more, "remainingItemCount": remaining}
@@ -67,18 +67,18 @@ def pod_list(items: list[Object], version: int, more: str = "", remaining: int =
 
 
 def event(kind: str, item: Object) -> Object:
-    """What a watch tells; only there a pod says that it is one."""
+    """Return a watch event; only in events does a pod state its kind."""
     return {"type": kind, "object": {"kind": "Pod", "apiVersion": "v1", **item}}
 
 
 def bookmark(version: int) -> Object:
-    """A pod that has only a version, with the emptiness that the server's own types make."""
+    """Return a bookmark: a pod that has only a version, and the server's empty fields."""
     metadata = {"resourceVersion": str(version), "creationTimestamp": None}
     return event("BOOKMARK", {"metadata": metadata, "spec": {"containers": None}, "status": {}})
 
 
 def status(code: int, reason: str, message: str) -> Object:
-    """A refusal."""
+    """Return a refusal."""
     return {
         "kind": "Status",
         "apiVersion": "v1",

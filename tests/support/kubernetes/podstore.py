@@ -1,6 +1,6 @@
-"""What an API server remembers of pods: which there are, and what happened since when.
+"""The memory of an API server: its pods, and the events since a version.
 
-By the Kubernetes API concepts (1.34); apiserver.py answers from it, podshapes.py has the texts.
+It follows the Kubernetes API concepts (1.34).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ TOO_OLD = podshapes.status(410, "Expired", "The provided continue parameter is t
 
 
 class PodStore:
-    """`told`: lines of events, each with the version that it is as of."""
+    """Pods by version. `told`: lines of events, each with its version."""
 
     def __init__(self) -> None:
         self.told: list[tuple[int, bytes]] = []
@@ -24,7 +24,7 @@ class PodStore:
         self._pods: dict[str, Object] = {}
 
     def change(self, pod: Object, gone: bool = False) -> None:
-        """A pod has come, changed, or gone."""
+        """Add, change or (`gone`) delete a pod."""
         uid = pod["metadata"]["uid"]
         kind = "DELETED" if gone else "MODIFIED" if uid in self._pods else "ADDED"
         self.version += 1
@@ -37,22 +37,22 @@ class PodStore:
         self.told.append((self.version, line.encode()))
 
     def bookmark(self) -> None:
-        """Pods of other nodes have changed, so that versions are higher now."""
+        """Raise the version, as changes of pods on other nodes do."""
         self.version += 10
         self.told.append((self.version, json.dumps(podshapes.bookmark(self.version)).encode()))
 
     def compact(self) -> None:
-        """Forget what has been."""
+        """Forget all earlier events."""
         self.version += 10
         self.oldest = self.version
 
     def since(self, version: int) -> int:
-        """Where `told` goes on."""
+        """Return the index in `told` of the first event after a version."""
         newer = (at for at, (told, _) in enumerate(self.told) if told > version)
         return next(newer, len(self.told))
 
     def page(self, asked: dict[str, str]) -> Object:
-        """A list, or the next page of one: a token says where it begins, and as of when."""
+        """Return a list or its next page; a token holds the start and the version."""
         version, start = self.version, 0
         if token := asked.get("continue"):
             version, start = map(int, token.split("-"))

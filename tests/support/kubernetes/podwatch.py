@@ -1,4 +1,4 @@
-"""A watch of pods and the server that it asks; its fixtures are in tests/unit/conftest.py."""
+"""Pods, a socket and a kubeconfig for tests of the pod watch."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def write_kubeconfig(path: Path, port: int, token: Path) -> None:
 
 
 def names(watching: PodWatch) -> dict[str, str]:
-    """Address -> namespace/name."""
+    """Return namespace/name of each pod by address."""
     return {
         str(ipaddress.ip_address(address)): f"{owner.namespace}/{owner.name}"
         for address, owner in watching.pods.by_address.items()

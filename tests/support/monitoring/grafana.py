@@ -1,4 +1,4 @@
-"""The shipped dashboard, and what Grafana makes of its variables before it asks Prometheus.
+"""The shipped dashboard, with its variables filled in as Grafana does before it asks Prometheus.
 
 Grafana itself is in none of Debian's, PyPI's or npm's registries. What it does to a query is in its
 documentation: "Global variables", "Advanced variable format options", and "Use $__rate_interval".
@@ -32,7 +32,7 @@ Series = dict[str, Any]
 
 @dataclass(frozen=True)
 class Query:
-    """One of a panel's."""
+    """A query of a panel."""
 
     panel: str
     unit: str
@@ -47,12 +47,12 @@ def board() -> dict[str, Any]:
 
 
 def panels() -> list[dict[str, Any]]:
-    """All but the rows' headings."""
+    """Return all panels but the headings of rows."""
     return [panel for panel in board()["panels"] if panel["type"] != "row"]
 
 
 def queries(title: str = "") -> Iterator[Query]:
-    """Of all panels, or of those with this title."""
+    """Yield the queries of all panels, or of those with this title."""
     for panel in panels():
         for target in panel["targets"]:
             if title in ("", panel["title"]):
@@ -63,7 +63,7 @@ def queries(title: str = "") -> Iterator[Query]:
 
 
 def filled(expression: str, values: Mapping[str, Sequence[str]]) -> str:
-    """With values in place of variables; KeyError for one that nobody defines."""
+    """Put values in place of variables. Raises KeyError for an undefined variable."""
 
     def value(match: re.Match[str]) -> str:
         name = match[1]
@@ -76,10 +76,10 @@ def filled(expression: str, values: Mapping[str, Sequence[str]]) -> str:
 
 
 class View:
-    """The dashboard as somebody sees it who has just opened it; `values` of its variables."""
+    """The dashboard just opened; `values` are those of its variables."""
 
     def __init__(self, server: Prometheus, **chosen: list[str]) -> None:
-        """`chosen`: values of variables that were changed since."""
+        """Open the dashboard; `chosen`: values of variables that a user has changed."""
         self._server = server
         self.values: dict[str, list[str]] = {}
         for variable in board()["templating"]["list"]:
@@ -88,7 +88,7 @@ class View:
         self.values |= chosen
 
     def _chosen(self, variable: dict[str, Any]) -> list[str]:
-        """All, or the one that is chosen at first, or the first."""
+        """Return the initial value of a variable: all, the default, or the first."""
         match = LABEL_VALUES.fullmatch(variable["query"])
         assert match
         selector = urllib.parse.urlencode({"match[]": filled(match[1], self.values)})
@@ -100,7 +100,7 @@ class View:
         return [current] if current in found else found[:1]
 
     def ask(self, query: Query, time: float) -> list[Series]:
-        """At this moment, or at the points that are shown then."""
+        """Return the series of a query, at this moment or over the time range that ends then."""
         asked = {"query": filled(query.expression, self.values)}
         if query.instant:
             path, when = "query", {"time": time}
@@ -112,7 +112,7 @@ class View:
         return found
 
     def latest(self, title: str, time: float) -> list[dict[frozenset[tuple[str, str]], float]]:
-        """What each query of a panel shows at this moment, by labels."""
+        """Return the latest values of each query of a panel, by labels."""
         answers = [self.ask(query, time) for query in queries(title)]
         return [
             {frozenset(one["metric"].items()): float(points(one)[-1][1]) for one in answer}
@@ -121,5 +121,5 @@ class View:
 
 
 def points(series: Series) -> list[tuple[float, str]]:
-    """Time and value of each."""
+    """Return time and value of each point."""
     return series["values"] if "values" in series else [series["value"]]

@@ -24,7 +24,7 @@ scrape_configs:
 
 
 class Prometheus:
-    """A server in a namespace, asked through its HTTP API."""
+    """A server in a namespace, with its HTTP API."""
 
     def __init__(
         self, namespace: Namespace, folder: Path, port: int, rules: list[Path], scrape: str
@@ -71,7 +71,7 @@ def promtool(*arguments: str) -> None:
 def prometheus(
     namespace: Namespace, folder: Path, port: int, *rules: Path, scrape: str = ""
 ) -> Iterator[Prometheus]:
-    """`scrape`: more lines of the scrape's configuration."""
+    """Run a server while the context is open. `scrape`: more lines of its scrape configuration."""
     server = Prometheus(namespace, folder, port, list(rules), scrape)
     try:
         yield server
@@ -80,7 +80,7 @@ def prometheus(
 
 
 def lint(text: str) -> str:
-    """What promtool has to say about a page; empty if nothing."""
+    """Return the complaints of promtool about a page; "" if there are none."""
     done = finished(["promtool", "check", "metrics"], input=text, capture_output=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout + done.stderr

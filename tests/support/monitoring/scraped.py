@@ -25,7 +25,7 @@ WINDOW, WHOLE = BUILT_IN["__rate_interval"], BUILT_IN["__range"]
 
 @dataclass(frozen=True)
 class Seen:
-    """A host whose traffic of all sorts has been scraped for as long as the dashboard shows."""
+    """A host whose traffic has been scraped for as long as the dashboard's time range."""
 
     host: Namespace
     service: Service
@@ -34,7 +34,7 @@ class Seen:
     time: float
 
     def slope(self, selector: str, window: str = WINDOW) -> float:
-        """Growth a second of the pages' own values, from first to last scrape, summed."""
+        """Return the sum of series: growth per second from first to last scrape of a window."""
         found = self.server.query(f"{selector}[{window}]", time=str(self.time))
         # A series that was scraped once has no growth, for rate() neither.
         ends = [(x["values"][0], x["values"][-1]) for x in found if len(x["values"]) > 1]
@@ -42,7 +42,7 @@ class Seen:
         return float(sum((float(b) - float(a)) / (end - begin) for (begin, a), (end, b) in ends))
 
     def shown(self, title: str, query: int, **labels: str) -> float:
-        """The sum of what a panel's query shows of these labels at that moment."""
+        """Return the sum of a panel's query over series with these labels."""
         found = self.view.latest(title, self.time)[query]
         matching = [value for key, value in found.items() if labels.items() <= set(key)]
         assert matching, f"{title}: {labels} is not in {list(found)}"
@@ -51,7 +51,7 @@ class Seen:
 
 @contextlib.contextmanager
 def scraped(folder: Path) -> Iterator[Seen]:
-    """`wire` is its hardware."""
+    """Run host, traffic, service and Prometheus; `wire` is the host's hardware."""
     files = (RULES / "rules.yml", RULES / "alerts.yml")
     with making() as make:
         host = host_with_pod(make)

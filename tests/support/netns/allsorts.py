@@ -1,4 +1,4 @@
-"""Traffic of all sorts through a host (hosts.py), for as long as a test looks on."""
+"""Traffic of all sorts through a host with a pod, in rounds."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PAUSE = 0.1  # seconds
 
 
 class AllSorts:
-    """What is sent each time round."""
+    """Sends one round of traffic at a time."""
 
     def __init__(self, host: Host, stack: contextlib.ExitStack) -> None:
         self._outside, self._host, self._pod = host
@@ -46,14 +46,14 @@ class AllSorts:
         self._unanswered()
 
     def _refused(self) -> None:
-        """By the host: nobody listens on a port, and a rule drops what comes to another."""
+        """Send to the host: to a closed port, and to one that a rule drops."""
         for port in (CLOSED, FORBIDDEN):
             for _ in range(5):
                 with contextlib.closing(self._open(self._outside, socket.SOCK_DGRAM)) as client:
                     client.sendto(bytes(500), (HOST, port))
 
     def _served(self) -> None:
-        """By the pod: a whole connection of TCP."""
+        """Make a TCP connection to the pod, with data both ways."""
         with contextlib.closing(self._open(self._outside, socket.SOCK_STREAM)) as client:
             client.connect((POD, SERVED))
             with contextlib.closing(self._listener.accept()[0]) as server:
@@ -61,7 +61,7 @@ class AllSorts:
                 server.sendall(bytes(5_000))
 
     def _unanswered(self) -> None:
-        """A SYN of the host's, which it sends again after a second, and again."""
+        """Send a SYN from the host to nobody; the kernel repeats it after a second, and again."""
         client = self._stack.enter_context(self._open(self._host, socket.SOCK_STREAM))
         client.setblocking(False)
         client.connect_ex((NOBODY, SERVED))
@@ -75,7 +75,7 @@ class AllSorts:
 
 @contextlib.contextmanager
 def all_sorts(host: Host) -> Iterator[None]:
-    """Round after round, in a thread of its own; what went wrong there is raised at the end."""
+    """Send rounds in a thread while the context is open; errors there are raised at the end."""
     over = threading.Event()
 
     def send() -> None:

@@ -1,4 +1,4 @@
-"""A host between the outside and a pod, by whose bridge each packet is on several interfaces."""
+"""A host between the outside and a pod; its bridge puts each packet on several interfaces."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Host = tuple[Namespace, Namespace, Namespace]
 
 
 def host_with_pod(make: Callable[[], Namespace]) -> Host:
-    """Joined by `wire`, the bridge br0 and the veth `pod`, all of the host."""
+    """Make outside, host and pod, joined by the host's `wire`, bridge br0 and veth `pod`."""
     outside, host, pod = make(), make(), make()
     connect(outside, host, "eth0", "wire")
     connect(host, pod, "pod", "eth0")

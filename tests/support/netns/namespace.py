@@ -65,7 +65,7 @@ class Namespace:
                 _enter(home.fileno())
 
     def packet_socket(self, interface: str) -> socket.socket:
-        """A raw socket that sends and receives whole frames on an interface."""
+        """Return a raw socket that sends and receives whole frames on an interface."""
         with self.entered():
             everything = socket.htons(3)  # ETH_P_ALL
             raw = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, everything)
@@ -74,7 +74,7 @@ class Namespace:
         return raw
 
     def wait_for_carrier(self, interface: str) -> None:
-        """The kernel drops what is sent until its link watch has seen that both ends are up."""
+        """Wait for the kernel's link watch to see both ends up; until then it drops packets."""
         wait_for(lambda: self.link(interface)["operstate"] == "UP")
 
     def send(self, interface: str, frames: list[bytes]) -> None:
@@ -84,7 +84,7 @@ class Namespace:
                 raw.send(frame)
 
     def statistics(self, interface: str) -> tuple[int, int]:
-        """The kernel's own count of received packets and bytes."""
+        """Return the kernel's own count of received packets and bytes."""
         folder = f"/sys/class/net/{interface}/statistics"
         packets, bytes_ = self.run("cat", f"{folder}/rx_packets", f"{folder}/rx_bytes").split()
         return int(packets), int(bytes_)
@@ -99,7 +99,7 @@ class Namespace:
 
 @contextlib.contextmanager
 def making() -> Iterator[Callable[[], Namespace]]:
-    """Makes namespaces; removes them at the end."""
+    """Yield a function that makes namespaces; remove them at the end."""
     with contextlib.ExitStack() as stack:
 
         def make() -> Namespace:
@@ -111,7 +111,7 @@ def making() -> Iterator[Callable[[], Namespace]]:
 
 
 def connect(a: Namespace, b: Namespace, name_a: str, name_b: str, mtu: int = 1500) -> None:
-    """A veth pair between two namespaces, both ends up, and sending."""
+    """Join two namespaces by a veth pair; both ends are up and ready to send."""
     m = str(mtu)
     a.ip("link", "add", name_a, "mtu", m, "type", "veth", "peer", name_b, "mtu", m)
     a.ip("link", "set", name_b, "netns", b.name)

@@ -1,4 +1,4 @@
-"""Sockets in namespaces, rules that drop, and what the kernel itself counts of it."""
+"""Sockets in namespaces, rules that drop packets, and the kernel's own counts of them."""
 
 from __future__ import annotations
 
@@ -28,22 +28,22 @@ class Side:
             return self.keep(socket.socket(socket.AF_INET, kind))
 
     def keep(self, made: socket.socket) -> socket.socket:
-        """Closed at the end."""
+        """Bound a socket's waits, and close it at the end."""
         made.settimeout(PATIENCE)
         return self._stack.enter_context(made)
 
     def statistic(self, name: str) -> int:
-        """By nstat, which reads /proc/net/snmp and /proc/net/netstat."""
+        """Return a counter of nstat, which reads /proc/net/snmp and /proc/net/netstat."""
         return int(self.namespace.run("nstat", "-asz", name).split()[-2])
 
     def drop(self, hook: str, rule: str) -> None:
-        """Drop and count what matches, by nftables."""
+        """Drop and count matching packets, by nftables."""
         chain = f"add chain ip t {hook} {{ type filter hook {hook} priority 0; }}"
         rule = f"add rule ip t {hook} {rule} counter drop"
         self.namespace.run("nft", f"add table ip t; {chain}; {rule}")
 
     def dropped_by_rule(self, hook: str) -> int:
-        """Buffers, which may each stand for many packets."""
+        """Return the buffers that rules dropped; each may stand for many packets."""
         listed = json.loads(self.namespace.run("nft", "-j", "list", "chain", "ip", "t", hook))
         rules = [entry["rule"]["expr"] for entry in listed["nftables"] if "rule" in entry]
         return sum(e["counter"]["packets"] for rule in rules for e in rule if "counter" in e)
@@ -51,7 +51,7 @@ class Side:
 
 @contextlib.contextmanager
 def addressed(a: Namespace, b: Namespace) -> Iterator[tuple[Side, Side]]:
-    """Addresses for `va` and `vb`, with neighbours known, so that no ARP is on the wire."""
+    """Give `va` and `vb` addresses and static neighbours, so that no ARP is on the wire."""
     ends = ((a, "va", A), (b, "vb", B))
     for (here, name, own), (there, peer, other) in (ends, ends[::-1]):
         here.ip("address", "add", f"{own}/24", "dev", name)
@@ -62,7 +62,7 @@ def addressed(a: Namespace, b: Namespace) -> Iterator[tuple[Side, Side]]:
 
 
 def drops(page: Page, interface: str | None = None) -> Drops:
-    """(interface, reason) -> packets, of reasons that occurred."""
+    """Return packets by (interface, reason), for reasons that occurred."""
     found: Drops = {}
     for key, packets in select(page, "pktexp_dropped_packets_total").items():
         labels = dict(key)
@@ -72,13 +72,13 @@ def drops(page: Page, interface: str | None = None) -> Drops:
 
 
 def drops_when(service: Service, interface: str, count: int) -> Drops:
-    """All drops at an interface, once there are so many."""
+    """Return all drops at an interface, once there are so many."""
     page = service.page_when(lambda page: sum(drops(page, interface).values()) >= count)
     return drops(page, interface)
 
 
 def fill(sender: Side, receiver: Side, port: int, datagrams: int) -> int:
-    """Send to a socket that nobody reads and that has room for few; how often there was none."""
+    """Send to a small socket that nobody reads; return how many datagrams found no room."""
     full = receiver.open()
     full.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SMALL_BUFFER)
     full.bind(("0.0.0.0", port))
@@ -96,7 +96,7 @@ def fill(sender: Side, receiver: Side, port: int, datagrams: int) -> int:
 
 
 def knock(sender: Side, port: int, datagrams: int, to: str = B, size: int = 8) -> None:
-    """Send from a fresh socket each time, as an answer by ICMP would refuse the next datagram."""
+    """Send from a fresh socket each time, as an ICMP answer would refuse the next datagram."""
     for _ in range(datagrams):
         with contextlib.closing(sender.open()) as client, contextlib.suppress(PermissionError):
             client.sendto(bytes(size), (to, port))
@@ -111,7 +111,7 @@ def receive(end: socket.socket, size: int) -> None:
 
 
 def connection(server: Side, client: Side) -> tuple[socket.socket, socket.socket]:
-    """Both ends of a TCP connection to port 80: the server's, the client's."""
+    """Return both ends of a TCP connection to port 80: the server's, the client's."""
     listener = server.open(socket.SOCK_STREAM)
     listener.bind((A, 80))
     listener.listen()

@@ -1,4 +1,4 @@
-"""A tun device: what is written to it is what its interface receives."""
+"""A tun device: its interface receives what is written to its file descriptor."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ IFF_TUN, IFF_NO_PI, TUNSETIFF = 0x0001, 0x1000, 0x400454CA
 
 @contextlib.contextmanager
 def tun(namespace: Namespace, name: str) -> Iterator[int]:
-    """Its file descriptor; the interface is up, and its frames are without packet information."""
+    """Yield the file descriptor; the interface is up, and frames have no packet information."""
     if not DEVICE.exists():
         DEVICE.parent.mkdir(exist_ok=True)
         os.mknod(DEVICE, 0o20666, os.makedev(10, 200))

@@ -1,4 +1,4 @@
-"""tshark on an interface while a test runs: what was really there."""
+"""Captures an interface with tshark while a test runs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FIELDS = ("eth.type", "ip.src", "frame.len")
 
 
 class Wire:
-    """Frames seen so far."""
+    """The frames that tshark has seen so far."""
 
     def __init__(self, tshark: subprocess.Popen[str], sender: Namespace, interface: str) -> None:
         self._sender, self._interface = sender, interface
@@ -34,7 +34,7 @@ class Wire:
         return sum(kind == MARKER_TYPE for kind, *_ in list(self._lines))
 
     def mark(self) -> None:
-        """Returns when tshark has seen all that was sent before."""
+        """Return when tshark has seen everything that was sent before."""
         before = self._markers()
 
         def seen() -> bool:
@@ -44,7 +44,7 @@ class Wire:
         wait_for(seen)
 
     def frames(self) -> list[tuple[str, int]]:
-        """(IPv4 source, bytes) of every frame but markers; none was dropped by the capture."""
+        """Return (IPv4 source, bytes) of every frame but markers; assert that none was dropped."""
         self.mark()
         self._tshark.terminate()
         self._tshark.wait(PATIENCE)
@@ -56,7 +56,7 @@ class Wire:
 
 @contextlib.contextmanager
 def watching(namespace: Namespace, interface: str, peer: Namespace, peers: str) -> Iterator[Wire]:
-    """Tshark on an interface, which sees what goes either way; `peers`: the other end's name."""
+    """Capture both directions of an interface; `peers`: the name of the other end."""
     options = ("-n", "-l", "-s", "96", "-B", "256", "-T", "fields")
     fields = [word for field in FIELDS for word in ("-e", field)]
     command = namespace.command("tshark", "-i", interface, *options, *fields)

@@ -1,4 +1,4 @@
-"""Captures written by scapy, and what a replay says of them, read back from its reports."""
+"""Captures written by scapy, and the packets that a replay counts in them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Sums = dict[tuple[str, ...], tuple[int, int]]
 def write_pcap(
     path: Path, frames: Iterable[bytes], link_type: int = ETHERNET, keep: int = 1 << 18, **form: Any
 ) -> Path:
-    """`keep`: bytes of a packet at most; `form`: of scapy's writer (endianness, gz, nano)."""
+    """Write a pcap. `keep`: bytes of a packet; `form`: of scapy's writer (endianness, gz, nano)."""
     writer = RawPcapWriter(str(path), linktype=link_type, snaplen=keep, **form)
     writer.write_header(None)
     for frame in frames:
@@ -36,7 +36,7 @@ def write_pcap(
 
 
 def write_pcapng(path: Path, packets: Iterable[tuple[int, bytes]]) -> Path:
-    """`packets`: (link type, frame); each link type has an interface of its own."""
+    """Write (link type, frame) pairs; each link type has an interface of its own."""
     writer = RawPcapNgWriter(str(path))
     for writer.linktype, frame in packets:
         packet = Raw(frame)
@@ -48,26 +48,26 @@ def write_pcapng(path: Path, packets: Iterable[tuple[int, bytes]]) -> Path:
 
 
 def traffic(replayed: Replayed) -> Sums:
-    """By protocol and IP version, from the page; what has no packets is left out."""
+    """Return packets by protocol and IP version from a page, without zeros."""
     packets = _samples(replayed, "pktexp_packets_total", "protocol", "ip_version")
     sizes = _samples(replayed, "pktexp_bytes_total", "protocol", "ip_version")
     return {key: (count, sizes[key]) for key, count in packets.items() if count}
 
 
 def tcp_flags(replayed: Replayed) -> dict[str, int]:
-    """Packets by flag, from the page."""
+    """Return packets by TCP flag from a page."""
     packets = _samples(replayed, "pktexp_tcp_flags_total", "flag")
     return {flag: count for (flag,), count in packets.items() if count}
 
 
 def tunnels(replayed: Replayed) -> dict[str, int]:
-    """Packets by kind of tunnel, from the page."""
+    """Return packets by kind of tunnel from a page."""
     packets = _samples(replayed, "pktexp_tunnelled_packets_total", "kind")
     return {kind: count for (kind,), count in packets.items()}
 
 
 def traits(replayed: Replayed) -> dict[str, int]:
-    """Packets by what they are beside their protocol, and by type of ICMP, from the page."""
+    """Return packets by trait and by type of ICMP from a page."""
     casts = _samples(replayed, "pktexp_group_packets_total", "cast")
     types = _samples(replayed, "pktexp_icmp_packets_total", "protocol", "type")
     found = {cast: count for (cast,), count in casts.items()}
@@ -79,7 +79,7 @@ def traits(replayed: Replayed) -> dict[str, int]:
 
 
 def flows(replayed: Replayed) -> Sums:
-    """By protocol, source and dest, from the JSON document; and that nothing else is there."""
+    """Return flows by (protocol, source, dest) from a JSON document; assert it has nothing else."""
     document = json.loads(report(replayed, Format.JSON, EVERY))
     assert document["other"] == {"packets": 0, "bytes": 0}
     keys = [(flow["protocol"], flow["source"], flow["dest"]) for flow in document["flows"]]

@@ -1,4 +1,4 @@
-"""Packets built by scapy, and what an exporter has to say of each, by how they were built."""
+"""Packets built by scapy, and the counts expected of them, derived from how they are built."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ bind_layers(IPv6ExtHdrFragment, AH, nh=51)
 
 @dataclass(frozen=True)
 class Case:
-    """One frame and what is to be said of it."""
+    """One frame, and the counts and flow expected of it."""
 
     name: str
     frame: bytes
@@ -77,12 +77,12 @@ def case(
     unparsed: str = "",
     cut: int | None = None,
 ) -> Case:
-    """`cut`: keep that many bytes of the frame."""
+    """Build a case; `cut`: keep that many bytes of the frame."""
     return Case(name, bytes(packet)[:cut], protocol, ip_version, unparsed, ports, addresses)
 
 
 def transports(name: str, network: Packet, version: str) -> list[Case]:
-    """TCP, UDP and SCTP over a network layer."""
+    """Return TCP, UDP and SCTP over a network layer."""
     both = (1234, 53)
     return [
         case(f"{name}/tcp", network / TCP(**PORTS, flags="S"), "tcp", version, ports=both),
@@ -196,7 +196,7 @@ def other_protocols() -> list[Case]:
 
 
 def sizes() -> list[Case]:
-    """UDP frames of exactly these sizes, on both sides of every bucket's bound."""
+    """Return UDP frames of sizes on both sides of every bucket's bound."""
     wanted = [
         60,
         64,
@@ -229,7 +229,7 @@ def sizes() -> list[Case]:
 
 
 def malformed() -> list[Case]:
-    """Frames that end too early or contradict themselves, and how far they can be told."""
+    """Return frames that end early or contradict themselves, with how far they can be parsed."""
     none4, none6 = ("0.0.0.0", "0.0.0.0"), ("::", "::")
     tcp4, tcp6 = ETHER / V4 / TCP(), ETHER / V6 / TCP()
     bad_version = bytearray(bytes(tcp4))
@@ -285,7 +285,7 @@ def all_cases() -> list[Case]:
 
 
 def expected_traffic(cases: Iterable[Case]) -> dict[tuple[str, str], tuple[int, int]]:
-    """(protocol, IP version) -> (packets, bytes)."""
+    """Return (packets, bytes) by (protocol, IP version)."""
     sums: dict[tuple[str, str], list[int]] = defaultdict(lambda: [0, 0])
     for c in cases:
         sums[c.protocol, c.ip_version][0] += 1
@@ -300,7 +300,7 @@ def expected_unparsed(cases: Iterable[Case]) -> Counter[str]:
 def expected_flows(
     cases: Iterable[Case], *, sockets: bool
 ) -> dict[tuple[str, str, str], tuple[int, int]]:
-    """(protocol, source, dest) -> (packets, bytes)."""
+    """Return (packets, bytes) by (protocol, source, dest)."""
     sums: dict[tuple[str, str, str], list[int]] = defaultdict(lambda: [0, 0])
     for c in cases:
         sums[c.protocol, *(c.sockets if sockets else c.hosts)][0] += 1

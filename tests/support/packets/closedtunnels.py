@@ -1,4 +1,4 @@
-"""Frames that look like tunnels (tunnels.py) and are not to be entered."""
+"""Frames that look like tunnels and must not be decapsulated."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ OUTER4, OUTER6 = ("192.0.2.1", "192.0.2.2"), ("2001:db8::1", "2001:db8::2")
 
 
 def outside(packet: Packet, protocol: str, port: int = 0) -> Tunnelled:
-    """Something that is not entered; `port`: of the destination, if the flow has one."""
+    """Build a case that is not decapsulated; `port`: of the destination, if the flow has one."""
     frame = bytes(packet)
     version = "4" if frame[12:14] == b"\x08\x00" else "6" if frame[12:14] == b"\x86\xdd" else ""
     source, dest = {"4": OUTER4, "6": OUTER6, "": ("", "")}[version]

@@ -1,4 +1,4 @@
-"""TCP, UDP and SCTP packets between two ends, and a plain model of which of their ports serves."""
+"""TCP, UDP and SCTP packets between two ends, and a plain model of which port serves."""
 
 from __future__ import annotations
 
@@ -43,12 +43,12 @@ class Sent:
 
 @dataclass
 class Model:
-    """What docs/metrics.md says: the last SYN tells, else the ports do."""
+    """The rule of docs/metrics.md: the last SYN decides, else the ports do."""
 
     servers: dict[frozenset[End], End] = field(default_factory=dict)
 
     def labels(self, packet: Sent) -> tuple[str, str]:
-        """Source and dest of its flow."""
+        """Return source and dest of a packet's flow."""
         source, dest = packet.source, packet.dest
         if source[1] == dest[1]:
             return text(source), text(dest)
@@ -62,7 +62,7 @@ class Model:
 
 
 def by_ports(a: End, b: End) -> End:
-    """The end that serves: not at a port which clients are given, else at the lower one."""
+    """Return the serving end: outside the client range, else the one with the lower port."""
     return min(a, b, key=lambda end: (LOW <= end[1] <= HIGH, end[1]))
 
 
@@ -72,6 +72,6 @@ def text(end: End) -> str:
 
 
 def life(client: End, server: End) -> list[Sent]:
-    """All packets of a connection of TCP."""
+    """Return all packets of a TCP connection."""
     ways = {"there": (client, server), "back": (server, client)}
     return [Sent(*ways[way], "tcp", flags) for way, flags in LIFE]

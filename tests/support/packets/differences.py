@@ -1,4 +1,4 @@
-"""Packets that pktexp and tshark see differently, each with its reason."""
+"""Packets that pktexp and tshark parse differently, each with its reason."""
 
 NOT_KEPT = "the capture kept less than the headers: replay fills up with zeros, tshark does not"
 CUT_OPTIONS = "an IPv4 header cut in its options: its addresses are there, but tshark shows none"

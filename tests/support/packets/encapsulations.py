@@ -1,4 +1,4 @@
-"""Frames wrapped in every way, made by scapy; what is to be said of them is for others to tell."""
+"""Frames wrapped in every way, built by scapy, without expectations."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def all_frames() -> Iterator[Packet]:
 
 
 def over_ip(outer: Packet) -> Iterator[Packet]:
-    """Tunnels, and errors that quote a packet."""
+    """Yield tunnels, and errors that quote a packet."""
     for inner in INNER_FRAMES:
         yield outer / UDP(sport=4789, dport=4789) / VXLAN(vni=5) / inner
         yield outer / UDP(sport=6081, dport=6081) / GENEVE(vni=5) / inner
@@ -81,7 +81,7 @@ def over_ip(outer: Packet) -> Iterator[Packet]:
 
 
 def without_ip() -> Iterator[Packet]:
-    """What isn't IP itself, though it may hold some."""
+    """Yield frames that are not IP, though some contain it."""
     for inner in INNER:
         yield ETHER / MPLS(label=5, s=1) / inner
         yield ETHER / MPLS(label=5, s=0) / MPLS(label=6, s=0) / MPLS(label=7, s=1) / inner
@@ -100,7 +100,7 @@ def without_ip() -> Iterator[Packet]:
 
 
 def fragments() -> Iterator[Packet]:
-    """All fragments of datagrams, of tunnels too, and behind extension headers."""
+    """Yield all fragments of datagrams, of tunnels too, and behind extension headers."""
     segment = TCP(sport=1000, dport=80, flags="PA") / Raw(b"x" * 3000)
     for packet in (V4 / segment, V4 / GRE() / V4 / segment, V4 / V6 / segment):
         yield from (ETHER / part for part in fragment(packet, 1000))
@@ -118,7 +118,7 @@ def fragments() -> Iterator[Packet]:
 
 
 def extensions() -> Iterator[Packet]:
-    """Extension headers behind each other, AH among them, which counts its length another way."""
+    """Yield chains of extension headers, also with AH, whose length has another unit."""
     headers: list[Packet] = [
         AH(spi=1, seq=1, icv=b"i" * 12, payloadlen=4),
         IPv6ExtHdrRouting(addresses=["2001:db8::9"]),
@@ -130,7 +130,7 @@ def extensions() -> Iterator[Packet]:
 
 
 def every_tcp_flag() -> Iterator[Packet]:
-    """All 256 sets of flags, with options, data, and an Ethernet trailer."""
+    """Yield all 256 sets of flags, with options, data, and an Ethernet trailer."""
     for flags in range(256):
         network: Packet = (V4, V6)[flags % 2]
         options = [("MSS", 1460), ("NOP", None)] if flags % 3 else []

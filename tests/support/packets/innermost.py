@@ -1,4 +1,4 @@
-"""How far tshark (tshark.py) saw into tunnels that pktexp knows, from the order of its layers."""
+"""Finds the tunnels of a packet, and the fields of what they carry, in tshark's layers."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ Row = dict[str, list[str]]
 
 
 def passed(row: Row) -> Iterator[tuple[str, Row]]:
-    """The tunnels on the way, outermost first: kind, and the fields of what each carries."""
+    """Yield the tunnels of a packet, outermost first: kind, and the fields of what each carries."""
     for _ in range(MOST_TUNNELS):
         layers = row["frame.protocols"][0].split(":")
         kind, behind = _tunnel(layers, row)
@@ -49,7 +49,7 @@ def passed(row: Row) -> Iterator[tuple[str, Row]]:
 
 
 def _tunnel(layers: list[str], row: Row) -> tuple[str, int]:
-    """Kind ("" for none) of the tunnel that the packet is, and where in the layers it ends."""
+    """Return the kind ("" for none) of the tunnel that the packet is, and the index of its end."""
     at = next((i for i, layer in enumerate(layers) if layer not in LINK), len(layers))
     head, *following = layers[at:] or [""]
     if head == "mpls":
@@ -77,7 +77,7 @@ def _over_ip(layers: list[str], at: int, row: Row) -> tuple[str, int]:
 
 
 def _rest(layers: list[str], behind: int, row: Row) -> Row:
-    """The fields without those of the layers before."""
+    """Return the fields without those of the layers before an index."""
     rest = {field: list(values) for field, values in row.items()}
     for layer in layers[:behind]:
         for field in FIELDS.get(layer, ()):

@@ -1,4 +1,4 @@
-"""What tshark (tshark.py) says that a packet is, beside its protocol: casts, fragments, marks."""
+"""Properties of a packet beside its protocol, from tshark's fields: casts, fragments, marks."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Row = dict[str, list[str]]
 
 
 def traits(row: Row, protocol: str, ip_version: str) -> Iterator[str]:
-    """Of the outermost headers alone."""
+    """Yield the traits of the outermost headers."""
     layers = row["frame.protocols"][0].split(":")
     if layers[0] == "eth":
         yield from _casts(row, layers)
@@ -44,7 +44,7 @@ def _ipv4(row: Row) -> Iterator[str]:
 
 
 def _ipv6(row: Row, layers: list[str]) -> Iterator[str]:
-    """A fragment header that belongs to the outermost header comes before any other packet."""
+    """Yield IPv6 traits; the outermost header's fragment header precedes any inner packet."""
     end = next((i for i, layer in enumerate(layers) if layer == "ipv6"), 0) + 1
     while end < len(layers) and (layers[end].startswith("ipv6.") or layers[end] == "ah"):
         end += 1

@@ -1,4 +1,4 @@
-"""What tshark says of captures: each packet's protocol, addresses, and what it carries."""
+"""Packets of captures as tshark dissects them: protocol, addresses, and inner packets."""
 
 from __future__ import annotations
 
@@ -71,9 +71,9 @@ Row = dict[str, list[str]]
 
 @dataclass(frozen=True)
 class Dissected:
-    """A packet by its outermost headers; `flags`: of TCP, as in its header.
+    """A packet by its outermost headers; `flags`: the byte of the TCP header.
 
-    `inside`: the same of what it carries behind the `tunnels`, of itself where there are none.
+    `inside`: the packet behind the `tunnels`, or the same packet where there are none.
     """
 
     bytes: int
@@ -88,9 +88,9 @@ class Dissected:
 
 
 def dissect(captures: Sequence[Path], merged: Path) -> Iterator[list[Dissected]]:
-    """The packets of each capture, none of which is broken.
+    """Yield the packets of each capture, none of which is broken.
 
-    They are written into the file `merged`, as starting tshark for each would take minutes.
+    Captures are merged into the file `merged`, as starting tshark for each would take minutes.
     """
     joining = ["mergecap", "-a", "-I", "none", "-F", "pcapng", "-w", str(merged)]
     _output(*joining, *map(str, captures))
@@ -102,7 +102,7 @@ def dissect(captures: Sequence[Path], merged: Path) -> Iterator[list[Dissected]]
 
 
 def read(capture: Path) -> Iterator[Dissected]:
-    """The packets of one capture, up to where it breaks."""
+    """Yield the packets of one capture, up to where it breaks."""
     options = [word for name in PREFERENCES for word in ("-o", name)]
     fields = [word for name in FIELDS for word in ("-e", name)]
     options += [word for rule in DECODE_AS for word in ("-d", rule)]
@@ -119,7 +119,7 @@ def _output(*command: str) -> str:
 
 
 def _whole(row: Row) -> Dissected:
-    """With what it carries."""
+    """Build a packet together with the one inside its tunnels."""
     outer, tunnels, innermost = _packet(row), [], row
     for tunnel, innermost in passed(row):  # noqa: B007
         tunnels.append(tunnel)
@@ -142,7 +142,7 @@ def _packet(row: Row) -> Dissected:
 
 
 def _behind_tags(row: Row) -> int:
-    """The ethertype behind the outermost header and its VLAN tags, a tag's if they don't end."""
+    """Return the ethertype behind the VLAN tags, or a tag's own if they do not end."""
     types = [*_numbers(row["eth.type"][:1]), *_numbers(row["vlan.etype"][:MOST_TAGS])]
     return next((ethertype for ethertype in types if ethertype not in VLAN_TAGS), types[-1])
 
@@ -176,7 +176,7 @@ def _ip(
 
 
 def _upper_layer(row: Row) -> list[int]:
-    """The protocol behind the extension headers of the outermost IPv6 header, if they end."""
+    """Return the protocol behind the outermost IPv6 header's extension headers, if they end."""
     behind = {number: _numbers(row[field]) for number, field in EXTENSIONS.items()}
     protocol = _numbers(row["ipv6.nxt"])[:1]
     for _ in range(MOST_EXTENSIONS):

@@ -1,4 +1,4 @@
-"""Frames in tunnels of every kind, made by scapy, and what is to be said of what they carry."""
+"""Frames in tunnels of every kind, built by scapy, with the flow expected of the inner packet."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Flow = tuple[str, str, str]
 
 @dataclass(frozen=True)
 class Inner:
-    """What a tunnel carries; `version`: of IP, 0 for a frame."""
+    """The inner packet of a tunnel; `version`: of IP, 0 for a frame."""
 
     packet: Packet
     version: int
@@ -39,7 +39,7 @@ class Inner:
 
 @dataclass(frozen=True)
 class Tunnelled:
-    """A frame, the tunnels on the way to what it carries, and the flow of that."""
+    """A frame, its tunnels, and the flow of the innermost packet."""
 
     name: str
     frame: bytes
@@ -69,7 +69,7 @@ FRAMES = (
 
 
 def all_cases() -> list[Tunnelled]:
-    """Every kind and variant, over both versions of IP where it is over IP."""
+    """Return every kind and variant, over both versions of IP where it is over IP."""
     cases = [*over_ip_frames(), *over_ip_packets(), *ip_in_ip(), *without_ip()]
     names = [case.name for case in cases]
     assert len(set(names)) == len(names)
@@ -77,7 +77,7 @@ def all_cases() -> list[Tunnelled]:
 
 
 def over_ip_frames() -> Iterator[Tunnelled]:
-    """Tunnels that carry frames."""
+    """Yield tunnels over IP that carry frames."""
     options = [GeneveOptions(classid=1, type=2, data=b"o" * 8)]
     many = [GeneveOptions(classid=1, type=2, data=b"o" * 80)] * 3  # 63 words, no more fit
     wrappings = {
@@ -97,7 +97,7 @@ def over_ip_frames() -> Iterator[Tunnelled]:
 
 
 def over_ip_packets() -> Iterator[Tunnelled]:
-    """Tunnels that carry IP."""
+    """Yield tunnels over IP that carry IP."""
     gtpu = UDP(sport=5555, dport=2152)
     session = GTPPDUSessionContainer(type=1, QFI=9)
     for inner in PACKETS:
@@ -129,7 +129,7 @@ def over_ip_packets() -> Iterator[Tunnelled]:
 
 
 def ip_in_ip() -> Iterator[Tunnelled]:
-    """IP directly in IP."""
+    """Yield IP directly in IP."""
     for inner in PACKETS:
         kind4 = "ipip" if inner.version == 4 else "6in4"
         name = f"ip/{inner.packet.summary()}"
@@ -138,7 +138,7 @@ def ip_in_ip() -> Iterator[Tunnelled]:
 
 
 def without_ip() -> Iterator[Tunnelled]:
-    """Tunnels right behind Ethernet, tagged and not."""
+    """Yield tunnels directly behind Ethernet, tagged and not."""
     links = {"": ETHER, "802.1Q ": ETHER / Dot1Q(vlan=5)}
     for inner, (tag, link) in product(PACKETS, links.items()):
         rest = inner.packet.summary()
@@ -153,7 +153,7 @@ def without_ip() -> Iterator[Tunnelled]:
 def over_both(
     name: str, wrapping: Packet, kinds: tuple[str, ...], inner: Inner
 ) -> Iterator[Tunnelled]:
-    """Over IPv4 and IPv6."""
+    """Yield a payload over IPv4 and over IPv6."""
     for network in (V4, V6):
         yield over(network, name, wrapping, kinds, inner)
 
@@ -170,7 +170,7 @@ def over(
 
 
 def labels(count: int) -> Packet:
-    """A stack of MPLS labels, none of which looks like the bottom but the last."""
+    """Build a stack of MPLS labels, of which only the last looks like the bottom."""
     stack: Packet = MPLS(label=17, cos=6, s=int(count == 1), ttl=255)
     for number in range(1, count):
         stack = stack / MPLS(label=17 + number, cos=7, s=int(number == count - 1), ttl=255)
@@ -178,7 +178,7 @@ def labels(count: int) -> Packet:
 
 
 def extensions(*words: int) -> Packet:
-    """Extension headers of GTP-U, so many words of 4 bytes each, all but the last with a next."""
+    """Build GTP-U extension headers of so many 4-byte words; all but the last name a next."""
     types = [0xC0] * (len(words) - 1) + [0]
     pairs: Sequence[tuple[int, int]] = list(zip(words, types, strict=True))
     return Raw(b"".join(bytes([n]) + b"e" * (n * 4 - 2) + bytes([t]) for n, t in pairs))

@@ -1,4 +1,4 @@
-"""A page of a service in a headless Chromium, inside the service's namespace."""
+"""A service's page in a headless Chromium, inside the service's namespace."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ OPTIONS = ("--no-sandbox", "--disable-background-networking", "--disable-compone
 
 
 class Opened:
-    """A page, and what was said of it: errors, and requests to others than the service."""
+    """A page, with its errors and its requests to others than the service as `complaints`."""
 
     def __init__(self, browser: Browser, service: Service, **options: Any) -> None:
         self.context = browser.new_context(**options)
@@ -27,7 +27,7 @@ class Opened:
         self.page = self.open()
 
     def open(self, address: str = "") -> Page:
-        """The page in another tab."""
+        """Open a page in another tab."""
         page = self.context.new_page()
         page.on("console", lambda said: self._console(said.type, said.text))
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
@@ -49,13 +49,13 @@ class Opened:
         return found
 
     def rows(self, table: str) -> list[list[str]]:
-        """Cells of a table's body, all of one moment."""
+        """Return the cells of a table's body, all of one moment."""
         script = "t => [...t.tBodies[0].rows].map(r => [...r.cells].map(c => c.textContent))"
         found: list[list[str]] = self.page.locator(table).evaluate(script)
         return found
 
     def wait(self, condition: str) -> None:
-        """Until JavaScript says so; Playwright's own way to wait is not let in by the page."""
+        """Wait for a JavaScript condition; the page's policy forbids Playwright's own waits."""
         wait_for(lambda: self.page.evaluate(condition))
 
 
@@ -74,7 +74,7 @@ def chromium(service: Service) -> Iterator[Browser]:
 
 @contextlib.contextmanager
 def opened(browser: Browser, service: Service, **options: Any) -> Iterator[Opened]:
-    """In a fresh context; nothing may have gone wrong in it."""
+    """Open a page in a fresh context; assert that there were no complaints."""
     found = Opened(browser, service, **options)
     with contextlib.closing(found.context):
         yield found

@@ -1,4 +1,4 @@
-"""A program in a pseudo-terminal, and what its screen shows, as pyte makes it of what it writes."""
+"""A program in a pseudo-terminal, and its screen as pyte renders it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ RIGHT_NOW = 0.05  # seconds
 
 
 class Terminal:
-    """So many columns and lines; keys go in, `text` comes out."""
+    """A program and its screen of so many columns and lines."""
 
     def __init__(
         self, command: Sequence[str], columns: int, lines: int, environment: Mapping[str, str]
@@ -46,14 +46,14 @@ class Terminal:
         self.written = b""
 
     def resize(self, columns: int, lines: int) -> None:
-        """As when somebody draws at the window's corner."""
+        """Resize the window, as a user does."""
         fcntl.ioctl(self.master, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
         self.screen.resize(lines, columns)
         if hasattr(self, "process"):
             os.killpg(self.process.pid, signal.SIGWINCH)
 
     def read(self) -> None:
-        """Take in what the program has written by now."""
+        """Read everything that the program has written by now."""
         end = time.monotonic() + PATIENCE
         while select.select([self.master], [], [], RIGHT_NOW)[0]:
             assert time.monotonic() < end, "it writes without a pause"
@@ -68,14 +68,14 @@ class Terminal:
         return "\n".join(line.rstrip() for line in self.screen.display)
 
     def line(self, part: str) -> str:
-        """The first that has it, "" if none."""
+        """Return the first line that contains a text; "" if there is none."""
         return next((line for line in self.text.splitlines() if part in line), "")
 
     def press(self, keys: str) -> None:
         os.write(self.master, keys.encode())
 
     def wait(self, *parts: str) -> str:
-        """The text, as soon as it has all of them."""
+        """Return the text of the screen once it contains all parts."""
         end = time.monotonic() + PATIENCE
         while not all(part in (text := self.text) for part in parts):
             assert time.monotonic() < end, f"no {parts} in\n{text}"
@@ -83,7 +83,7 @@ class Terminal:
         return text
 
     def end(self) -> int:
-        """Its exit status, once it has ended."""
+        """Wait for the program to end; return its exit status."""
         end = time.monotonic() + PATIENCE
         while (status := self.process.poll()) is None:
             self.read()

@@ -1,4 +1,4 @@
-"""What a service's API answers, and its stream read by hand."""
+"""Documents of a service's API, and a hand-written reader of its stream."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Document = dict[str, Any]
 
 
 def frames(sources: int, length: int = 100) -> list[bytes]:
-    """UDP from so many addresses, each `length` bytes on the wire."""
+    """Build UDP frames from so many addresses, each `length` bytes on the wire."""
     rest = UDP(sport=1234, dport=9) / Raw(bytes(length - 42))
     every = [f"198.18.{i // 250}.{i % 250 + 1}" for i in range(sources)]
     return [bytes(ETHER / IP(src=source, dst="192.0.2.2") / rest) for source in every]
@@ -39,7 +39,7 @@ def interface(service: Service, name: str) -> Document:
 
 
 def grown(rates: list[float | None]) -> float:
-    """Of a history: a rate stands for its own second, and for those before it that have none."""
+    """Return the growth behind rates of a history; a rate also covers empty seconds before it."""
     sums, missed, begun = 0.0, 0, False
     for rate in rates:
         sums += (rate or 0) * (1 + missed) if begun else rate or 0
@@ -49,7 +49,7 @@ def grown(rates: list[float | None]) -> float:
 
 
 def received(service: Service, name: str, packets: int) -> Document:
-    """The interface, as soon as the API says that it has received so many."""
+    """Return the interface's document once the API has counted so many packets."""
 
     def look() -> Document | None:
         document = interface(service, name)
@@ -82,7 +82,7 @@ class Reader:
             assert answer.readline() == b"\n"
 
     def cut(self) -> bool:
-        """Whether the connection has been cut."""
+        """Return whether the connection has been reset or closed."""
         with contextlib.suppress(BlockingIOError):
             try:
                 while self.socket.recv(1 << 20, socket.MSG_DONTWAIT):
@@ -93,7 +93,7 @@ class Reader:
         return False
 
     def close(self) -> None:
-        """At once, whoever still holds the socket."""
+        """Close the connection at once, also if another object holds the socket."""
         with contextlib.suppress(OSError):
             self.socket.shutdown(socket.SHUT_RDWR)
         self.socket.close()

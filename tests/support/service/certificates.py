@@ -9,7 +9,7 @@ import trustme
 
 
 class Authority:
-    """Writes PEM files into a folder."""
+    """An authority that writes PEM files into a folder."""
 
     def __init__(self, folder: Path, name: str = "ca", made: trustme.CA | None = None) -> None:
         self._folder = folder
@@ -18,11 +18,11 @@ class Authority:
         self._authority.cert_pem.write_to_path(str(self.file))
 
     def below(self, name: str) -> Authority:
-        """One that this one vouches for."""
+        """Return an intermediate authority."""
         return Authority(self._folder, name, self._authority.create_child_ca())
 
     def issue(self, name: str, *identities: str) -> tuple[Path, Path]:
-        """Certificate and key for these names, in NAME.crt and NAME.key, which may be there."""
+        """Write certificate and key for these names into NAME.crt and NAME.key, replacing any."""
         issued = self._authority.issue_cert(*identities)
         files = self._folder / f"{name}.crt", self._folder / f"{name}.key"
         issued.cert_chain_pems[0].write_to_path(str(files[0]))
@@ -31,7 +31,7 @@ class Authority:
 
 
 def trusting(folder: Path, client: str | None = "client", ca: str = "ca") -> ssl.SSLContext:
-    """Trusts the authority CA, and shows the certificate that was issued to `client`."""
+    """Return a context that trusts the authority CA and presents the certificate of `client`."""
     context = ssl.create_default_context(cafile=str(folder / f"{ca}.pem"))
     if client:
         context.load_cert_chain(folder / f"{client}.crt", folder / f"{client}.key")

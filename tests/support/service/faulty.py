@@ -1,4 +1,4 @@
-"""A Python whose pktexp meets errors at one function of libbpf, from its first call on or once."""
+"""A Python whose pktexp meets errors at one function of libbpf, from a call on or once."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ main()
 
 
 def failing_at(folder: Path, name: str, after: int = 0) -> str:
-    """A program that runs `-m pktexp` so; the first `after` calls do what they should."""
+    """Write a program that runs `-m pktexp` with the fault; the first `after` calls succeed."""
     program, script = folder / f"{name}_{after}.py", folder / f"python_{name}_{after}"
     program.write_text(PROGRAM.format(name=name, after=after))
     script.write_text(f'#!/bin/sh\nshift 2\nexec {sys.executable} {program} "$@"\n')

@@ -15,7 +15,7 @@ main()
 
 
 def without_tcx(folder: Path) -> str:
-    """A program in `folder` that runs `-m pktexp` so."""
+    """Write a program that runs `-m pktexp` without TCX into a folder; return its path."""
     program, script = folder / "old_kernel.py", folder / "python"
     program.write_text(PROGRAM)
     script.write_text(f'#!/bin/sh\nshift 2\nexec {sys.executable} {program} "$@"\n')

@@ -1,4 +1,4 @@
-"""Makes a veth seem to be hardware, to a service alone; onbus.c does it."""
+"""Makes a veth look like hardware to one service, by a preloaded library (onbus.c)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ SOURCE = Path(__file__).with_suffix(".c")
 
 
 def on_bus(folder: Path, interface: str) -> list[str]:
-    """Words before a command that make this interface look like hardware to it."""
+    """Return the words before a command that make this interface look like hardware to it."""
     library = folder / "onbus.so"
     run("clang", "-O2", "-Wall", "-Werror", "-shared", "-fPIC", "-o", str(library), str(SOURCE))
     return ["env", f"LD_PRELOAD={library}", f"ON_BUS={interface}"]

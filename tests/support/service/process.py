@@ -36,7 +36,7 @@ class Service:
         self.run(namespace, namespace.command(*command, *arguments))
 
     def run(self, namespace: Namespace, command: Sequence[str], **options: Any) -> None:
-        """Start, and return when it is ready; `options` of Popen."""
+        """Start a command, and return when it is ready; `options` of Popen."""
         self.namespace = namespace
         self.lines: list[dict[str, Any]] = []
         self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, **options)
@@ -81,7 +81,7 @@ class Service:
         return parse(self.text())
 
     def page_when(self, condition: Callable[[Page], object]) -> Page:
-        """The first page of which the condition is true."""
+        """Return the first page for which the condition is true."""
         found: list[Page] = []
 
         def look() -> bool:
@@ -92,7 +92,7 @@ class Service:
         return found[0]
 
     def wait_until_attached(self, interface: str) -> str:
-        """The hook at ingress, as soon as the interface is counted there."""
+        """Return the ingress hook of an interface, as soon as it is attached."""
 
         def hook() -> str:
             name = "pktexp_interface_attached"
@@ -107,7 +107,7 @@ class Service:
         self.page_when(lambda page: total(page, "pktexp_samples_total") >= end)
 
     def stop(self, number: int = signal.SIGTERM) -> int:
-        """Its exit status."""
+        """Send a signal and wait for the end; return the exit status."""
         if self.process.poll() is None:
             os.kill(self.pid, number)
         try:
@@ -139,7 +139,7 @@ class Service:
 def serving(
     namespace: Namespace, *arguments: str, status: int = 0, **options: Any
 ) -> Iterator[Service]:
-    """A service that is stopped at the end, if the test has not, and must end with this status."""
+    """Run a service while the context is open; it must end with this status."""
     service = Service(namespace, *arguments, **options)
     try:
         yield service
@@ -154,7 +154,7 @@ def parse(text: str) -> Page:
 
 
 def select(page: Page, name: str, **labels: str) -> dict[frozenset[tuple[str, str]], float]:
-    """The samples of a name that have these labels, by all their labels."""
+    """Return the samples of a name that have these labels, by all their labels."""
     return {k: v for (n, k), v in page.items() if n == name and labels.items() <= dict(k).items()}
 
 
@@ -165,7 +165,7 @@ def total(page: Page, name: str, **labels: str) -> int:
 def traffic(
     page: Page, interface: str, direction: str = "ingress"
 ) -> dict[tuple[str, str], tuple[int, int]]:
-    """(protocol, IP version) -> (packets, bytes), of what an interface received, or sent."""
+    """Return (packets, bytes) by (protocol, IP version) of an interface and direction."""
     counts, site = {}, {"interface": interface, "direction": direction}
     for key, packets in select(page, "pktexp_packets_total", **site).items():
         if packets:

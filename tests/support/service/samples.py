@@ -1,4 +1,4 @@
-"""Samples made by hand: interfaces with so many packets, each of a hundred bytes, and flows."""
+"""Samples made by hand: interfaces with so many packets of a hundred bytes, and flows."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def sample(
     links: dict[str, Link] | None = None,
     flows_at: float | None = None,
 ) -> Sample:
-    """`ids`: of the leases, if not the interfaces' numbers in their order."""
+    """Build a sample. `ids`: of the leases, if not the interfaces' numbers in their order."""
     names = list(dict.fromkeys(name for name, _ in packets))
     ids = ids or {name: number for number, name in enumerate(names, 1)}
     classes = np.zeros((len(names), len(Direction), PacketClass.COUNT, 2), np.uint64)
@@ -67,7 +67,7 @@ def sample(
 def _flows(
     flows: Mapping[Flow, int], ids: Mapping[str, int], classes: Any, names: list[str]
 ) -> FlowSnapshot:
-    """What the flows leave of the interfaces' packets is of the others."""
+    """Build flows; the rest of each interface's packets are others."""
     keys = np.zeros(len(flows), FLOW_KEY)
     others = {
         (ids[name], int(d)): Tally(*classes[row, d].sum(axis=0).tolist())

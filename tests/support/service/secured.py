@@ -1,4 +1,4 @@
-"""Requests to a service that asks for a certificate and a password."""
+"""Requests to a service that requires a certificate and a password."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NAME, PASSWORD = "prometheus", "correct horse"
 def ask(
     service: Service, path: str, context: ssl.SSLContext, password: str | None = PASSWORD
 ) -> tuple[int, str, Message]:
-    """Status, text and headers."""
+    """Return status, text and headers of an answer."""
     request = urllib.request.Request(service.url + path)
     if password is not None:
         encoded = base64.b64encode(f"{NAME}:{password}".encode()).decode()

@@ -1,4 +1,4 @@
-"""What a page says of the packets in one direction of an interface, to hold against another's."""
+"""The packet metrics of one direction of an interface, to compare with another's."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Seen = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
 
 def seen(page: Page, interface: str, direction: str = "ingress") -> Seen:
-    """Every sample that tells of packets there; those of 0 are left out, as not all are shown."""
+    """Return all samples about packets there, without zeros, as not all of them are written."""
     site = {("interface", interface), ("direction", direction)}
     return {
         (name, labels - site): value
