@@ -105,7 +105,7 @@ def test_api_names_pods_and_finds_flows_by_pod(service: Service) -> None:
 def test_page_shows_pods_beside_their_addresses(service: Service) -> None:
     wait_for(lambda: api(service, "flows?search=db-0&protocol=icmp")["matched"])
     with chromium(service) as browser, opened(browser, service) as view:
-        view.page.goto(f"{service.url}?search=DB-0&interface=veth-web&protocol=icmp")
+        view.page.goto(f"{service.url}?view=flows&search=DB-0&interface=veth-web&protocol=icmp")
         view.wait("document.querySelectorAll('#flows tbody tr').length === 2")
         ends = {tuple(row[:2]) for row in view.rows("#flows")}
         web, db = f"{WEB}shop/web-1", f"{DB}store/db-0"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,7 +58,10 @@ def scraped(folder: Path) -> Iterator[Seen]:
         with serving(host[1], *LIMITS, prefix=words) as service:
             port = int(service.url.rstrip("/").rsplit(":", 1)[1])
             with prometheus(host[1], folder, port, *files) as server, all_sorts(host):
-                # Of all series these are the last to come: TCP waits for a second.
-                last = f"pktexp_tcp_retransmitted_segments_total offset {WHOLE}"
+                # Of all series these are the last to grow: TCP waits for a second.
+                last = f"pktexp_tcp_retransmitted_segments_total offset {WHOLE} > 0"
                 wait_for(lambda: server.query(last))
-                yield Seen(host[1], service, server, View(server), time.time())
+                # On a busy machine the scrape of this moment may fail.
+                (scrape,) = wait_for(lambda: server.query("timestamp(up == 1)"))
+                at = float(scrape["value"][1])
+                yield Seen(host[1], service, server, View(server), at)
