@@ -35,6 +35,7 @@ from pktexp.interfaces.drops import Drops, Retransmits
 from pktexp.interfaces.facts import InterfaceFacts
 from pktexp.interfaces.namefilter import NameFilter
 from pktexp.interfaces.tracker import Interfaces
+from pktexp.interfaces.unseen import Unseen
 from pktexp.kubernetes.naming import naming
 from pktexp.kubernetes.podlinks import PodLinks
 from pktexp.live.documents import Live, watch
@@ -108,7 +109,7 @@ class Pipeline:
 
     def collectors(self) -> list[Collector]:
         """Return the collectors for a registry, but for that of the figures."""
-        return [InterfaceCollector(self.interfaces.links, self.facts)]
+        return [InterfaceCollector(self.interfaces.links, self.facts, Unseen(self.interfaces))]
 
     def groups(self) -> list[Group]:
         """Return the groups of figures about the exporter itself."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,10 +21,12 @@ from pktexp.flows.networksums import NetworkSums
 from pktexp.flows.table import FlowTable
 from pktexp.interfaces.leases import Lease
 from pktexp.interfaces.totals import Snapshot
+from pktexp.interfaces.tracker import Attachment
 from pktexp.kubernetes.pods import PodTable
+from pktexp.netlink import linkstats
 from pktexp.netlink.linkinfo import Link
 from pktexp.packet.enums import Direction
-from pktexp.packet.records import INTERFACE_COUNTERS
+from pktexp.packet.records import INTERFACE_COUNTERS, Records
 from pktexp.pipeline import Pipeline
 from support.service.samples import link
 
@@ -59,12 +62,20 @@ class OneInterface(Figure):
     """Stands in for Interfaces: an interface whose counters are all 1."""
 
     classes = np.zeros(1, np.uint8)
+    attachment = Attachment(
+        dataclasses.replace(link("eth0"), kind="veth"),
+        {Direction.EGRESS: "tcx-egress"},
+        Lease("eth0", 1, 0),
+    )
 
     def links(self) -> list[Link]:
         return [link("eth0")]
 
     def active(self) -> list[str]:
         return ["eth0"]
+
+    def attachments(self) -> list[Attachment]:
+        return [self.attachment]
 
     def lease_names(self) -> dict[int, str]:
         return {1: "eth0"}
@@ -87,8 +98,10 @@ class Facts(Figure):
     def speeds(self, _: object) -> dict[str, int]:
         return {"eth0": 1}
 
-    def device_drops(self, _: object) -> list[tuple[str, str, str, int]]:
-        return [("eth0", "ingress", "dropped", 1)]
+    def statistics(self) -> Records:
+        rows = np.zeros(1, linkstats.LINK_STATISTICS)
+        rows["ifindex"] = link("eth0").ifindex
+        return rows
 
 
 class Watch(Figure):

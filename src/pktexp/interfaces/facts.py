@@ -60,11 +60,15 @@ class InterfaceFacts:
             return {names[i]: speed for i, speed in self._speeds.of(list(names)).items()}
         return {}
 
+    def statistics(self) -> Records:
+        """Return LINK_STATISTICS of all interfaces; none if netlink refuses."""
+        with self._query("device statistics"):
+            return linkstats.read()
+        return np.zeros(0, linkstats.LINK_STATISTICS)
+
     def device_drops(self, links: Sequence[Link]) -> list[DeviceDrops]:
         """Return the packets that devices and drivers report as dropped."""
-        with self._query("device statistics"):
-            return list(drops_of(links, linkstats.read()))
-        return []
+        return list(drops_of(links, self.statistics()))
 
     def peers(self, links: Sequence[Link]) -> dict[int, str]:
         """Return names of the network namespaces that links lead to, by namespace id."""

@@ -242,6 +242,11 @@ class Interfaces:
         with self._lock:
             return list({a.link.name: a.link for a in self._attached.values()}.values())
 
+    def attachments(self) -> list[Attachment]:
+        """Return the attachments of all wanted interfaces; a new one each time one is attached."""
+        with self._lock:
+            return list(self._attached.values())
+
     def snapshot(self) -> Snapshot:
         """Read the totals of every leased name, and the hooks of every wanted interface."""
         with self._lock:

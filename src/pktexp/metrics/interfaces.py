@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from pktexp.interfaces.facts import DeviceDrops, InterfaceFacts
+from pktexp.interfaces.facts import DeviceDrops, InterfaceFacts, drops_of
+from pktexp.interfaces.unseen import Unseen
 from pktexp.kubernetes.pods import NO_POD, Pod
 from pktexp.netlink.linkinfo import Link
 
@@ -20,9 +21,15 @@ INFO_LABELS = (
 class InterfaceCollector(Collector):
     """Collects at each scrape, in the caller's thread; `links` returns the wanted interfaces."""
 
-    def __init__(self, links: Callable[[], Sequence[Link]], facts: InterfaceFacts) -> None:
+    def __init__(
+        self,
+        links: Callable[[], Sequence[Link]],
+        facts: InterfaceFacts,
+        unseen: Unseen | None = None,
+    ) -> None:
         self._links = links
         self._facts = facts
+        self._unseen = unseen
 
     def describe(self) -> Iterable[Metric]:
         """Return nothing, so that registering does not collect."""
@@ -34,8 +41,12 @@ class InterfaceCollector(Collector):
         yield information(links, facts.peers(links), facts.pods(links))
         if known := facts.speeds(links):
             yield speeds(known)
-        if drops := facts.device_drops(links):
+        covered = self._unseen.covered() if self._unseen else []
+        statistics = facts.statistics()
+        if drops := list(drops_of(links, statistics)):
             yield dropped(drops)
+        if self._unseen and (unseen := self._unseen.read(covered, statistics)):
+            yield unseen_packets(unseen)
 
 
 def information(links: Sequence[Link], peers: Mapping[int, str], pods: Mapping[int, Pod]) -> Metric:
@@ -80,4 +91,16 @@ def dropped(drops: Iterable[DeviceDrops]) -> Metric:
     )
     for *values, packets in drops:
         family.add_metric(values, packets)
+    return family
+
+
+def unseen_packets(unseen: Iterable[tuple[str, int]]) -> Metric:
+    """Build the counter of packets that the kernel sent past the egress hook."""
+    family = CounterMetricFamily(
+        "pktexp_interface_unseen_packets",
+        "Packets, at least, that an interface sent and no hook saw.",
+        labels=("interface", "direction"),
+    )
+    for name, packets in unseen:
+        family.add_metric((name, "egress"), packets)
     return family
