@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import socket
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -23,6 +22,7 @@ from support.kernel.attached import attached
 from support.kernel.datapath import ROOT, build
 from support.netns.namespace import Namespace, connect
 from support.netns.tun import tun
+from support.patience import finished
 from support.service.process import select, serving
 from support.service.settings import settings
 
@@ -48,7 +48,7 @@ def checking(
     namespace: Namespace, *arguments: str, prefix: tuple[str, ...] = (), status: int = 0
 ) -> str:
     command = (*prefix, sys.executable, "-m", "pktexp", "check", *PORT, *arguments)
-    done = subprocess.run(namespace.command(*command), capture_output=True, text=True, check=False)
+    done = finished(namespace.command(*command), capture_output=True)
     assert done.stderr == ""
     assert done.returncode == status, done.stdout
     return done.stdout
@@ -198,7 +198,7 @@ def test_capabilities_in_a_user_namespace_are_not_enough(zoo: Namespace) -> None
         assert told[name]["state"] == "no"
         assert "only inside a user namespace" in told[name]["detail"]
     command = (*USER_NAMESPACE, sys.executable, "-m", "pktexp", "serve", *PORT)
-    served = subprocess.run(command, capture_output=True, text=True, check=False)
+    served = finished(command, capture_output=True)
     assert served.returncode == 1
     assert "inside a user namespace" in served.stderr
 

@@ -21,6 +21,7 @@ from pktexp.packet.enums import LinkType
 from pktexp.settings import FlowMode, Format
 from support.packets.captures import RAW, WLAN, flows, traffic, write_pcap, write_pcapng
 from support.packets.cases import ETHER, V4, V6, all_cases, expected_flows, expected_traffic
+from support.patience import finished
 
 CASES = [case for case in all_cases() if len(case.frame) >= 14]
 FRAMES = [case.frame for case in CASES]
@@ -42,7 +43,7 @@ def packet(frame: bytes, length: int = 0) -> Packet:
 
 def replay(*arguments: object) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "pktexp", "replay", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+    return finished(command, capture_output=True)
 
 
 def test_every_case_is_counted_in_its_class(replayers: dict[FlowMode, Replayer]) -> None:

@@ -15,7 +15,7 @@ import pytest
 from support.kernel.attached import attached, programs
 from support.kernel.bpffs import mounted, pinned
 from support.netns.namespace import Namespace, connect
-from support.patience import wait_for
+from support.patience import finished, wait_for
 from support.service.api import frames
 from support.service.oldkernel import without_tcx
 from support.service.process import Page, Service, select, serving, total
@@ -43,7 +43,7 @@ def start(namespace: Namespace, root: Path, *options: str) -> Service:
 
 def pktexp(namespace: Namespace, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = namespace.command(sys.executable, "-m", "pktexp", *arguments)
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+    return finished(command, capture_output=True)
 
 
 class Sender(threading.Thread):
@@ -270,7 +270,7 @@ def test_check_reports_pinning_without_making_pins(pair: Pair, root: Path) -> No
 
 def test_without_tcx_pinning_is_refused(pair: Pair, root: Path, tmp_path: Path) -> None:
     command = (without_tcx(tmp_path), "-m", "pktexp", "serve", "--port", "0", "--pin", str(root))
-    done = subprocess.run(pair[1].command(*command), capture_output=True, text=True, check=False)
+    done = finished(pair[1].command(*command), capture_output=True)
     assert done.returncode == 1
     error = "--pin needs TCX, which this kernel lacks (use Linux 6.6 or later, or leave out --pin)"
     assert error in done.stderr

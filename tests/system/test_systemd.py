@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shutil
-import subprocess
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from support.environments.privileged import SETS
 from support.kernel.attached import attached
 from support.netns.namespace import Namespace, connect
 from support.netns.traffic import addressed, drops, knock
-from support.patience import PATIENCE, wait_for
+from support.patience import PATIENCE, finished, wait_for
 from support.service.process import Page, parse, select, total
 
 UNIT = Path(__file__).parents[2] / "deploy" / "systemd" / "pktexp.service"
@@ -80,8 +79,8 @@ def installed(package: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 
 def test_only_root_may_write_files_of_the_package(package: Path) -> None:
-    listed = subprocess.run(["dpkg", "--contents", package], capture_output=True, check=True)
-    rows = [line.split(maxsplit=5) for line in listed.stdout.decode().splitlines()]
+    listed = finished(["dpkg", "--contents", package], capture_output=True, check=True)
+    rows = [line.split(maxsplit=5) for line in listed.stdout.splitlines()]
     assert {owner for _, owner, *_ in rows} == {"root/root"}
     assert {mode for mode, *_ in rows} <= {"-rw-r--r--", "-rwxr-xr-x", "drwxr-xr-x"}
     names = {row[5].removeprefix("./") for row in rows}
@@ -134,10 +133,10 @@ def test_restart_with_the_pin_drop_in_misses_no_packet(installed: Installed) -> 
 
 def test_unit_is_valid_with_little_exposure(installed: Installed) -> None:
     verify = installed.machine.command("systemd-analyze", "verify", "pktexp.service")
-    done = subprocess.run(verify, capture_output=True, text=True, check=True)
+    done = finished(verify, capture_output=True, check=True)
     assert (done.stdout, done.stderr) == ("", "")
     offline = ("systemd-analyze", "security", "--offline=true", "--threshold=30", str(UNIT))
-    done = subprocess.run(offline, capture_output=True, text=True, check=False)
+    done = finished(offline, capture_output=True)
     assert done.returncode == 0, done.stdout
 
 

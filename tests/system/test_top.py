@@ -12,7 +12,7 @@ import pytest
 
 from support.kernel.attached import attached
 from support.netns.namespace import Namespace, connect
-from support.patience import wait_for
+from support.patience import finished, wait_for
 from support.screens.terminal import Terminal, terminal
 from support.service.api import frames
 from support.service.process import Service, select, serving
@@ -193,7 +193,7 @@ def test_without_url_it_counts_itself_and_detaches_at_the_end(
 def test_a_signal_quits_and_detaches(pair: tuple[Namespace, Namespace], number: str) -> None:
     with terminal(pair[1].command(*TOP, "--interfaces", "vb")) as shown:
         shown.wait("this machine: live")
-        subprocess.run(["kill", f"-{number}", str(shown.process.pid)], check=True)
+        finished(["kill", f"-{number}", str(shown.process.pid)], check=True)
         assert shown.end() == 0
     assert attached(pair[1], "vb") == {}
 
@@ -212,7 +212,7 @@ def test_it_reconnects_to_a_restarted_service(pair: tuple[Namespace, Namespace])
 
 
 def run(command: list[str]) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+    return finished(command, capture_output=True)
 
 
 def test_json_has_the_numbers_of_the_metrics(service: Service) -> None:

@@ -21,6 +21,7 @@ from pktexp.commands import main, options
 from pktexp.errors import PktexpError
 from pktexp.packet.enums import Tunnel
 from pktexp.settings import EventMode, FlowMode, Settings
+from support.patience import finished
 
 DEBUG = "--log-level debug "
 
@@ -277,7 +278,7 @@ def test_control_characters_in_an_error_are_escaped(
 @pytest.mark.parametrize("module", ["pcapng", "lightkube", "textual", "yaml"])
 def test_serve_does_not_import_optional_packages(module: str) -> None:
     code = f"import sys, pktexp.commands.main; sys.exit('{module}' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+    assert finished([sys.executable, "-c", code]).returncode == 0
 
 
 def test_invalid_variable_is_named_in_the_error(
@@ -348,7 +349,7 @@ def test_version_is_printed(
 
 def module(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "pktexp", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False, **options)
+    return finished(command, capture_output=True, **options)
 
 
 def test_python_m_pktexp_runs_the_command() -> None:
@@ -366,7 +367,7 @@ def with_capabilities(*names: str) -> list[str]:
 def serve_with(*names: str) -> subprocess.CompletedProcess[str]:
     command = [*with_capabilities(*names), sys.executable, "-m", "pktexp", "serve"]
     command += ["--port", "0", "--listen", "192.0.2.77"]  # ends here if not earlier
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+    return finished(command, capture_output=True)
 
 
 def test_missing_capabilities_are_named() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import socket
 import ssl
-import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -16,6 +15,7 @@ import pytest
 from click.testing import CliRunner
 
 from pktexp.commands import healthcheck
+from support.patience import finished
 
 Serve = Callable[..., int]
 
@@ -66,7 +66,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("tls") / "server.pem"
     options = "-x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=elsewhere"
     command = ["openssl", "req", *options.split(), "-keyout", str(path), "-out", str(path)]
-    subprocess.run(command, check=True, capture_output=True)
+    finished(command, check=True, capture_output=True)
     assert path.read_text().count("BEGIN") == 2
     return path
 
@@ -166,7 +166,7 @@ def test_port_0_is_refused() -> None:
 
 def test_it_is_a_command_of_pktexp() -> None:
     command = [sys.executable, "-m", "pktexp", "healthcheck", "--port", "1"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = finished(command, capture_output=True)
     assert (done.returncode, done.stderr) == (1, "")
     assert done.stdout.startswith("not alive at 127.0.0.1:1: ")
 
@@ -174,4 +174,4 @@ def test_it_is_a_command_of_pktexp() -> None:
 def test_no_heavy_module_is_imported() -> None:
     heavy = "bool({'numpy', 'aiohttp', 'uvloop'} & set(sys.modules))"
     code = f"import sys, pktexp.commands.healthcheck; sys.exit({heavy})"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+    assert finished([sys.executable, "-c", code]).returncode == 0

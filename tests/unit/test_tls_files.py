@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 import ssl
-import subprocess
 import threading
 from pathlib import Path
 
@@ -15,13 +14,14 @@ from pktexp.commands.main import cli
 from pktexp.commands.serve.reload import Reloader
 from pktexp.errors import PktexpError
 from pktexp.web.security import Security
+from support.patience import finished
 
 KINDS = {"ec": ["ec", "-pkeyopt", "ec_paramgen_curve:P-256"], "rsa": ["rsa:2048"]}
 CLIENTS = "  client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: "
 
 
 def openssl(*arguments: str | Path) -> None:
-    subprocess.run(["openssl", *arguments], check=True, capture_output=True)
+    finished(["openssl", *arguments], check=True, capture_output=True)
 
 
 @pytest.fixture(scope="module")
