@@ -125,14 +125,19 @@ static __always_inline void count_icmp_type(struct interface_counters *to, __u32
 		add(&to->icmp_types[type], 1, shared);
 }
 
-static __always_inline void count_unparsed(struct interface_counters *to, __u32 reason, bool shared)
+/* A packet that is counted as IP and has no addresses is in the flow of all others without. */
+static __always_inline void count_unparsed(struct interface_counters *to, struct flow_record *flow,
+					   __u32 reason, bool shared)
 {
+	if (reason & NO_ADDRESSES)
+		flow->packet_class = CLASS_LINK + LINK_CLASS_OTHER;
+	reason &= ~NO_ADDRESSES;
 	barrier_var(reason); /* as in count_size */
 	if (reason < UNPARSED_COUNT)
 		add(&to->unparsed[reason], 1, shared);
 }
 
-static __always_inline void count(struct interface_counters *to, const struct flow_record *flow,
+static __always_inline void count(struct interface_counters *to, struct flow_record *flow,
 				  const struct packet *p, __u32 segments, enum unparsed reason,
 				  bool shared)
 {
@@ -149,7 +154,7 @@ static __always_inline void count(struct interface_counters *to, const struct fl
 	if (p->icmp_type)
 		count_icmp_type(to, p->icmp_type, shared);
 	if (reason)
-		count_unparsed(to, reason, shared);
+		count_unparsed(to, flow, reason, shared);
 }
 
 #endif

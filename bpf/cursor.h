@@ -13,6 +13,12 @@
 /* More bytes than all headers that are parsed; the verifier allows offsets of 16 bits. */
 #define MAX_HEADERS 0x7fff
 
+/*
+ * Added to an enum unparsed if no addresses were found: the IP header is wrong, or ends before they
+ * do. A bit of the result costs less than a field that is set.
+ */
+#define NO_ADDRESSES 0x80
+
 struct cursor {
 	void *start;
 	void *pos;

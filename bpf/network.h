@@ -74,9 +74,9 @@ static __always_inline enum unparsed parse_ipv4(struct cursor *c, struct flow_re
 
 	flow->packet_class = CLASS_IPV4 + IP_CLASS_OTHER;
 	if ((void *)(ip + 1) > c->end)
-		return UNPARSED_TRUNCATED_NETWORK;
+		return UNPARSED_TRUNCATED_NETWORK | NO_ADDRESSES;
 	if (ip->version != 4 || ip->ihl < 5)
-		return UNPARSED_BAD_HEADER;
+		return UNPARSED_BAD_HEADER | NO_ADDRESSES;
 	flow->packet_class = CLASS_IPV4 + ip_class_of[ip->protocol];
 	flow->saddr[0] = ip->saddr;
 	flow->daddr[0] = ip->daddr;
@@ -159,9 +159,9 @@ static __always_inline enum unparsed parse_ipv6(struct cursor *c, struct flow_re
 
 	flow->packet_class = CLASS_IPV6 + IP_CLASS_OTHER;
 	if (!advance(c, sizeof(*ip)))
-		return UNPARSED_TRUNCATED_NETWORK;
+		return UNPARSED_TRUNCATED_NETWORK | NO_ADDRESSES;
 	if (ip->version != 6)
-		return UNPARSED_BAD_HEADER;
+		return UNPARSED_BAD_HEADER | NO_ADDRESSES;
 	copy_address(flow->saddr, &ip->saddr);
 	copy_address(flow->daddr, &ip->daddr);
 	note_ecn(p, ip->flow_lbl[0] >> 4);
@@ -180,10 +180,12 @@ static __always_inline enum unparsed parse_arp(struct cursor *c, struct flow_rec
 	struct arp_header *arp = c->pos;
 
 	flow->packet_class = CLASS_LINK + LINK_CLASS_ARP;
+	flow->saddr[1] = ARP_WITHOUT_ADDRESSES;
 	if (!advance(c, sizeof(*arp)))
 		return UNPARSED_TRUNCATED_NETWORK;
 	if (arp->ptype != bpf_htons(ETH_P_IP) || arp->hlen != 6 || arp->plen != 4)
-		return UNPARSED_NOTHING; /* not for IPv4: counted without addresses */
+		return UNPARSED_NOTHING; /* not for IPv4 */
+	flow->saddr[1] = 0;
 	flow->saddr[0] = *(__u32 *)arp->spa;
 	flow->daddr[0] = *(__u32 *)arp->tpa;
 	return UNPARSED_NOTHING;

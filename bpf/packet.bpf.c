@@ -79,7 +79,7 @@ static __always_inline bool attribute(struct flow_record *flow, bool late_cpu)
  * Counts a packet that is parsed as far as possible. `segments` and `shared` are arguments, as the
  * compiler then knows their values at each call; from memory it would load them for each sum.
  */
-static __always_inline void count_as(struct interface_counters *to, const struct flow_record *flow,
+static __always_inline void count_as(struct interface_counters *to, struct flow_record *flow,
 				     const struct packet *p, __u32 segments, enum unparsed reason,
 				     bool shared)
 {
@@ -101,12 +101,12 @@ static __always_inline void count_packet(const struct place *at, struct flow_rec
 }
 
 /* Counts the tunnels that were decapsulated; *flow is the flow inside. */
-static __always_inline void count_inside(const struct place *at, const struct flow_record *flow,
+static __always_inline void count_inside(const struct place *at, struct flow_record *flow,
 					 const struct packet *inner, __u32 reason)
 {
 	count_bits(at->counters->tunnels, inner->tunnels, TUNNEL_COUNT, flow->packets, at->shared);
 	if (reason)
-		count_unparsed(at->counters, reason, at->shared);
+		count_unparsed(at->counters, flow, reason, at->shared);
 }
 
 static __always_inline void tell(const struct place *at, struct flow_record *flow)

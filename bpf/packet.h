@@ -189,6 +189,7 @@ enum limit {
 	INTERFACE_WAYS = 4,
 	FLOW_WAYS = 4,
 	HASH_SEEDS = 6,
+	ARP_WITHOUT_ADDRESSES = 1,
 };
 
 /* Set by user space before loading; the verifier treats them as constants. */
@@ -241,7 +242,9 @@ struct interface_counters {
 
 /*
  * Packets of one flow, as sent to user space: the key comes first, then the sums. Addresses and
- * ports are in network byte order; an IPv4 address is in the first four bytes.
+ * ports are in network byte order; an IPv4 address is in the first four bytes. Packets without
+ * addresses have the class CLASS_LINK + LINK_CLASS_OTHER if they are counted as IP. ARP stays ARP;
+ * saddr[1] is then ARP_WITHOUT_ADDRESSES.
  */
 struct flow_record {
 	__u64 saddr[2];

@@ -28,6 +28,7 @@ from pktexp.packet.enums import (
     Unparsed,
 )
 from pktexp.packet.records import (
+    ARP_WITHOUT_ADDRESSES,
     CONFIG,
     FLOW_RECORD,
     FLOW_SET,
@@ -84,6 +85,7 @@ ENUMS: dict[str, dict[str, int]] = {
     "tunnel": _enumerators("TUNNEL", Tunnel) | {"TUNNEL_COUNT": len(Tunnel)},
 }
 LIMITS = {
+    "ARP_WITHOUT_ADDRESSES": ARP_WITHOUT_ADDRESSES,
     "SIZE_BUCKETS": SIZE_BUCKETS,
     "INTERFACE_WAYS": INTERFACE_WAYS,
     "FLOW_WAYS": FLOW_WAYS,

@@ -17,7 +17,7 @@ from pktexp.packet.enums import (
     Tunnel,
     Unparsed,
 )
-from pktexp.packet.records import TCP_COMBINATIONS, TCP_FLAGS
+from pktexp.packet.records import ARP_WITHOUT_ADDRESSES, TCP_COMBINATIONS, TCP_FLAGS
 
 OTHER = "other"
 
@@ -57,11 +57,16 @@ def size_group(packet_class: int) -> SizeGroup:
 
 def addresses(key: Any) -> tuple[bytes, bytes]:
     """Return source and destination of a FLOW_KEY: four or 16 bytes each, or none."""
-    packet_class = int(key["packet_class"])
-    size = 16 if packet_class >= PacketClass.IPV6 else 4
-    if packet_class < PacketClass.IPV4 and packet_class != LinkClass.ARP:
-        size = 0
-    return bytes(key["saddr"])[:size], bytes(key["daddr"])[:size]
+    source, dest = bytes(key["saddr"]), bytes(key["daddr"])
+    size = _address_size(int(key["packet_class"]), source)
+    return source[:size], dest[:size]
+
+
+def _address_size(packet_class: int, source: bytes) -> int:
+    if packet_class >= PacketClass.IPV4:
+        return 16 if packet_class >= PacketClass.IPV6 else 4
+    has_addresses = packet_class == LinkClass.ARP and source[8] != ARP_WITHOUT_ADDRESSES
+    return 4 if has_addresses else 0
 
 
 def endpoints(key: Any) -> tuple[str, str]:

@@ -25,6 +25,7 @@ SIZE_BUCKETS = len(SIZE_BOUNDS) + 1
 INTERFACE_WAYS = 4
 FLOW_WAYS = 4
 HASH_SEEDS = 6
+ARP_WITHOUT_ADDRESSES = 1  # in the upper half of the source of a flow of ARP
 
 # TCP flags by bit (RFC 9293, 3.1; RFC 3168), and combinations of them that have a counter each.
 TCP_FLAGS = ("fin", "syn", "rst", "psh", "ack", "urg", "ece", "cwr")

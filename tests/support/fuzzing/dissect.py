@@ -117,7 +117,6 @@ def _ip(told: Told, packet: bytes) -> None:
 
 def _arp(told: Told, packet: bytes) -> None:
     told.protocol = "arp"
-    told.source = told.dest = bytes(4)
     header, _ = _take(packet, 28, "network")
     if header[2:6] == b"\x08\x00\x06\x04":
         told.source, told.dest = header[14:18], header[24:28]
@@ -125,7 +124,6 @@ def _arp(told: Told, packet: bytes) -> None:
 
 def _ipv4(told: Told, packet: bytes) -> None:
     told.version = "4"
-    told.source = told.dest = bytes(4)
     header, _ = _take(packet, 20, "network")
     version, words = divmod(header[0], 16)
     if version != 4 or words < 5:
@@ -144,7 +142,6 @@ def _ipv4(told: Told, packet: bytes) -> None:
 
 def _ipv6(told: Told, packet: bytes) -> None:
     told.version = "6"
-    told.source = told.dest = bytes(16)
     header, rest = _take(packet, 40, "network")
     if header[0] >> 4 != 6:
         raise Stop("bad_header")

@@ -71,9 +71,10 @@ def tunnels(totals: Records) -> dict[str, int]:
 
 def flow(record: np.void) -> tuple[str, str, str, int, int]:
     """Return labels and sums of a flow; assert that nothing else distinguishes its key."""
-    protocol, version = labels.PACKET_CLASSES[int(record["packet_class"])]
-    used = {"6": 16, "4": 4, "": 4 if protocol == "arp" else 0}[version]
-    assert not record["saddr"][used:].any()
+    protocol, _ = labels.PACKET_CLASSES[int(record["packet_class"])]
+    used = len(labels.addresses(record)[0])
+    mark = protocol == "arp" and not used
+    assert record["saddr"][used:].tolist() == [int(mark and at == 8) for at in range(used, 16)]
     assert not record["daddr"][used:].any()
     return protocol, *labels.endpoints(record), int(record["packets"]), int(record["bytes"])
 

@@ -230,7 +230,7 @@ def sizes() -> list[Case]:
 
 def malformed() -> list[Case]:
     """Return frames that end early or contradict themselves, with how far they can be parsed."""
-    none4, none6 = ("0.0.0.0", "0.0.0.0"), ("::", "::")
+    none = ("", "")
     tcp4, tcp6 = ETHER / V4 / TCP(), ETHER / V6 / TCP()
     bad_version = bytearray(bytes(tcp4))
     bad_version[14] = 0x65
@@ -244,12 +244,12 @@ def malformed() -> list[Case]:
     return [
         case("cut in a tag", ETHER / Dot1Q() / V4, "other", unparsed=link, cut=16),
         case("five tags", five, "other", unparsed="vlan_depth"),
-        case("cut before ipv4", tcp4, "other", "4", addresses=none4, unparsed=network, cut=14),
-        case("cut in ipv4", tcp4, "other", "4", addresses=none4, unparsed=network, cut=33),
+        case("cut before ipv4", tcp4, "other", "4", addresses=none, unparsed=network, cut=14),
+        case("cut in ipv4", tcp4, "other", "4", addresses=none, unparsed=network, cut=33),
         case("cut in options", ETHER / options / TCP(), "tcp", "4", unparsed=network, cut=50),
         case("cut in tcp", tcp4, "tcp", "4", unparsed=transport, cut=37),
         case("cut before tcp", tcp4, "tcp", "4", unparsed=transport, cut=34),
-        case("cut in ipv6", tcp6, "other", "6", addresses=none6, unparsed=network, cut=53),
+        case("cut in ipv6", tcp6, "other", "6", addresses=none, unparsed=network, cut=53),
         case("cut in tcp/ipv6", tcp6, "tcp", "6", unparsed=transport, cut=57),
         case(
             "cut in an extension",
@@ -266,10 +266,10 @@ def malformed() -> list[Case]:
             "6",
             unparsed="extension_depth",
         ),
-        case("cut in arp", ETHER / ARP(), "arp", addresses=none4, unparsed=network, cut=30),
-        Case("ipv4 of version 6", bytes(bad_version), "other", "4", "bad_header", None, none4),
-        Case("ipv4 with 16 bytes", bytes(bad_length), "other", "4", "bad_header", None, none4),
-        Case("ipv6 of version 4", bytes(bad_version6), "other", "6", "bad_header", None, none6),
+        case("cut in arp", ETHER / ARP(), "arp", addresses=none, unparsed=network, cut=30),
+        Case("ipv4 of version 6", bytes(bad_version), "other", "4", "bad_header", None, none),
+        Case("ipv4 with 16 bytes", bytes(bad_length), "other", "4", "bad_header", None, none),
+        Case("ipv6 of version 4", bytes(bad_version6), "other", "6", "bad_header", None, none),
     ]
 
 

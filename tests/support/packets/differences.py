@@ -8,6 +8,7 @@ EXCEPTIONS = {
     "mpls-6in6-6in6-4in6-trunc.pcap": {1: CUT_OPTIONS},
     "mpls-6in6-6in6-4in6-invalid-version-4.pcap": {1: OF_NO_VERSION},
     "geneve-truncated.pcapng": {1: NOT_KEPT},
+    "ip4-trunc.pcap": {1: NOT_KEPT},
     "ip6-trunc.pcap": {1: NOT_KEPT},
     "trunc-hdr.pcap": {1: NOT_KEPT},
     "ipv4-internally-truncated-header.pcap": {1: NOT_KEPT},

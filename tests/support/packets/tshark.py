@@ -160,7 +160,7 @@ def _network(ethertype: int, size: int, row: Row) -> Dissected:
 def _arp(size: int, row: Row) -> Dissected:
     source, dest = row["arp.src.proto_ipv4"], row["arp.dst.proto_ipv4"]
     if row["arp.hw.size"] != ["6"] or not dest:
-        return Dissected(size, "arp", "", "0.0.0.0", "0.0.0.0")
+        return Dissected(size, "arp")
     return Dissected(size, "arp", "", source[0], dest[0])
 
 
@@ -168,8 +168,7 @@ def _ip(
     size: int, version: str, source: list[str], dest: list[str], protocol: list[int], row: Row
 ) -> Dissected:
     if not dest:
-        nowhere = "0.0.0.0" if version == "4" else "::"
-        return Dissected(size, "other", version, nowhere, nowhere)
+        return Dissected(size, "other", version)
     name = PROTOCOLS.get(protocol[0], "other") if protocol else "other"
     flags = _numbers(row["tcp.flags"][:1]) if name == "tcp" else []
     return Dissected(size, name, version, source[0], dest[0], flags[0] if flags else 0)
