@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from prometheus_client.registry import Collector
 
-from pktexp import __version__, memory, privileges
+from pktexp import __version__, privileges
 from pktexp.bpf import libbpf, tracing
 from pktexp.bpf.datapath import Datapath
 from pktexp.bpf.libbpf import Libbpf
@@ -26,6 +26,7 @@ from pktexp.bpf.options import DatapathOptions
 from pktexp.bpf.pins import Pins, open_pins
 from pktexp.bpf.runtime import RunTimes
 from pktexp.bpf.tracepoints import DROPS, RETRANSMITS, reason_names
+from pktexp.flows import memory
 from pktexp.flows.accounting import Accounts
 from pktexp.flows.attribution import Attribution, attributing
 from pktexp.flows.networks import NamedNetworks

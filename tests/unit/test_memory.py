@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from pktexp import memory, memorylimit
+from pktexp.bpf import memorylimit
+from pktexp.bpf.memorylimit import Limit
 from pktexp.bpf.options import DatapathOptions
 from pktexp.errors import PktexpError
-from pktexp.memorylimit import Limit
+from pktexp.flows import memory
 
 MACHINE = 1000 << 10  # of MemTotal: 1000 kB
 UNLIMITED = 9223372036854771712  # of a cgroup of version 1, on a machine with pages of 4 KiB

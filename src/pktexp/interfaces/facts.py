@@ -1,4 +1,4 @@
-"""What the kernel knows of interfaces beside their packets: speed, device drops, peers, pods.
+"""Facts of interfaces beside their packets: speed, device drops, peers, pods.
 
 Every question goes to netlink. A question that netlink refuses is counted and answered with
 nothing, so that a scrape or a sample goes on without it.

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from pktexp import memorylimit
+from pktexp.bpf import memorylimit
 from pktexp.bpf.options import DatapathOptions
 from pktexp.bpf.probes import highest_online_cpu
 from pktexp.bpf.tracepoints import DROPS, RETRANSMITS
