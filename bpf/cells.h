@@ -22,7 +22,7 @@ struct cell_key {
 /* In a section of its own, so that user space maps it without other data. */
 SEC(".rodata.config") const volatile struct trace_config config = {};
 
-/* User space replaces its map by that of packet.bpf.c before loading. */
+/* User space replaces its maps by those of packet.bpf.c before loading. */
 #include "interfaces.h"
 
 /* A cell is created by its first packet; user space removes cells of ended leases. */
@@ -35,14 +35,6 @@ struct {
 
 /* Packets counted in no cell, as the map was full. */
 SEC(".data.overflow") __u64 overflow = 0;
-
-/* The lease id of an interface; 0 if it is not counted. */
-static __always_inline __u32 interface_id(__u32 ifindex)
-{
-	struct interface_entry *interface = find_interface(ifindex);
-
-	return interface ? interface->id : 0;
-}
 
 static __always_inline void count_packets(__u32 interface, __u32 reason, __u64 packets)
 {

@@ -18,6 +18,7 @@
 #include "cells.h"
 #include "kernel.h"
 
+#include "leased.h"
 #include "members.h"
 
 enum {
@@ -54,41 +55,48 @@ static __always_inline bool is_internet(const struct sock *sk)
  * socket, else of the socket that sent or queued it, else of its route's device.
  */
 static __always_inline int locate_without_device(const struct sk_buff *skb,
-						 const struct sock *receiver)
+						 const struct sock *receiver,
+						 const struct net_device **dev)
 {
-	const struct net_device *route = NULL;
-	__u32 netns = namespace_of_socket(receiver);
+	const struct net *net = namespace_of_socket(receiver);
+	int ifindex = skb->skb_iif;
 
-	if (!netns)
-		netns = namespace_of_socket(skb->sk);
-	if (!netns || !skb->skb_iif)
-		route = device_of_route(skb);
-	if (!netns && route)
-		netns = BPF_CORE_READ(route, nd_net.net, ns.inum);
-	if (netns != config.netns)
+	if (!net)
+		net = namespace_of_socket(skb->sk);
+	if (!net || !ifindex)
+		*dev = device_of_route(skb);
+	if (!net && *dev)
+		net = BPF_CORE_READ(*dev, nd_net.net);
+	if (number_of(net) != config.netns)
 		return ELSEWHERE;
-	if (skb->skb_iif)
-		return skb->skb_iif;
-	if (route)
-		return BPF_CORE_READ(route, ifindex);
+	if (ifindex) {
+		*dev = device_by_index(net, ifindex);
+		return ifindex;
+	}
+	if (*dev)
+		return BPF_CORE_READ(*dev, ifindex);
 	return is_internet(skb->sk) ? NOWHERE : ELSEWHERE;
 }
 
 /*
- * Returns the ifindex of the packet, NOWHERE or ELSEWHERE. The device decides if there is one: a
- * packet that has just crossed to another namespace still has the socket that sent it (kernel
- * commit 9c4c325252c5, 4.19).
+ * Returns the ifindex of the packet, NOWHERE or ELSEWHERE, and sets *dev to the interface if it is
+ * known. The device decides if there is one: a packet that has just crossed to another namespace
+ * still has the socket that sent it (kernel commit 9c4c325252c5, 4.19).
  */
-static __always_inline int locate(const struct sk_buff *skb, const struct sock *receiver)
+static __always_inline int locate(const struct sk_buff *skb, const struct sock *receiver,
+				  const struct net_device **dev)
 {
-	const struct net_device *dev = skb->dev;
-	const struct net *net = dev ? dev->nd_net.net : NULL;
+	const struct net_device *own = skb->dev;
+	const struct net *net = own ? own->nd_net.net : NULL;
 
-	if (net && net->ns.inum == config.netns)
-		return dev->ifindex;
+	*dev = NULL;
+	if (net && net->ns.inum == config.netns) {
+		*dev = own;
+		return own->ifindex;
+	}
 	if (net && net->loopback_dev->nd_net.net == net)
 		return ELSEWHERE;
-	return locate_without_device(skb, receiver);
+	return locate_without_device(skb, receiver, dev);
 }
 
 /* The number of packets on the wire for which a buffer stands. */
@@ -105,6 +113,7 @@ SEC("tp_btf/kfree_skb") int count_drop(__u64 *arguments)
 	const struct sock *receiver = NULL;
 	__u32 reason = arguments[2], interface = 0;
 	const struct skb_shared_info *shared;
+	const struct net_device *dev;
 	int ifindex;
 
 	if (IS_REASON(reason, SKB_NOT_DROPPED_YET) || IS_REASON(reason, SKB_CONSUMED))
@@ -113,10 +122,10 @@ SEC("tp_btf/kfree_skb") int count_drop(__u64 *arguments)
 		return 0;
 	if (config.arguments > RECEIVER)
 		receiver = (void *)arguments[RECEIVER];
-	ifindex = locate(skb, receiver);
+	ifindex = locate(skb, receiver, &dev);
 	if (ifindex == ELSEWHERE)
 		return 0;
-	if (ifindex != NOWHERE && !(interface = interface_id(ifindex)))
+	if (ifindex != NOWHERE && !(interface = lease_id(ifindex, dev)))
 		return 0;
 	shared = (void *)(skb->head + skb->end);
 	expect_members(shared);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT
  *
- * The table of counted interfaces, which user space fills and all programs share. It needs a
- * `config` with `slots`.
+ * The table of counted interfaces and the leases of slots, which user space fills and all programs
+ * share. The table needs a `config` with `slots`.
  */
 #ifndef PKTEXP_INTERFACES_H
 #define PKTEXP_INTERFACES_H
@@ -14,6 +14,15 @@ struct {
 	__type(key, __u32);
 	__type(value, struct interface_bucket);
 } interfaces SEC(".maps");
+
+/* By slot. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct lease);
+} leases SEC(".maps");
 
 static __always_inline struct interface_entry *find_interface(__u32 ifindex)
 {

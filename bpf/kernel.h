@@ -17,7 +17,9 @@
 #define PKTEXP_KERNEL_H
 
 enum {
-	SKB_DST_NOREF = 1, /* a flag in the lowest bit of _skb_refdst */
+	SKB_DST_NOREF = 1,	  /* a flag in the lowest bit of _skb_refdst */
+	NETDEV_HASHENTRIES = 256, /* include/linux/netdevice.h */
+	LONGEST_CHAIN = 64,	  /* devices that device_by_index looks at */
 };
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
@@ -26,9 +28,18 @@ struct ns_common {
 	unsigned int inum;
 };
 
+struct hlist_node {
+	struct hlist_node *next;
+};
+
+struct hlist_head {
+	struct hlist_node *first;
+};
+
 struct net {
 	struct ns_common ns;
 	struct net_device *loopback_dev;
+	struct hlist_head *dev_index_head;
 };
 
 typedef struct {
@@ -36,6 +47,8 @@ typedef struct {
 } possible_net_t;
 
 struct net_device {
+	char name[INTERFACE_NAME];
+	struct hlist_node index_hlist;
 	int ifindex;
 	possible_net_t nd_net;
 };
@@ -81,10 +94,18 @@ struct tcp_skb_cb {
 
 #pragma clang attribute pop
 
-/* The number of a socket's namespace, as the inode of /proc/PID/ns/net; 0 without a socket. */
-static __always_inline __u32 namespace_of_socket(const struct sock *sk)
+/* The number of a namespace, as the inode of /proc/PID/ns/net; 0 for NULL. */
+static __always_inline __u32 number_of(const struct net *net)
 {
-	return sk ? BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum) : 0;
+	return net ? BPF_CORE_READ(net, ns.inum) : 0;
+}
+
+/* The namespace of a socket; NULL without a socket. */
+static __always_inline const struct net *namespace_of_socket(const struct sock *sk)
+{
+	const struct net *net = sk ? BPF_CORE_READ(sk, __sk_common.skc_net.net) : NULL;
+
+	return number_of(net) ? net : NULL;
 }
 
 /* The device to which a packet's route leads, or by which it came; NULL without a route. */
@@ -95,6 +116,30 @@ static __always_inline const struct net_device *device_of_route(const struct sk_
 	const struct net *net = dev ? BPF_CORE_READ(dev, nd_net.net) : NULL;
 
 	return net && BPF_CORE_READ(net, loopback_dev, nd_net.net) == net ? dev : NULL;
+}
+
+/*
+ * The device that has an ifindex, from the namespace's hash table of devices (dev_index_hash() in
+ * net/core/dev.c, 5.15 to 6.18); NULL if none is found.
+ */
+static __always_inline const struct net_device *device_by_index(const struct net *net, int ifindex)
+{
+	const struct hlist_node *node = NULL;
+	const struct hlist_head *heads;
+
+	if (bpf_core_field_exists(struct net, dev_index_head)) {
+		heads = BPF_CORE_READ(net, dev_index_head);
+		node = BPF_CORE_READ(&heads[ifindex & (NETDEV_HASHENTRIES - 1)], first);
+	}
+	for (int i = 0; node && i < LONGEST_CHAIN; i++) {
+		const struct net_device *dev =
+		    (void *)node - bpf_core_field_offset(struct net_device, index_hlist);
+
+		if (BPF_CORE_READ(dev, ifindex) == ifindex)
+			return dev;
+		node = BPF_CORE_READ(node, next);
+	}
+	return NULL;
 }
 
 #endif

@@ -187,6 +187,7 @@ enum limit {
 	MAX_VLAN_TAGS = 4,
 	MAX_EXTENSION_HEADERS = 8,
 	INTERFACE_WAYS = 4,
+	INTERFACE_NAME = 16, /* IFNAMSIZ, include/uapi/linux/if.h */
 	FLOW_WAYS = 4,
 	HASH_SEEDS = 6,
 	ARP_WITHOUT_ADDRESSES = 1,
@@ -221,6 +222,13 @@ struct interface_entry {
 
 struct interface_bucket {
 	struct interface_entry ways[INTERFACE_WAYS];
+};
+
+/* The interface that a slot is leased to. The name is filled up with zeros. */
+struct lease {
+	char name[INTERFACE_NAME];
+	__u32 id; /* interface_entry.id */
+	__u32 _pad;
 };
 
 struct tally {

@@ -16,6 +16,8 @@
 #include "cells.h"
 #include "kernel.h"
 
+#include "leased.h"
+
 enum {
 	RESULT = 2, /* the argument that holds 0 or an error */
 	NO_REASON = 0,
@@ -32,15 +34,17 @@ static __always_inline __u32 segments_of(const struct sk_buff *skb)
 SEC("tp_btf/tcp_retransmit_skb") int count_retransmit(__u64 *arguments)
 {
 	const struct sock *sk = (void *)arguments[0];
+	const struct net_device *dev;
 	__u32 ifindex, interface = 0;
 
 	/* Since 6.17 the tracepoint also fires for failed attempts (kernel commit ad892e912b84). */
 	if (config.arguments > RESULT && (int)arguments[RESULT])
 		return 0;
-	if (namespace_of_socket(sk) != config.netns)
+	if (number_of(namespace_of_socket(sk)) != config.netns)
 		return 0;
-	ifindex = BPF_CORE_READ(sk, sk_dst_cache, dev, ifindex);
-	if (ifindex && !(interface = interface_id(ifindex)))
+	dev = BPF_CORE_READ(sk, sk_dst_cache, dev);
+	ifindex = dev ? BPF_CORE_READ(dev, ifindex) : 0;
+	if (ifindex && !(interface = lease_id(ifindex, dev)))
 		return 0;
 	count_packets(interface, NO_REASON, segments_of((void *)arguments[1]));
 	return 0;

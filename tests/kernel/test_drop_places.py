@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import struct
 from collections.abc import Callable, Iterator
 
 import pytest
-from scapy.layers.inet import TCP
-from scapy.layers.l2 import Ether
 
 from support.netns.namespace import Namespace, connect
 from support.netns.traffic import (
@@ -16,13 +15,13 @@ from support.netns.traffic import (
     B,
     Side,
     addressed,
-    connection,
     drops,
     drops_when,
     fill,
     knock,
 )
-from support.patience import PATIENCE, wait_for
+from support.packets.segments import data_segment, shifted
+from support.patience import wait_for
 from support.service.process import serving
 
 pytestmark = pytest.mark.alone
@@ -105,26 +104,6 @@ def test_each_out_of_order_segment_that_tcp_drops_is_counted(
         assert drops(other.page(), "vy") == drops(other.page(), "") == {}
 
 
-def data_segment(a: Side, b: Side) -> tuple[Ether, socket.socket]:
-    """Return a frame with data that `a` has sent, and the receiving socket."""
-    with a.namespace.packet_socket("va") as raw:
-        sender, receiver = connection(a, b)
-        sender.send(b"seen")
-        assert receiver.recv(4) == b"seen"
-        raw.settimeout(PATIENCE)
-        frames = (Ether(raw.recv(65536)) for _ in range(1000))
-        frame = next(frame for frame in frames if bytes(frame).endswith(b"seen"))
-    return frame, receiver
-
-
-def shifted(frame: Ether, by: int) -> bytes:
-    """Return the segment with another sequence number, and a checksum, which offload omits."""
-    packet = frame.copy()
-    packet[TCP].seq += by
-    del packet[TCP].chksum
-    return bytes(packet)
-
-
 def abort(connection: socket.socket) -> None:
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     connection.close()
@@ -138,3 +117,16 @@ def test_drops_at_unwanted_interfaces_are_not_counted(sides: Sides) -> None:
         knock(a, 999, 2)
         drops_when(service, "vb", 2)
         assert drops(service.page()) == {("vb", "no_socket"): 2}
+
+
+def test_drops_at_an_interface_whose_name_is_not_utf_8_are_counted(sides: Sides) -> None:
+    a, b = sides
+    name, shown = os.fsdecode(b"v\xff"), "v\\xff"
+    b.namespace.ip("link", "set", "vb", "down")
+    b.namespace.ip("link", "set", "vb", "name", name)
+    b.namespace.ip("link", "set", name, "up")
+    with serving(b.namespace) as service:
+        service.wait_until_attached(shown)
+        a.namespace.wait_for_carrier("va")
+        knock(a, 999, 5)
+        assert drops_when(service, shown, 5) == {(shown, "no_socket"): 5}

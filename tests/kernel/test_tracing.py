@@ -23,6 +23,7 @@ from pktexp.packet.enums import LinkType
 from support.kernel.features import needs_drop_reasons
 from support.netns.namespace import Namespace, run
 from support.netns.traffic import Drops, Side, addressed, drops, fill, knock
+from support.packets.segments import data_segment, shifted
 from support.patience import wait_for
 from support.service.process import parse
 
@@ -49,12 +50,14 @@ class Setting:
         self.interfaces = Names()
         self._ifindex = b.namespace.link("vb")["ifindex"]
         self._table = InterfaceTable(datapath.interfaces)
+        self._leases = datapath.leases
         reasons = kernel_drops.reason_names(lib)
         counted = CountedDrops(cast(Any, self.interfaces), tracing, reasons)
         self._page = DropPage(counted, lambda: ())
         self.enter(FIRST)
 
-    def enter(self, lease: int) -> None:
+    def enter(self, lease: int, name: bytes = b"vb") -> None:
+        self._leases["name"][lease % len(self._leases)] = name
         assert self._table.set(self._ifindex, lease, LinkType.ETHERNET)
 
     def drops(self, count: int) -> Drops:
@@ -111,6 +114,23 @@ def test_cells_of_ended_leases_are_removed_and_others_stay(
     assert len(here.tracing.read()) == 1
     knock(here.a, 999, 1)
     assert here.drops(6) == {("new", "no_socket"): 6}
+
+
+@needs_drop_reasons
+@pytest.mark.parametrize("name", [b"vc", b"v", b"vbb", b"vb-123456789012"])
+def test_drops_at_an_interface_with_another_name_are_not_counted(
+    setting: Callable[..., Setting], name: bytes
+) -> None:
+    here = setting()
+    frame, _ = data_segment(here.a, here.b)
+    here.enter(FIRST, name)
+    knock(here.a, 999, 3)
+    here.a.namespace.send("va", [shifted(frame, 0)] * 4)  # TCP takes them off the device
+    here.enter(FIRST)
+    knock(here.a, 999, 2)
+    assert here.drops(2) == {("vb", "no_socket"): 2}
+    here.a.namespace.send("va", [shifted(frame, 0)] * 4)
+    assert here.drops(6) == {("vb", "no_socket"): 2, ("vb", "tcp_old_data"): 4}
 
 
 @needs_drop_reasons

@@ -9,7 +9,7 @@ from pktexp.bpf.counters import Counters, InterfaceTable
 from pktexp.interfaces.leases import RETENTION, Leases
 from pktexp.interfaces.namefilter import NameFilter
 from pktexp.packet.enums import LinkType
-from pktexp.packet.records import INTERFACE_BUCKET, INTERFACE_COUNTERS, Records
+from pktexp.packet.records import INTERFACE_BUCKET, INTERFACE_COUNTERS, LEASE, Records
 
 
 @pytest.fixture
@@ -94,6 +94,31 @@ def test_a_full_bucket_refuses_and_a_freed_way_is_used_again() -> None:
     table.remove(indexes[1])
     assert table.set(indexes[4], 9, LinkType.IP)
     assert table.set(indexes[4], 10, LinkType.IP)  # changed in place
+
+
+def test_entries_that_an_earlier_process_left_are_kept_only_with_their_lease() -> None:
+    buckets = np.zeros(16, INTERFACE_BUCKET)
+    table = InterfaceTable(buckets)
+    for ifindex, lease in ((3, 30), (19, 31), (4, 40), (5, 50)):
+        assert table.set(ifindex, lease, LinkType.ETHERNET)
+    table.keep_only({3: 30, 19: 99, 5: 50, 6: 60})
+    kept = buckets["ways"][buckets["ways"]["ifindex"] != 0]
+    assert sorted(kept[["ifindex", "id"]].tolist()) == [(3, 30), (5, 50)]
+
+
+@pytest.mark.parametrize(
+    ("name", "kernel_name"),
+    [("eth0", b""), ("b\u00e9", b""), ("x\\xff", b"x\xff"), ("\\xff" * 15, b"\xff" * 15)],
+)
+def test_lease_continues_under_the_kernels_name(
+    rows: Records, name: str, kernel_name: bytes
+) -> None:
+    table = np.zeros(4, LEASE)
+    lease = Leases(Counters(rows), table).take(name, kernel_name)
+    assert lease
+    assert table["name"][lease.slot] == (kernel_name or name.encode())
+    continued = Leases(Counters(rows), table).by_name
+    assert {key: found.id for key, found in continued.items()} == {name: lease.id}
 
 
 def test_globs_include_and_exclude() -> None:

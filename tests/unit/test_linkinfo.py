@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from pktexp.netlink.linkinfo import InterfaceClass, Link, parse_link
+from pktexp.netlink.linkinfo import InterfaceClass, Link, parse_link, parse_xdp_programs
 from pktexp.netlink.links import LinkMonitor
 from support.netns.namespace import run
 
 ETHERNET, LOOPBACK, INFINIBAND, IPIP, IP6TNL, TUN = 1, 772, 32, 768, 769, 0xFFFE
-ADDRESS, MTU, LINKINFO, ALIAS, NETNSID, BUS = 1, 4, 18, 20, 37, 57
+ADDRESS, NAME, MTU, LINKINFO, ALIAS, NETNSID, XDP, BUS = 1, 3, 4, 18, 20, 37, 43, 57
 NESTED = 0x8000
 
 
@@ -29,6 +29,22 @@ def link(*attributes: tuple[int, bytes], hardware_type: int = ETHERNET) -> Link:
 
 def test_missing_attributes_are_empty() -> None:
     assert link() == Link(7, "", ETHERNET, up=True, mtu=0)
+
+
+def test_kernel_name_of_invalid_utf_8_is_kept() -> None:
+    assert (link((NAME, b"x\xff\0")).name, link((NAME, b"x\xff\0")).kernel_name) == (
+        "x\\xff",
+        b"x\xff",
+    )
+    assert link((NAME, "b\u00e9".encode() + b"\0")).kernel_name == "b\u00e9".encode()
+    assert link((NAME, b"eth0\0")) == Link(7, "eth0", ETHERNET, up=True, mtu=0)
+
+
+@pytest.mark.parametrize("ids", [{}, {5: 41}, {6: 42}, {5: 41, 7: 43}])
+def test_xdp_programs_of_every_mode_are_read(ids: dict[int, int]) -> None:
+    xdp = attribute(2, b"\1") + b"".join(attribute(k, struct.pack("=I", n)) for k, n in ids.items())
+    body = struct.pack("=BxHiII", 0, ETHERNET, 7, 1, 0) + attribute(XDP | NESTED, xdp)
+    assert parse_xdp_programs(body) == list(ids.values())
 
 
 def test_kind_is_read_from_the_nested_link_info() -> None:

@@ -7,7 +7,7 @@ earlier lease is recognised.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Mapping
 
 import numpy as np
 import numpy.typing as npt
@@ -39,9 +39,12 @@ class InterfaceTable:
         way["ifindex"] = ifindex  # written last, as the programs find the entry by it
         return True
 
-    def keep_only(self, ifindexes: Collection[int]) -> None:
-        """Remove all other interfaces, which an earlier process may have left."""
-        self._ways["ifindex"][~np.isin(self._ways["ifindex"], list(ifindexes))] = 0
+    def keep_only(self, leases: Mapping[int, int]) -> None:
+        """Remove what an earlier process left, but for these entries: ifindex -> lease id."""
+        for bucket, way in np.argwhere(self._ways["ifindex"]):
+            entry = self._ways[bucket, way]
+            if leases.get(int(entry["ifindex"])) != entry["id"]:
+                entry["ifindex"] = 0
 
     def remove(self, ifindex: int) -> None:
         """Remove an interface; its packets then pass uncounted."""

@@ -79,7 +79,8 @@ class Datapath:
             shape = (rows, options.slots, len(Direction))
             cells = self.object.view("counters", records.INTERFACE_COUNTERS, math.prod(shape))
             self.counters = cells.reshape(shape)
-            self.leases, self.since = self._maps.of_slots(options.slots)
+            self.leases = self.object.view("leases", records.LEASE, options.slots)
+            self.since = self._maps.since(options.slots)
             self.rings = self._make_rings() if options.events else []
             self.flow_cache = self._view_flow_cache(rows) if options.flow_sets else None
         except BaseException:

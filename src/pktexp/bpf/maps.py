@@ -1,6 +1,6 @@
 """Provide the datapath's maps: new ones, or those that an earlier process pinned.
 
-Leases and sums of earlier leases belong to user space alone; with pins they are kept in maps too.
+Sums of earlier leases belong to user space alone; with pins they are kept in a map too.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from pktexp.bpf.object import BpfObject, mapped
 from pktexp.bpf.pins import Pins
 from pktexp.bpf.probes import MAP_TYPE_RINGBUF
 from pktexp.packet.enums import Direction
-from pktexp.packet.records import INTERFACE_COUNTERS, LEASE, Records
+from pktexp.packet.records import INTERFACE_COUNTERS, Records
 
 MAP_TYPE_ARRAY = 2  # include/uapi/linux/bpf.h
 BPF_F_MMAPABLE = 1 << 10
 # Maps of the object that outlast the process: the counters, and state that programs of two
 # processes share during a takeover.
-SHARED = ("interfaces", "counters", "flows", ".data.epoch", "reversed")
+SHARED = ("interfaces", "leases", "counters", "flows", ".data.epoch", "reversed")
 SLOT_COUNTERS = np.dtype((INTERFACE_COUNTERS, len(Direction)))
 
 
@@ -38,7 +38,7 @@ class Maps:
         """Before loading, use the pinned maps; return whether a complete set was found."""
         if self._pins is None:
             return False
-        names = [*map(_pin, SHARED), "leases", "since", *(f"ring-{i}" for i in range(rings))]
+        names = [*map(_pin, SHARED), "since", *(f"ring-{i}" for i in range(rings))]
         inherited = self._pins.choose(layout, names)
         for name in SHARED:
             self._pins.share(_pin(name), self._object, name)
@@ -50,14 +50,11 @@ class Maps:
             for name in SHARED:
                 self._pins.keep(_pin(name), self._object.map_fd(name))
 
-    def of_slots(self, slots: int) -> tuple[Records, Records]:
-        """Return the leases, and the sums from before each lease.
-
-        Their shapes are (slots) of LEASE and (slots, directions) of INTERFACE_COUNTERS.
-        """
+    def since(self, slots: int) -> Records:
+        """Return sums before each slot's lease: (slots, directions) of INTERFACE_COUNTERS."""
         if self._pins is None:
-            return np.zeros(slots, LEASE), np.zeros((slots, len(Direction)), INTERFACE_COUNTERS)
-        return self._mapped("leases", LEASE, slots), self._mapped("since", SLOT_COUNTERS, slots)
+            return np.zeros((slots, len(Direction)), INTERFACE_COUNTERS)
+        return self._mapped("since", SLOT_COUNTERS, slots)
 
     def ring(self, index: int, size: int) -> int:
         """Return the descriptor of a ring buffer of `size` bytes."""

@@ -65,6 +65,7 @@ class DatapathOptions:
         """
         return {
             "interfaces": self.slots,
+            "leases": self.slots,
             "counters": rows * self.slots * len(Direction),
             "copies": max(rows - 1, 1),
             "reversed": REVERSED if self.services else 1,

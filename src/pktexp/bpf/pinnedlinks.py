@@ -5,6 +5,8 @@ from __future__ import annotations
 import ctypes as c
 import os
 
+from pktexp.bpf.attached import programs_at
+from pktexp.bpf.hookchoice import Hook
 from pktexp.bpf.libbpf import Libbpf
 from pktexp.bpf.pins import Pins, link_name
 
@@ -30,11 +32,12 @@ class PinnedLinks:
         self._find()
 
     def _find(self) -> None:
-        """Open the pinned links; remove those whose interface is gone."""
+        """Open the pinned links; remove those that are not at an interface of this namespace."""
         for ifindex, hook in self._pins.links():
             fd = self._pins.get(link_name(ifindex, hook))
             assert fd is not None, f"the pin of {ifindex} at {hook} was just listed"
-            if link_info(self._lib, fd).ifindex == ifindex:
+            # Moved to another namespace, an interface keeps its links, and may keep its ifindex.
+            if link_info(self._lib, fd).program in programs_at(self._lib, ifindex, Hook(hook)):
                 self._inherited[ifindex, hook] = fd
             else:
                 self._remove(ifindex, hook, fd)

@@ -1,7 +1,7 @@
 """Programs at tracepoints that count packets by interface and reason, in a hash map of cells.
 
-The structs mirror bpf/cells.h. A program uses the datapath's table of interfaces, so that lease ids
-mean the same in both.
+The structs mirror bpf/cells.h. A program shares the datapath's interfaces and leases, so that lease
+ids mean the same in both.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ TRACE_CONFIG = np.dtype([("netns", "u4"), ("slots", "u4"), ("arguments", "u4")])
 CELL_KEY = np.dtype([("interface", "u4"), ("reason", "u4")])
 PACKETS = np.dtype("u8")
 CELL = np.dtype([("key", CELL_KEY), ("packets", PACKETS)])
+SHARED = ("interfaces", "leases")  # maps of the datapath
 PINNED = ("cells", ".data.overflow")
 TRACE_STRUCTS = {"trace_config": TRACE_CONFIG, "cell_key": CELL_KEY}
 
@@ -146,7 +147,8 @@ class Tracing:
     def _configure(self, datapath: Datapath, arguments: int) -> None:
         layout.check_structs(self.object.btf, TRACE_STRUCTS)
         self.object.resize("cells", self._cells)
-        self.object.share("interfaces", datapath.object.map_fd("interfaces"))
+        for name in SHARED:
+            self.object.share(name, datapath.object.map_fd(name))
         constants = (probes.network_namespace(), datapath.options.slots, arguments)
         config = np.array(constants, TRACE_CONFIG)
         self.object.set_constants(".rodata.config", config.tobytes())

@@ -6,7 +6,6 @@ returns under the same name continues from them.
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from dataclasses import dataclass
 
@@ -39,13 +38,16 @@ class Leases:
         self._free: deque[int] = deque()
         for slot, (name, id_, _) in enumerate(self._table.tolist()):
             if name:
-                text = os.fsdecode(name)
+                text = name.decode(errors="backslashreplace")  # as linkinfo.py decodes it
                 self.by_name[text] = Lease(text, id_, slot)
             else:
                 self._free.append(slot)
 
-    def take(self, name: str) -> Lease | None:
-        """Return the name's lease, a new one if it has none; None if every slot is in use."""
+    def take(self, name: str, kernel_name: bytes = b"") -> Lease | None:
+        """Return the name's lease, a new one if it has none; None if every slot is in use.
+
+        `kernel_name`: the bytes that the kernel has for it, unless they are its UTF-8.
+        """
         if name in self.by_name:
             return self.by_name[name]
         if not self._free and not self._end_oldest():
@@ -56,7 +58,7 @@ class Leases:
         before = int(self._table["id"][slot]) or slot
         lease = Lease(name, (before + self._counters.slots) & 0xFFFFFFFF, slot)
         self._table["id"][slot] = lease.id
-        self._table["name"][slot] = os.fsencode(name)
+        self._table["name"][slot] = kernel_name or name.encode()
         self.by_name[name] = lease
         return lease
 

@@ -101,9 +101,13 @@ class Interfaces:
         """
         for glob in self._wanted.idle([link.name for link in self._monitor.links.values()]):
             log.warning("no interface matches '%s' yet; counting starts when one appears", glob)
+        # An ifindex may have passed to another interface; nothing of that counts for the former.
+        links = {i: link.name for i, link in self._monitor.links.items() if self._wanted(link.name)}
+        leases = self._leases.by_name
+        self._table.keep_only({i: leases[name].id for i, name in links.items() if name in leases})
         self.reconcile()
         self._hooks.drop_inherited()
-        self._table.keep_only(self._attached.keys())
+        self._table.keep_only({i: a.lease.id for i, a in self._attached.items() if a.lease})
 
     async def follow(self) -> None:
         """Attach and detach as interfaces appear and disappear, until cancelled."""
@@ -200,7 +204,7 @@ class Interfaces:
 
     def _enter(self, link: Link, hooks: dict[Direction, str]) -> bool:
         with self._lock:
-            lease = self._leases.take(link.name)
+            lease = self._leases.take(link.name, link.kernel_name)
             if lease is None or not self._table.set(link.ifindex, lease.id, link.link_type):
                 return False
             lease.gone_since = None

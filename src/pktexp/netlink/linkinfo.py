@@ -37,6 +37,7 @@ class Attribute(IntEnum):
 
 INFO_KIND = 1  # IFLA_INFO_KIND
 XDP_ATTACHED = 2  # IFLA_XDP_ATTACHED
+XDP_PROGRAMS = (5, 6, 7)  # IFLA_XDP_DRV_PROG_ID, SKB, HW (4.19)
 XDP_FREE = (0, 3)  # its values that leave the XDP hooks free: XDP_ATTACHED_NONE, XDP_ATTACHED_HW
 
 
@@ -70,6 +71,13 @@ class Link:
     """ifindex of the bridge, bond or the like whose port this interface is"""
     xdp: bool = False
     """whether a native or generic XDP program was attached when netlink last reported the link"""
+    raw_name: bytes = b""
+    """the name as the kernel has it, where that is not valid UTF-8"""
+
+    @property
+    def kernel_name(self) -> bytes:
+        """The name as the kernel has it."""
+        return self.raw_name or self.name.encode()
 
     @property
     def link_type(self) -> LinkType:
@@ -94,9 +102,10 @@ def parse_link(body: bytes) -> Link:
     """Decode the body of an RTM_NEWLINK or RTM_DELLINK message."""
     _, hardware_type, ifindex, flags, _ = INTERFACE_INFO.unpack_from(body)
     values = attributes(body, INTERFACE_INFO.size)
+    name, raw_name = _text(values, Attribute.IFNAME), _raw(values, Attribute.IFNAME)
     return Link(
         ifindex=ifindex,
-        name=_text(values, Attribute.IFNAME),
+        name=name,
         hardware_type=hardware_type,
         up=bool(flags & UP),
         mtu=_number(values, Attribute.MTU) or 0,
@@ -107,7 +116,14 @@ def parse_link(body: bytes) -> Link:
         master=_number(values, Attribute.MASTER),
         bus=_text(values, Attribute.PARENT_DEV_BUS_NAME),
         xdp=_xdp(values),
+        raw_name=b"" if raw_name == name.encode() else raw_name,
     )
+
+
+def parse_xdp_programs(body: bytes) -> list[int]:
+    """Return the ids of the XDP programs in the body of an RTM_NEWLINK message, of every mode."""
+    attached = attributes(attributes(body, INTERFACE_INFO.size).get(Attribute.XDP, b""), 0)
+    return [_number(attached, kind) or 0 for kind in XDP_PROGRAMS if kind in attached]
 
 
 def _kind(values: Mapping[int, bytes], hardware_type: int) -> str:
@@ -134,4 +150,8 @@ def _number(values: Mapping[int, bytes], kind: int) -> int | None:
 
 def _text(values: Mapping[int, bytes], kind: int) -> str:
     """Return a string; names and aliases may be any bytes, also invalid UTF-8."""
-    return values.get(kind, b"").split(b"\0")[0].decode(errors="backslashreplace")
+    return _raw(values, kind).decode(errors="backslashreplace")
+
+
+def _raw(values: Mapping[int, bytes], kind: int) -> bytes:
+    return values.get(kind, b"").split(b"\0")[0]

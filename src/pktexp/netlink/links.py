@@ -12,12 +12,13 @@ import select
 import socket
 
 from pktexp.errors import PktexpError
-from pktexp.netlink.linkinfo import INTERFACE_INFO, Link, parse_link
+from pktexp.netlink.linkinfo import INTERFACE_INFO, Link, parse_link, parse_xdp_programs
 from pktexp.netlink.rtnetlink import (
     BUFFER,
     NLM_F_DUMP,
     NLM_F_DUMP_INTR,
     NLMSG_DONE,
+    NetlinkSocket,
     messages,
     request,
 )
@@ -164,6 +165,13 @@ def exists(ifindex: int) -> bool:
     except OSError as error:
         return error.errno not in (errno.ENXIO, errno.ENODEV)
     return True
+
+
+def xdp_programs(ifindex: int) -> list[int]:
+    """Return the ids of an interface's XDP programs. Raises OSError, ENODEV without interface."""
+    with NetlinkSocket() as netlink:
+        body = INTERFACE_INFO.pack(socket.AF_UNSPEC, 0, ifindex, 0, 0)
+        return parse_xdp_programs(netlink.ask(RTM_GETLINK, body))
 
 
 def _identity(link: Link) -> tuple[object, ...]:

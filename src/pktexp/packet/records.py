@@ -66,7 +66,7 @@ INTERFACE_COUNTERS = np.dtype(
         ("lost", TALLY),
     ]
 )
-# The interface that a slot is leased to. The programs do not read it; a pinned map keeps it.
+# The interface that a slot is leased to.
 LEASE = np.dtype([("name", "S16"), ("id", "u4"), ("_pad", "u4")])
 
 # Fields that distinguish flows, at the beginning of flow_record. This list alone describes the key:
