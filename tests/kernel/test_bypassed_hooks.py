@@ -12,7 +12,7 @@ from support.netns.namespace import Namespace
 from support.netns.traffic import A, B, Side, addressed
 from support.netns.tun import tun
 from support.packets.cases import ETHER, V4
-from support.patience import PATIENCE
+from support.patience import PATIENCE, joined
 from support.service.process import Page, Service, select, serving, total
 
 Pair = tuple[Namespace, Namespace]
@@ -84,7 +84,7 @@ def transfer(a: Namespace, b: Namespace) -> None:
         left = 4_000_000
         while left:
             left -= len(receiving.recv(1 << 20))
-        thread.join()
+        joined(thread)
 
 
 def ordinary(a: Side, b: Side) -> None:
@@ -120,7 +120,7 @@ def test_ordinary_traffic_is_never_unseen(pair: Pair) -> None:
                 ordinary(*sides)
         finally:
             done.set()
-            thread.join()
+            joined(thread)
         assert len(worst) > 4
         assert set(worst) == {0}
 

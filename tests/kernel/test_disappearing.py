@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import itertools
 import re
-import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +15,7 @@ from support.kernel.bpffs import mounted
 from support.netns.namespace import Namespace, connect, making
 from support.netns.tun import tun
 from support.packets.cases import ETHER, V4
-from support.patience import wait_for
+from support.patience import finished, wait_for
 from support.service.oldkernel import without_tcx
 from support.service.process import Service, serving, total
 
@@ -189,4 +188,4 @@ def counting(service: Service, name: str) -> int:
 def batch(namespace: Namespace, *lines: str) -> None:
     """Run commands of ip in one process, without a pause between them."""
     command = ["ip", "-n", namespace.name, "-batch", "-"]
-    subprocess.run(command, input="\n".join(lines), text=True, check=True)
+    finished(command, input="\n".join(lines), check=True)

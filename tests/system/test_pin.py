@@ -15,7 +15,7 @@ import pytest
 from support.kernel.attached import attached, programs
 from support.kernel.bpffs import mounted, pinned
 from support.netns.namespace import Namespace, connect
-from support.patience import finished, wait_for
+from support.patience import finished, joined, wait_for
 from support.service.api import frames
 from support.service.oldkernel import without_tcx
 from support.service.process import Page, Service, select, serving, total
@@ -64,7 +64,7 @@ class Sender(threading.Thread):
 
     def finish(self) -> None:
         self._stop_it.set()
-        self.join()
+        joined(self)
         self._socket.close()
 
 

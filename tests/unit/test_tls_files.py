@@ -14,7 +14,7 @@ from pktexp.commands.main import cli
 from pktexp.commands.serve.reload import Reloader
 from pktexp.errors import PktexpError
 from pktexp.web.security import Security
-from support.patience import finished
+from support.patience import finished, joined
 
 KINDS = {"ec": ["ec", "-pkeyopt", "ec_paramgen_curve:P-256"], "rsa": ["rsa:2048"]}
 CLIENTS = "  client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: "
@@ -153,7 +153,7 @@ def handshake(security: Security, folder: Path, ca: str) -> bytes:
     with trusted.wrap_socket(client, server_hostname="localhost") as connected:
         shown = connected.getpeercert(binary_form=True)
         connected.send(b"x")
-    thread.join()
+    joined(thread)
     assert shown
     return shown
 
