@@ -115,9 +115,19 @@ static __always_inline void tell(const struct place *at, struct flow_record *flo
 		add_tally(&at->counters->lost, flow->packets, flow->bytes, at->shared);
 }
 
+/* Of a captured frame, which may be longer than a test run takes: the metadata before it. */
+static __always_inline __u64 captured_bytes(struct xdp_md *ctx)
+{
+	__u32 *length = (void *)(long)ctx->data_meta;
+
+	return (void *)(length + 1) > (void *)(long)ctx->data ? 0 : *length;
+}
+
 /* The length of a frame with all its buffers, on kernels with multi-buffer XDP (5.18). */
 static __always_inline __u64 frame_bytes(struct xdp_md *ctx)
 {
+	if (config.wire_lengths)
+		return captured_bytes(ctx);
 	if (bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_xdp_get_buff_len))
 		return bpf_xdp_get_buff_len(ctx);
 	return ctx->data_end - ctx->data;

@@ -206,6 +206,8 @@ struct config {
 	__u8 ports;	    /* distinguish flows by ports */
 	__u8 services;	    /* keep only the port of the serving side */
 	__u8 read_kernel;   /* the kernel lets programs read its memory (not under lockdown) */
+	__u8 wire_lengths;  /* a frame has its length on the wire before it, as metadata: __u32 */
+	__u8 _pad[7];
 	__u64 hash_seed[HASH_SEEDS]; /* random, so that no sender can aim flows at one set */
 	__u64 hash_multiplier;	     /* random and odd */
 };

@@ -38,7 +38,7 @@ def captured() -> Iterator[bytes]:
             with reading(path) as packets:
                 yield from (packet.data for packet in itertools.islice(packets, FROM_EACH))
         except PktexpError:
-            continue  # no capture of Ethernet or IP, or broken from there on
+            continue  # broken from there on
 
 
 class Run:

@@ -11,15 +11,17 @@ from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from scapy.layers.inet import TCP
 
 from pktexp.bpf import libbpf
-from pktexp.commands.replay.captures import Packet
+from pktexp.commands.replay import linktypes
+from pktexp.commands.replay.packets import Packet, Record
 from pktexp.commands.replay.report import report
 from pktexp.commands.replay.run import Replayer
 from pktexp.errors import PktexpError
-from pktexp.packet.enums import LinkType
+from pktexp.packet.enums import LinkType, SizeGroup
 from pktexp.settings import FlowMode, Format
-from support.packets.captures import RAW, WLAN, flows, traffic, write_pcap, write_pcapng
+from support.packets.captures import WLAN, flows, traffic, write_pcap, write_pcapng
 from support.packets.cases import ETHER, V4, V6, all_cases, expected_flows, expected_traffic
 from support.patience import finished
 
@@ -75,11 +77,13 @@ def test_each_packet_is_parsed_by_its_link_type(
     packets = [
         packet(bytes(ETHER / V4)),
         Packet(bytes(V6), 40, LinkType.IP),
+        Packet(b"", 100, LinkType.OPAQUE),
         packet(bytes(ETHER / V6)),
     ]
     replayed = replayers[FlowMode.HOSTS].run("mixed", packets)
     assert replayed.snapshot().counters["unparsed"].sum() == 0
     assert {protocol[1]: sums for protocol, sums in traffic(replayed).items()} == {
+        "": (1, 100),
         "4": (1, 34),
         "6": (2, 94),
     }
@@ -108,11 +112,60 @@ def test_truncated_packets_count_their_bytes_on_the_wire(
     assert traffic(replayed) == expected_traffic(CASES)
 
 
+def test_packets_cut_by_the_capture_show_no_half_addresses(
+    replayers: dict[FlowMode, Replayer],
+) -> None:
+    whole = bytes(ETHER / V4)
+    for kept in range(14, 34):
+        replayed = replayers[FlowMode.HOSTS].run("cut", [packet(whole[:kept], 1000)])
+        assert flows(replayed) == {("other", "", ""): (1, 1000)}
+        assert traffic(replayed) == {("other", "4"): (1, 1000)}
+        assert replayed.snapshot().counters["unparsed"].sum() == 1
+
+
+@pytest.mark.parametrize("length", [75_000, 100_000, 200_000, 262_144, 262_145, (1 << 32) - 1])
+def test_packet_of_any_length_is_counted_with_it(
+    replayers: dict[FlowMode, Replayer], length: int
+) -> None:
+    kept = bytes(ETHER / V4 / TCP(sport=1234, dport=53)) + bytes(min(length, 300_000) - 54)
+    replayed = replayers[FlowMode.SOCKETS].run("long", [packet(kept, length)] * 3)
+    assert traffic(replayed) == {("tcp", "4"): (3, 3 * length)}
+    assert flows(replayed) == {("tcp", "192.0.2.1:1234", "192.0.2.2:53"): (3, 3 * length)}
+    sizes = replayed.snapshot().sizes[0, 0]
+    assert sizes[SizeGroup.TCP].tolist() == [0] * 10 + [3]
+    assert sizes.sum() == 3
+    assert not replayed.left_out
+
+
+@pytest.mark.parametrize("length", range(14))
+def test_packet_too_short_for_a_header_is_counted(
+    replayers: dict[FlowMode, Replayer], length: int
+) -> None:
+    whole = bytes(ETHER / V4)[:length]
+    packets = [linktypes.packet(Record(whole, length, number)) for number in (1, 113, 276)]
+    replayed = replayers[FlowMode.HOSTS].run("short", packets)
+    assert traffic(replayed) == {("other", ""): (3, 3 * length)}
+    assert flows(replayed) == {("other", "", ""): (3, 3 * length)}
+    assert replayed.snapshot().counters["unparsed"][0, 0].tolist() == [0, 3, *[0] * 6]
+
+
+def test_short_packet_of_ip_is_counted_as_ip(replayers: dict[FlowMode, Replayer]) -> None:
+    records = [Record(b"\x45" + bytes(5), 6, 101), Record(b"\x60" + bytes(5), 6, 101)]
+    replayed = replayers[FlowMode.HOSTS].run("short", map(linktypes.packet, records))
+    assert traffic(replayed) == {("other", "4"): (1, 6), ("other", "6"): (1, 6)}
+    assert flows(replayed) == {("other", "", ""): (2, 12)}
+
+
 def test_packets_left_out_are_counted_by_reason(replayers: dict[FlowMode, Replayer]) -> None:
-    lengths = [13, 14, 1, 65535, 73000, 300_000, 1 << 32]
-    replayed = replayers[FlowMode.HOSTS].run("sizes", [packet(b"", n) for n in lengths])
-    assert traffic(replayed) == {("llc", ""): (3, 14 + 65535 + 73000)}
-    assert replayed.left_out == {"shorter than 14 bytes": 2, "longer than the kernel runs": 2}
+    numbers = (105, 1, 192, 105, 147)
+    records = [Record(bytes(ETHER / V4), 34, number) for number in numbers]
+    replayed = replayers[FlowMode.HOSTS].run("foreign", map(linktypes.packet, records))
+    assert traffic(replayed) == {("other", "4"): (1, 34)}
+    assert replayed.left_out == {
+        "link type LINKTYPE_IEEE802_11 (105) is not supported": 2,
+        "link type LINKTYPE_PPI (192) is not supported": 1,
+        "link type 147 is not supported": 1,
+    }
 
 
 def test_packets_before_an_error_are_counted(replayers: dict[FlowMode, Replayer]) -> None:
@@ -187,8 +240,7 @@ def test_malformed_file_is_shown_up_to_the_error(tmp_path: Path) -> None:
 def test_files_of_other_formats_are_one_line_of_error(tmp_path: Path) -> None:
     empty = tmp_path / "empty.pcap"
     empty.touch()
-    wireless = write_pcap(tmp_path / "wireless.pcap", FRAMES, WLAN)
-    for path in (tmp_path / "missing.pcap", empty, wireless):
+    for path in (tmp_path / "missing.pcap", empty):
         done = replay(path)
         assert (done.returncode, done.stdout) == (1, "")
         (line,) = done.stderr.splitlines()
@@ -196,8 +248,9 @@ def test_files_of_other_formats_are_one_line_of_error(tmp_path: Path) -> None:
 
 
 def test_packets_left_out_are_a_warning(tmp_path: Path) -> None:
-    frames = [(RAW, b"\x45" * 13), (1, bytes(ETHER / V4))]
-    done = replay(write_pcapng(tmp_path / "short.pcapng", frames))
+    frames = [(1, bytes(ETHER / V4)), (WLAN, b"junk" * 5), (1, bytes(ETHER / V6))]
+    done = replay("--format", "json", write_pcapng(tmp_path / "foreign.pcapng", frames))
     assert done.returncode == 0
+    assert json.loads(done.stdout)["packets"] == 2
     (line,) = done.stderr.splitlines()
-    assert line.endswith("1 packets left out: shorter than 14 bytes")
+    assert line.endswith("1 packets left out: link type LINKTYPE_IEEE802_11 (105) is not supported")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from pktexp.bpf import libbpf
-from pktexp.commands.replay.captures import Packet
+from pktexp.commands.replay.packets import Packet
 from pktexp.commands.replay.run import Replayer
 from pktexp.packet.enums import LinkType, Tunnel
 from pktexp.settings import FlowMode

@@ -26,6 +26,7 @@ OPTIONS = {
     "totals": DatapathOptions(events=False),
     "records": DatapathOptions(),
     "cache": DatapathOptions(flow_cache=4096),
+    "captured": DatapathOptions(flow_cache=4096, wire_lengths=True),
     "all": DatapathOptions(services=True, decap=tuple(Tunnel), flow_cache=4096),
 }
 Check = Callable[[BpfObject, str], None]

@@ -15,7 +15,9 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, Gauge
 from prometheus_client.exposition import generate_latest
 
+from pktexp.commands.replay import linktypes
 from pktexp.commands.replay.captures import reading
+from pktexp.commands.replay.packets import Record
 from pktexp.errors import PktexpError
 from pktexp.flows import networks
 from pktexp.web import config
@@ -142,6 +144,20 @@ def test_edited_capture_is_read_up_to_its_break(
         content = content[:at] + put + content[at + size :]
     written = gzip.compress(content) if form.endswith("gz") else content
     assert (accepted(packets, path, written) or 0) <= len(content)
+
+
+@given(
+    number=st.sampled_from(sorted(linktypes.LINK_TYPES)),
+    data=st.binary(max_size=64),
+    length=st.integers(0, 100),
+    fcs=st.integers(0, 30),
+)
+def test_record_of_any_bytes_becomes_a_packet(
+    number: int, data: bytes, length: int, fcs: int
+) -> None:
+    packet = linktypes.packet(Record(data, length, number, fcs))
+    assert packet.length in (max(length - fcs, 0), max(length - fcs - 1, 0))
+    assert len(packet.data) <= min(len(data), packet.length) + 14
 
 
 @pytest.mark.parametrize("zone", ["fe80::%eth0/64", "fe80::%1/128"])

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes as c
 import logging
 import math
+import struct
 from importlib.resources import files
 from pathlib import Path
 
@@ -38,6 +39,10 @@ OBJECT = Path(str(files("pktexp") / "packet.bpf.o"))
 XDP_PROGRAM = "count_xdp"
 SKB_PROGRAMS = {Direction.INGRESS: "count_ingress", Direction.EGRESS: "count_egress"}
 PROGRAMS = (XDP_PROGRAM, *SKB_PROGRAMS.values())
+# struct xdp_md (include/uapi/linux/bpf.h, 5.8): data, data_end and data_meta as offsets, then two
+# interfaces and a queue. The bytes before data are metadata.
+XDP_CONTEXT = struct.Struct("=6I")
+WIRE_LENGTH = struct.Struct("=I")
 XDP_HAS_FRAGS = 1 << 5  # BPF_F_XDP_HAS_FRAGS (include/uapi/linux/bpf.h, 5.18)
 
 
@@ -96,6 +101,15 @@ class Datapath:
         """
         fd = self.object.program_fd(program)
         return run_program(self._lib, fd, frame, repeat, context)
+
+    def run_captured(self, frame: bytes, length: int) -> None:
+        """Run the XDP program over the first bytes of a frame of `length` bytes on the wire.
+
+        Needs the option wire_lengths. `frame` has at least 14 bytes and at most about 3,000.
+        """
+        data = WIRE_LENGTH.pack(length) + frame
+        context = XDP_CONTEXT.pack(WIRE_LENGTH.size, len(data), 0, 0, 0, 0)
+        self.test_run(data, context=context)
 
     @property
     def counter_bytes(self) -> int:

@@ -138,8 +138,8 @@ def explained(error: BpfError) -> PktexpError | None:
 def run_program(lib: Libbpf, fd: int, frame: bytes, repeat: int, context: bytes = b"") -> int:
     """Run a program `repeat` times over a frame by BPF_PROG_TEST_RUN; return the last verdict.
 
-    `context`: for a program of socket buffers, the fields of struct __sk_buff that may be set
-    (net/bpf/test_run.c, convert___skb_to_skb, 5.15).
+    `context`: a struct __sk_buff or xdp_md with the fields that may be set (net/bpf/test_run.c,
+    convert___skb_to_skb and bpf_prog_test_run_xdp, 5.15).
     """
     data = c.create_string_buffer(frame, len(frame))
     options = TestRunOpts(sz=c.sizeof(TestRunOpts), repeat=repeat, data_size_in=len(frame))

@@ -52,6 +52,8 @@ class DatapathOptions:
     flow_cache: int = 0
     """number of flows that each CPU sums before it sends a record, a multiple of FLOW_WAYS; with 0
     each packet is a record"""
+    wire_lengths: bool = False
+    """run captured frames, whose lengths are given beside them (Datapath.run_captured)"""
 
     @property
     def flow_sets(self) -> int:
@@ -95,6 +97,7 @@ class DatapathOptions:
         config["ports"] = self.ports
         config["services"] = self.services
         config["read_kernel"] = read_kernel
+        config["wire_lengths"] = self.wire_lengths
         config["decap"] = sum(1 << tunnel for tunnel in self.decap)
         config["ephemeral"] = ephemeral_ports()
         config["hash_seed"] = [secrets.randbits(64) for _ in range(records.HASH_SEEDS)]

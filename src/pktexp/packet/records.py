@@ -44,6 +44,8 @@ CONFIG = np.dtype(
         ("ports", "u1"),
         ("services", "u1"),
         ("read_kernel", "u1"),
+        ("wire_lengths", "u1"),
+        ("_pad", "u1", 7),
         ("hash_seed", "u8", HASH_SEEDS),
         ("hash_multiplier", "u8"),
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import struct
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -32,6 +33,19 @@ def write_pcap(
     for frame in frames:
         writer.write_packet(frame[:keep], sec=1, usec=1, wirelen=len(frame))
     writer.close()
+    return path
+
+
+def write_records(
+    path: Path, link: int, records: Iterable[bytes], magic: int = 0xA1B2C3D4, order: str = "<"
+) -> Path:
+    """Write a pcap whose field for the link type is `link` with all its bits."""
+    extra = bytes(8) if magic == 0xA1B2CD34 else b""
+    content = struct.pack(f"{order}IHHiIII", magic, 2, 4, 0, 0, 1 << 18, link)
+    for record in records:
+        size = len(record)
+        content += struct.pack(f"{order}4I", 1, 1, size, size) + extra + record
+    path.write_bytes(content)
     return path
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 
 MOST_TUNNELS, MOST_LABELS = 3, 8  # docs/metrics.md
-LINK = ("raw", "eth", "ethertype", "vlan")
+BARE_LINK = ("raw", "null", "enc", "ppp", "chdlc", "nflog")  # of which nothing is counted
+LINK = (*BARE_LINK, "eth", "sll", "ethertype", "vlan")
 EXTENSIONS = ("ipv6.hopopts", "ipv6.routing", "ipv6.fraghdr", "ipv6.dstopts", "ah")
 IN_IP = {
     ("ip", "ip"): "ipip",
@@ -35,6 +37,11 @@ FIELDS = {
 
 Row = dict[str, list[str]]
 """as in tshark.py"""
+
+
+def without_link(layers: list[str]) -> list[str]:
+    """Return the layers without those that only say which protocol follows."""
+    return list(itertools.dropwhile(lambda layer: layer in BARE_LINK, layers))
 
 
 def passed(row: Row) -> Iterator[tuple[str, Row]]:

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 FIELDS = (
     *("eth.dst", "eth.dst.ig", "ip.flags.mf", "ip.frag_offset", "ip.dsfield.ecn"),
     *("ipv6.fraghdr.offset", "ipv6.fraghdr.more", "ipv6.tclass.ecn", "icmp.type", "icmpv6.type"),
-    "cfp.d_hmac_mc",
+    *("cfp.d_hmac_mc", "sll.pkttype"),
 )
+COOKED_CASTS = {"1": "broadcast", "2": "multicast"}
 CONGESTION_EXPERIENCED = "3"
 
 Row = dict[str, list[str]]
@@ -20,6 +21,8 @@ def traits(row: Row, protocol: str, ip_version: str) -> Iterator[str]:
     layers = row["frame.protocols"][0].split(":")
     if layers[0] == "eth":
         yield from _casts(row, layers)
+    elif layers[0] == "sll" and (cast := COOKED_CASTS.get(row["sll.pkttype"][0])):
+        yield cast
     if ip_version == "4":
         yield from _ipv4(row)
     elif ip_version == "6":

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from support.packets import traits
-from support.packets.innermost import passed
+from support.packets.innermost import passed, without_link
 from support.patience import finished, running
 
 IPV4, IPV6, ARP = 0x0800, 0x86DD, 0x0806
@@ -48,7 +48,7 @@ EXTENSIONS = {
     60: "ipv6.dstopts.nxt",
 }
 FIELDS = (
-    *("frame.len", "frame.protocols", "eth.type", "vlan.etype", "arp.hw.size"),
+    *("frame.len", "frame.protocols", "eth.type", "sll.etype", "vlan.etype", "arp.hw.size"),
     *("arp.src.proto_ipv4", "arp.dst.proto_ipv4", "ip.src", "ip.dst", "ip.proto"),
     *("ipv6.src", "ipv6.dst", "ipv6.nxt", *EXTENSIONS.values(), "tcp.flags"),
     *("udp.dstport", "mpls.label", *traits.FIELDS),
@@ -129,21 +129,30 @@ def _whole(row: Row) -> Dissected:
 
 def _packet(row: Row) -> Dissected:
     (size,), (layers,) = row["frame.len"], row["frame.protocols"]
-    link, second, *_ = [layer for layer in layers.split(":") if layer != "raw"] + ["", ""]
-    if link == "mpls":
-        return Dissected(int(size), "mpls")
+    link, second, *_ = [*without_link(layers.split(":")), "", ""]
+    if link in ("mpls", "pppoes"):
+        return Dissected(int(size), "mpls" if link == "mpls" else "pppoe")
     if link in ("ip", "ipv6"):
-        return _network(IPV4 if link == "ip" else IPV6, int(size), row)
+        return _behind_link(link, int(size), row)
     if second == "cfp":  # it takes the addresses for a header of another link layer
         return Dissected(int(size), "other")
+    if link == "sll" and second not in ("ethertype", "llc", "ipx"):
+        return _behind_link(second, int(size), row)
     if second != "ethertype":
-        return Dissected(int(size), "llc" if second else "other")
+        return Dissected(int(size), "llc" if second and link in ("eth", "sll") else "other")
     return _network(_behind_tags(row), int(size), row)
+
+
+def _behind_link(layer: str, size: int, row: Row) -> Dissected:
+    """Build a packet from the layer behind a header without an ethertype."""
+    version = {"ip": IPV4, "ipv6": IPV6}.get(layer)
+    return _network(version, size, row) if version else Dissected(size, "other")
 
 
 def _behind_tags(row: Row) -> int:
     """Return the ethertype behind the VLAN tags, or a tag's own if they do not end."""
-    types = [*_numbers(row["eth.type"][:1]), *_numbers(row["vlan.etype"][:MOST_TAGS])]
+    first = "sll.etype" if row["frame.protocols"][0].startswith("sll") else "eth.type"
+    types = [*_numbers(row[first][:1]), *_numbers(row["vlan.etype"][:MOST_TAGS])]
     return next((ethertype for ethertype in types if ethertype not in VLAN_TAGS), types[-1])
 
 

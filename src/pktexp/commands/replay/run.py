@@ -5,7 +5,6 @@ BPF_PROG_TEST_RUN runs the programs as if `lo` had received the packets.
 
 from __future__ import annotations
 
-import errno
 from collections import Counter
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
@@ -17,9 +16,10 @@ from pktexp import privileges
 from pktexp.bpf import libbpf
 from pktexp.bpf.counters import Counters, InterfaceTable
 from pktexp.bpf.datapath import Datapath
-from pktexp.bpf.libbpf import BpfError, Libbpf
+from pktexp.bpf.libbpf import Libbpf
 from pktexp.bpf.options import DatapathOptions
-from pktexp.commands.replay.captures import Packet, reading
+from pktexp.commands.replay.captures import reading
+from pktexp.commands.replay.packets import Packet
 from pktexp.errors import PktexpError
 from pktexp.flows.table import FlowSnapshot, FlowTable
 from pktexp.interfaces.leases import Lease
@@ -30,11 +30,9 @@ from pktexp.settings import FlowMode, flow_options
 LOOPBACK = 1  # the ifindex that XDP test runs use (net/bpf/test_run.c, 5.15)
 LEASE = 1
 SHORTEST = 14  # bytes; a test run needs ETH_HLEN, whatever the link type
-# More than any kernel's test run takes: 1 + MAX_SKB_FRAGS pages, MAX_SKB_FRAGS at most 45 (6.3).
-LONGEST = 1 << 18
-TOO_SHORT = f"shorter than {SHORTEST} bytes"
-TOO_LONG = "longer than the kernel runs"
-REFUSED = (errno.EINVAL, errno.ENOMEM)
+# Bytes of a packet that are run: less than a page without what a test run has around a frame, which
+# is 256 bytes and a struct skb_shared_info (768 bytes at most, with 45 fragments; 6.3).
+KEPT = 3000
 FLOWS = 1 << 20  # flows kept individually; all others are summed
 CACHED = 1 << 14
 RING = 1 << 23  # bytes
@@ -66,7 +64,12 @@ class Replayer:
 
     def __init__(self, lib: Libbpf, flows: FlowMode, decap: Collection[Tunnel] = ()) -> None:
         options = DatapathOptions(
-            slots=16, ring_size=RING, decap=decap, flow_cache=CACHED, **flow_options(flows)
+            slots=16,
+            ring_size=RING,
+            decap=decap,
+            flow_cache=CACHED,
+            wire_lengths=True,
+            **flow_options(flows),
         )
         self._datapath = Datapath(lib, options)
         self._table = InterfaceTable(self._datapath.interfaces)
@@ -96,18 +99,11 @@ class Replayer:
 
     def _run(self, packet: Packet) -> str:
         """Run a packet; return why it was left out, or ""."""
-        if packet.length < SHORTEST:
-            return TOO_SHORT
-        if packet.length > LONGEST:
-            return TOO_LONG
-        self._table.set(LOOPBACK, LEASE, packet.link_type)
-        try:
-            self._datapath.test_run(packet.data[: packet.length].ljust(packet.length, b"\0"))
-        except BpfError as error:
-            if error.errno not in REFUSED:
-                raise
-            return TOO_LONG
-        return ""
+        if not packet.left_out:
+            self._table.set(LOOPBACK, LEASE, packet.link_type)
+            frame = packet.data[:KEPT].ljust(SHORTEST, b"\0")
+            self._datapath.run_captured(frame, packet.length)
+        return packet.left_out
 
     def _read_rings(self, flows: FlowTable) -> None:
         for ring in self._datapath.rings:

@@ -1,0 +1,80 @@
+"""Names of link types that captures have and a replay leaves out.
+
+The numbers are those of https://www.tcpdump.org/linktypes.html, without the prefix LINKTYPE_.
+python-pcapng names fewer of them.
+"""
+
+from __future__ import annotations
+
+NAMES = {
+    3: "AX25",
+    6: "IEEE802_5",
+    7: "ARCNET_BSD",
+    8: "SLIP",
+    10: "FDDI",
+    100: "ATM_RFC1483",
+    105: "IEEE802_11",
+    107: "FRELAY",
+    114: "LTALK",
+    117: "PFLOG",
+    119: "IEEE802_11_PRISM",
+    122: "IP_OVER_FC",
+    123: "SUNATM",
+    127: "IEEE802_11_RADIOTAP",
+    129: "ARCNET_LINUX",
+    138: "APPLE_IP_OVER_IEEE1394",
+    140: "MTP2",
+    141: "MTP3",
+    142: "SCCP",
+    143: "DOCSIS",
+    144: "LINUX_IRDA",
+    163: "IEEE802_11_AVS",
+    165: "BACNET_MS_TP",
+    169: "GPRS_LLC",
+    177: "LINUX_LAPD",
+    187: "BLUETOOTH_HCI_H4",
+    189: "USB_LINUX",
+    192: "PPI",
+    195: "IEEE802_15_4_WITHFCS",
+    197: "ERF",
+    201: "BLUETOOTH_HCI_H4_WITH_PHDR",
+    203: "LAPD",
+    206: "FRELAY_WITH_DIR",
+    209: "I2C_LINUX",
+    215: "IEEE802_15_4_NONASK_PHY",
+    220: "USB_LINUX_MMAPPED",
+    224: "FC_2",
+    226: "IPNET",
+    227: "CAN_SOCKETCAN",
+    230: "IEEE802_15_4_NOFCS",
+    231: "DBUS",
+    240: "NETANALYZER",
+    241: "NETANALYZER_TRANSPARENT",
+    242: "IPOIB",
+    243: "MPEG_2_TS",
+    247: "INFINIBAND",
+    248: "SCTP",
+    249: "USBPCAP",
+    251: "BLUETOOTH_LE_LL",
+    253: "NETLINK",
+    254: "BLUETOOTH_LINUX_MONITOR",
+    256: "BLUETOOTH_LE_LL_WITH_PHDR",
+    258: "PKTAP",
+    259: "EPON",
+    264: "ISO_14443",
+    266: "USB_DARWIN",
+    271: "VSOCK",
+    272: "NORDIC_BLE",
+    274: "ETHERNET_MPACKET",
+    280: "VPP_DISPATCH",
+    281: "DSA_TAG_BRCM",
+    282: "DSA_TAG_BRCM_PREPEND",
+    283: "IEEE802_15_4_TAP",
+    284: "DSA_TAG_DSA",
+    285: "DSA_TAG_EDSA",
+}
+
+
+def link_name(number: int) -> str:
+    """Return a link type as "LINKTYPE_PPI (192)", or its number alone if it has no name here."""
+    return f"LINKTYPE_{NAMES[number]} ({number})" if number in NAMES else str(number)
