@@ -32,6 +32,7 @@ from pktexp.flows.attribution import Attribution, attributing
 from pktexp.flows.networks import NamedNetworks
 from pktexp.flows.networksums import NetworkSums
 from pktexp.flows.table import FlowTable
+from pktexp.interfaces import others
 from pktexp.interfaces.drops import Drops, Retransmits
 from pktexp.interfaces.facts import InterfaceFacts
 from pktexp.interfaces.namefilter import NameFilter
@@ -156,7 +157,7 @@ async def running(
         if pins:
             stack.callback(pins.close)
         datapath = _load(stack, lib, settings, pins)
-        interfaces = _attach(stack, datapath, settings)
+        interfaces = _attach(stack, lib, datapath, settings)
         drops, retransmits = _trace(stack, lib, datapath, interfaces)
         # A thread keeps the capabilities it was started with: all threads are started below.
         privileges.give_up(datapath.hooks.tcx, settings.kubernetes)
@@ -227,13 +228,17 @@ def _load(stack: AsyncExitStack, lib: Libbpf, settings: Settings, pins: Pins | N
     return datapath
 
 
-def _attach(stack: AsyncExitStack, datapath: Datapath, settings: Settings) -> Interfaces:
+def _attach(
+    stack: AsyncExitStack, lib: Libbpf, datapath: Datapath, settings: Settings
+) -> Interfaces:
     monitor = LinkMonitor()
     stack.callback(monitor.close)
     wanted = NameFilter(settings.interfaces, settings.exclude_interfaces)
     directions = tuple(Direction) if settings.egress else (Direction.INGRESS,)
     interfaces = Interfaces(datapath, monitor, wanted, settings.ingress, directions)
     interfaces.start()
+    if datapath.hooks.tcx:
+        others.report(lib, monitor.links.values(), datapath.program_ids, settings.pin)
     return interfaces
 
 

@@ -112,6 +112,11 @@ class Datapath:
         self.test_run(data, context=context)
 
     @property
+    def program_ids(self) -> set[int]:
+        """The kernel's ids of the programs."""
+        return {int(self.object.program_info(name)["prog_id"]) for name in PROGRAMS}
+
+    @property
     def counter_bytes(self) -> int:
         """Kernel memory of the interface counters, in bytes."""
         return self.counters.nbytes

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import ctypes as c
 import os
+from pathlib import Path
 
 from pktexp.bpf.attached import programs_at
 from pktexp.bpf.hookchoice import Hook
 from pktexp.bpf.libbpf import Libbpf
-from pktexp.bpf.pins import Pins, link_name
+from pktexp.bpf.pins import LINK, Pins, link_name
 
 EGRESS = "egress"  # part of the names of egress hooks
 
@@ -85,6 +86,16 @@ class PinnedLinks:
     def _remove(self, ifindex: int, hook: str, fd: int) -> None:
         self._pins.drop(link_name(ifindex, hook))
         os.close(fd)
+
+
+def pinned_programs(lib: Libbpf, root: Path) -> set[int]:
+    """Return the ids of the programs of all links that are pinned at `root`."""
+    found = set()
+    for path in root.glob(f"*/{LINK}*"):
+        fd = lib(f"open {path}", "bpf_obj_get", os.fsencode(path))
+        found.add(link_info(lib, fd).program)
+        os.close(fd)
+    return found
 
 
 def link_info(lib: Libbpf, fd: int) -> LinkInfo:

@@ -155,18 +155,29 @@ def remove(folder: Path) -> tuple[int, int]:
     return len(links), len(others)
 
 
+def hides_another(path: Path) -> bool:
+    """Return whether a path is on a bpffs that is mounted over another one, or below it."""
+    return sum(kind == "bpf" for _, kind in _mounts_above(path)) > 1
+
+
 def _on_bpffs(path: Path) -> bool:
     """Return whether a path is on a bpffs, by the mount with the longest mount point above it.
 
     Python has no statfs(2).
     """
-    best, kind = "", ""
+    mounts = _mounts_above(path)
+    return bool(mounts) and max(mounts, key=lambda mount: len(mount[0]))[1] == "bpf"
+
+
+def _mounts_above(path: Path) -> list[tuple[str, str]]:
+    """Return (mount point, kind) of the file systems at or above a path, the latest first."""
+    found = []
     for line in MOUNTS.read_text().splitlines():
         fields, _, rest = line.partition(" - ")
         where = fields.split()[4]
-        if path.resolve().is_relative_to(where) and len(where) >= len(best):
-            best, kind = where, rest.split()[0]
-    return kind == "bpf"
+        if path.resolve().is_relative_to(where):
+            found.append((where, rest.split()[0]))
+    return found[::-1]
 
 
 def _holder(fd: int) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -125,9 +126,11 @@ class Service:
 
     def held(self, kind: str) -> set[str]:
         """Return the ids of BPF objects that the service holds: "prog", "map" or "link"."""
-        files = Path(f"/proc/{self.pid}/fdinfo").iterdir()
-        lines = [line.split() for file in files for line in file.read_text().splitlines()]
-        return {words[1] for words in lines if words[0] == f"{kind}_id:"}
+        found = set()
+        for file in Path(f"/proc/{self.pid}/fdinfo").iterdir():
+            with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+                found |= set(re.findall(rf"^{kind}_id:\s+(\d+)$", file.read_text(), re.MULTILINE))
+        return found
 
     def resident(self) -> int:
         """Return the memory of the process, in bytes."""

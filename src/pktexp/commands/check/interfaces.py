@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
+from pktexp.bpf.libbpf import BpfError, Libbpf
+from pktexp.bpf.others import links_of_others
+from pktexp.bpf.pinnedlinks import pinned_programs
 from pktexp.commands.check import forecast
 from pktexp.commands.check.findings import Finding, Place, finding
 from pktexp.errors import PktexpError
+from pktexp.interfaces import others
 from pktexp.interfaces.namefilter import NameFilter
 from pktexp.netlink import driver
 from pktexp.netlink.linkinfo import Link
@@ -15,6 +20,7 @@ from pktexp.settings import Settings
 
 SECTION = "interfaces"
 UNKNOWN = "unknown"
+OTHER = "other pktexp"
 
 
 def listed() -> tuple[list[Link], Finding]:
@@ -37,6 +43,25 @@ def findings(links: Sequence[Link], settings: Settings) -> Iterator[Finding]:
     yield finding(SECTION, "room", count <= limit, detail, "raise --max-interfaces")
     for glob in wanted.idle(names):
         yield finding(SECTION, glob, False, "matches no interface now", needed=False)
+
+
+def other_processes(lib: Libbpf, links: Sequence[Link], root: Path | None) -> Iterator[Finding]:
+    """Yield other pktexp processes that are attached, if any.
+
+    `root` is the folder of --pin; links that are pinned there would be taken over.
+    """
+    try:
+        found = links_of_others(lib, links, pinned_programs(lib, root) if root else ())
+    except BpfError as error:
+        detail = f"other programs are attached, but may not be looked at: {error}"
+        yield finding(SECTION, OTHER, None, detail, needed=False)
+        return
+    for process in others.running(found):
+        yield finding(SECTION, OTHER, True, f"process {process} counts here too", needed=False)
+    if abandoned := [link for link in found if not link.process]:
+        detail = f"no process visible here holds its links: {others.names(abandoned)}"
+        remedy = f"unless it runs in a container, {others.remedy(root)}"
+        yield finding(SECTION, OTHER, False, detail, remedy, needed=False)
 
 
 def places(links: Sequence[Link], settings: Settings, tcx: bool | None) -> list[Place]:

@@ -54,6 +54,8 @@ def check(settings: Settings) -> Checked:
         findings.append(_api_server(settings))
     links, listed = interfaces.listed()
     findings += [listed, *interfaces.findings(links, settings)]
+    if lib and allowed and tcx:
+        findings += interfaces.other_processes(lib, links, settings.pin)
     return Checked(findings, interfaces.places(links, settings, tcx))
 
 
