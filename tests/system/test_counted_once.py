@@ -27,8 +27,8 @@ OUTSIDE, POD, PORT = "192.0.2.1", "192.0.2.11", 4000
 DATAGRAMS, SIZE = 400, 14 + 20 + 8 + 1000
 SENT = DATAGRAMS * SIZE
 WINDOW = 300  # seconds, of the documented queries
-# rate() extrapolates by up to a scrape interval at each end, of a series that is a quarter of a minute
-# long; a packet that counted twice would be off by all of it.
+# rate() extrapolates by up to a scrape interval at each end of a series, here a short one; packets
+# that counted twice would double the value.
 TOLERANCE = 0.15
 
 
