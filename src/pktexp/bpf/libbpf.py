@@ -215,13 +215,16 @@ def _print_message(
     No exception may leave this callback: it would be lost, and C would get an arbitrary int.
     """
     try:
+        severity = levels[min(level, 2)]
+        if not log.isEnabledFor(severity):  # a start has hundreds at debug level
+            return 0
         buffer = c.create_string_buffer(MESSAGE_SIZE)
         c.CDLL(None).vsnprintf(
             buffer, c.c_size_t(MESSAGE_SIZE), c.c_char_p(template), c.c_void_p(arguments)
         )
         text = buffer.value.decode(errors="replace").removeprefix("libbpf: ").rstrip()
         for line in text.splitlines():  # the verifier's log, for example
-            log.log(levels[min(level, 2)], "%s", line)
+            log.log(severity, "%s", line)
     except Exception:
         log.debug("failed to format a message of libbpf", exc_info=True)
     return 0
