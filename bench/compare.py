@@ -1,7 +1,7 @@
 """One program from several objects in turn, to tell a change of a nanosecond from noise.
 
-Before a change `make -C bpf SRC=../bench/datapath.bpf.c OUT=/tmp/a.o`, after it the same with
-`OUT=/tmp/b.o`, then `just bench-compare flow 1000 /tmp/a.o /tmp/b.o`.
+Build before a change and copy `src/pktexp/packet.bpf.o` to /tmp/a.o, after it to /tmp/b.o, then
+run `just bench-compare flow 1000 /tmp/a.o /tmp/b.o`.
 """
 
 from __future__ import annotations
@@ -9,14 +9,17 @@ from __future__ import annotations
 import argparse
 import os
 import statistics
+import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 
 import flows
 import report
-from datapath import Case, configured, nanoseconds
+from datapath import Case, configured
+from pick import HOOKS, SOURCE, nanoseconds
 from pktexp.bpf import libbpf
 from pktexp.bpf.options import DatapathOptions
+from support.kernel.datapath import build
 
 MODES = {
     "counters": DatapathOptions(slots=16, events=False),
@@ -26,18 +29,20 @@ MODES = {
 ROUNDS, RUNS = 200, 100_000
 
 
-def measure(mode: str, number: int, objects: list[Path]) -> list[list[float]]:
+def measure(mode: str, case: Case, objects: list[Path], hook: str) -> list[list[float]]:
     """Nanoseconds a packet, ROUNDS for each object."""
     lib, cpus = libbpf.find(), sorted(os.sched_getaffinity(0))
     with ExitStack() as stack:
-        programs = [
-            stack.enter_context(configured(lib, path, path.name, MODES[mode], cpus[-1]))
+        picker = build(SOURCE, Path(stack.enter_context(tempfile.TemporaryDirectory())))
+        found = [
+            stack.enter_context(configured(lib, path, picker, path.name, MODES[mode], cpus[-1]))
             for path in objects
         ]
+        programs = [next(p for p in both if p.hook == hook) for both in found]
         os.sched_setaffinity(0, cpus[:1])
-        frame = Case(4, 64, number, False).frame()
+        frame = case.frame()
         for program in programs:
-            program.sequence[:] = flows.order(number)
+            program.sequence[:] = flows.order(case.flows)
             nanoseconds(lib, program, frame, flows.SEQUENCE)
         rounds = [[nanoseconds(lib, p, frame, RUNS) for p in programs] for _ in range(ROUNDS)]
     return [list(times) for times in zip(*rounds, strict=True)]
@@ -49,8 +54,11 @@ def main() -> None:
     parser.add_argument("mode", choices=MODES)
     parser.add_argument("flows", type=int)
     parser.add_argument("objects", type=Path, nargs="+")
+    parser.add_argument("--hook", choices=HOOKS, default="tcx")
+    parser.add_argument("--version", type=int, choices=(4, 6), default=4, help="of IP")
     chosen = parser.parse_args()
-    found = measure(chosen.mode, chosen.flows, chosen.objects)
+    case = Case(chosen.version, 64 if chosen.version == 4 else 84, chosen.flows, zipf=False)
+    found = measure(chosen.mode, case, chosen.objects, chosen.hook)
     rows = [
         (
             path,

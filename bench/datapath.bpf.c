@@ -5,8 +5,6 @@
  */
 #include "../bpf/packet.bpf.c"
 
-#include "pick.h"
-
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, 1);
@@ -43,16 +41,15 @@ struct {
 	__uint(value_size, sizeof(__u32));
 } perf SEC(".maps");
 
-/* What all that follow share: a flow as the real program has it. */
-static __always_inline enum unparsed pick_and_parse(struct xdp_md *ctx, struct flow_record *flow,
-						    struct packet *p)
+/* What most of those that follow share: a flow as the real program has it. */
+static __always_inline enum unparsed parse_frame(struct xdp_md *ctx, struct flow_record *flow,
+						 struct packet *p)
 {
 	enum unparsed reason;
 	struct cursor c;
 
 	barrier_var(flow);
 	barrier_var(p);
-	pick(ctx);
 	c.start = c.pos = (void *)(long)ctx->data;
 	c.end = (void *)(long)ctx->data_end;
 	c.copied = c.large = false;
@@ -82,33 +79,47 @@ static __always_inline void add_to_map(void *map, struct flow_record *flow)
 		bpf_map_update_elem(map, &key, &first, BPF_ANY);
 }
 
-SEC("xdp.frags") int empty(struct xdp_md *ctx)
+SEC("xdp.frags") int empty_xdp(struct xdp_md *ctx)
 {
-	pick(ctx);
+	(void)ctx;
 	return XDP_PASS;
 }
 
-SEC("xdp.frags") int parse_only(struct xdp_md *ctx)
+SEC("tc") int empty_tcx(struct __sk_buff *skb)
+{
+	(void)skb;
+	return NEXT;
+}
+
+SEC("xdp.frags") int parse_xdp(struct xdp_md *ctx)
 {
 	struct flow_record flow = {};
 	struct packet p = {};
 
-	pick_and_parse(ctx, &flow, &p);
+	parse_frame(ctx, &flow, &p);
 	return XDP_PASS;
 }
 
-/* The real program: counters only, packet events, or flow cache, as it is configured. */
-SEC("xdp.frags") int pktexp(struct xdp_md *ctx)
+SEC("tc") int parse_tcx(struct __sk_buff *skb)
 {
-	pick(ctx);
-	return count_frame(ctx);
+	void *start = (void *)(long)skb->data;
+	struct cursor c = {start, start, (void *)(long)skb->data_end, false, true};
+	struct flow_record record = {}, *flow = &record;
+	struct packet parsed = {.segments = 1, .vlans = skb->vlan_present}, *p = &parsed;
+
+	barrier_var(flow);
+	barrier_var(p);
+	if (parse(&c, flow, p, LINK_ETHERNET))
+		return NEXT;
+	flow->bytes = split(skb, flow, p);
+	return NEXT;
 }
 
 SEC("xdp.frags") int count_percpu(struct xdp_md *ctx)
 {
 	struct flow_record flow = {};
 	struct packet p = {};
-	enum unparsed reason = pick_and_parse(ctx, &flow, &p);
+	enum unparsed reason = parse_frame(ctx, &flow, &p);
 	__u32 key = 0;
 	struct place at = {.counters = bpf_map_lookup_elem(&percpu_counters, &key)};
 
@@ -122,7 +133,7 @@ SEC("xdp.frags") int hash_percpu(struct xdp_md *ctx)
 	struct flow_record flow = {};
 	struct packet p = {};
 
-	pick_and_parse(ctx, &flow, &p);
+	parse_frame(ctx, &flow, &p);
 	add_to_map(&percpu_hash, &flow);
 	return XDP_PASS;
 }
@@ -132,7 +143,7 @@ SEC("xdp.frags") int hash_lru(struct xdp_md *ctx)
 	struct flow_record flow = {};
 	struct packet p = {};
 
-	pick_and_parse(ctx, &flow, &p);
+	parse_frame(ctx, &flow, &p);
 	add_to_map(&lru_hash, &flow);
 	return XDP_PASS;
 }
@@ -142,7 +153,7 @@ SEC("xdp.frags") int perf_event(struct xdp_md *ctx)
 	struct flow_record flow = {};
 	struct packet p = {};
 
-	pick_and_parse(ctx, &flow, &p);
+	parse_frame(ctx, &flow, &p);
 	bpf_perf_event_output(ctx, &perf, BPF_F_CURRENT_CPU, &flow, sizeof(flow));
 	return XDP_PASS;
 }

@@ -1,7 +1,8 @@
 """What the programs cost a packet, by BPF_PROG_TEST_RUN; run it with `just bench-datapath`.
 
-Runs the programs of datapath.bpf.c in turn over the same flows, on one CPU, with readers on
-another, and tables the medians: what each takes more than an empty program.
+Runs the project's programs and those of datapath.bpf.c in turn over the same flows, at XDP and at
+TCX, on one CPU, with readers on another. Tables the medians: what each takes more than an empty
+program at the same hook.
 """
 
 from __future__ import annotations
@@ -11,8 +12,7 @@ import itertools
 import os
 import statistics
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,14 +23,15 @@ from scapy.layers.inet6 import IPv6
 
 import flows
 import report
+from pick import HOOKS, Program, nanoseconds, picked
+from pick import SOURCE as PICKER
 from pktexp.bpf import libbpf
 from pktexp.bpf.counters import Counters, InterfaceTable
-from pktexp.bpf.datapath import Datapath
+from pktexp.bpf.datapath import OBJECT, Datapath
 from pktexp.bpf.libbpf import Libbpf
-from pktexp.bpf.object import BpfObject, run_program
+from pktexp.bpf.object import BpfObject
 from pktexp.bpf.options import DatapathOptions
 from pktexp.packet.enums import LinkType
-from pktexp.packet.records import Records
 from readers import perf_reader, ring_reader
 from support.kernel.datapath import LOOPBACK, SLOT, build
 from support.packets.cases import ETHER
@@ -40,16 +41,6 @@ HASH_ENTRIES = flows.SEQUENCE  # room for all flows
 WARM = 0.5  # seconds, at most
 ROUND = 0.02  # seconds that a program is timed for in each round
 BASE, PARSE, COUNTERS, CACHE, HASH = "empty", "parse", "counters", "flow cache", "per-CPU hash"
-
-
-@dataclass(frozen=True)
-class Program:
-    """A program to time; `lost` counts the events that found no room, if it sends any."""
-
-    name: str
-    fd: int
-    sequence: Records
-    lost: Callable[[], int] = lambda: 0
 
 
 @dataclass(frozen=True)
@@ -76,9 +67,9 @@ class Case:
 
 @contextmanager
 def configured(
-    lib: Libbpf, path: Path, name: str, options: DatapathOptions, cpu: int
-) -> Iterator[Program]:
-    """The project's own program with such options, and its ring's reader."""
+    lib: Libbpf, path: Path, picker: Path, name: str, options: DatapathOptions, cpu: int
+) -> Iterator[list[Program]]:
+    """Yield the programs of an object of packet.bpf.c by hook, while its ring has a reader."""
     datapath = Datapath(lib, options, path)
     try:
         InterfaceTable(datapath.interfaces).set(LOOPBACK, SLOT, LinkType.ETHERNET)
@@ -90,40 +81,43 @@ def configured(
         with ExitStack() as stack:
             if datapath.rings:
                 stack.enter_context(ring_reader(datapath, cpu))
-            fd, sequence = datapath.object.program_fd("pktexp"), flows.view(datapath.object)
-            yield Program(name, fd, sequence, lost)
+            fds = {hook: datapath.object.program_fd(real) for hook, real in HOOKS.items()}
+            yield [
+                stack.enter_context(picked(lib, picker, name, hook, fd, lost))
+                for hook, fd in fds.items()
+            ]
     finally:
         datapath.close()
 
 
 @contextmanager
-def alternatives(lib: Libbpf, path: Path, cpu: int) -> Iterator[list[Program]]:
-    """All others, from one object."""
+def alternatives(lib: Libbpf, path: Path, picker: Path, cpu: int) -> Iterator[list[Program]]:
+    """Yield the programs of datapath.bpf.c, from one object."""
     loaded = BpfObject(lib, path)
     try:
         for name in ("percpu_hash", "lru_hash"):
             loaded.resize(name, HASH_ENTRIES)
-        loaded.load(["empty"])
-        sequence = flows.view(loaded)
-        with perf_reader(loaded.map_fd("perf"), cpu) as lost:
-            names = {
-                BASE: "empty",
-                PARSE: "parse_only",
-                "PERCPU_ARRAY": "count_percpu",
-                HASH: "hash_percpu",
-                "LRU hash": "hash_lru",
-            }
-            yield [
-                *(Program(n, loaded.program_fd(p), sequence) for n, p in names.items()),
-                Program("perf event", loaded.program_fd("perf_event"), sequence, lost),
-            ]
+        loaded.load(["empty_xdp"])
+        names = {
+            (BASE, "xdp"): "empty_xdp",
+            (BASE, "tcx"): "empty_tcx",
+            (PARSE, "xdp"): "parse_xdp",
+            (PARSE, "tcx"): "parse_tcx",
+            ("PERCPU_ARRAY", "xdp"): "count_percpu",
+            (HASH, "xdp"): "hash_percpu",
+            ("LRU hash", "xdp"): "hash_lru",
+        }
+        with perf_reader(loaded.map_fd("perf"), cpu) as lost, ExitStack() as stack:
+            timed = [(n, h, loaded.program_fd(p), lambda: 0) for (n, h), p in names.items()]
+            timed.append(("perf event", "xdp", loaded.program_fd("perf_event"), lost))
+            yield [stack.enter_context(picked(lib, picker, *one)) for one in timed]
     finally:
         loaded.close()
 
 
 @contextmanager
 def programs(cpu: int, entries: int) -> Iterator[list[Program]]:
-    """Everything that is compared."""
+    """Yield all programs that are compared."""
     lib = libbpf.find()
     modes = {
         COUNTERS: DatapathOptions(slots=16, events=False),
@@ -131,20 +125,14 @@ def programs(cpu: int, entries: int) -> Iterator[list[Program]]:
         CACHE: DatapathOptions(slots=16, flow_cache=entries),
     }
     with ExitStack() as stack:
-        path = build(SOURCE, Path(stack.enter_context(tempfile.TemporaryDirectory())))
-        others = stack.enter_context(alternatives(lib, path, cpu))
-        yield [
-            *others[:2],
-            *(stack.enter_context(configured(lib, path, n, o, cpu)) for n, o in modes.items()),
-            *others[2:],
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        path, picker = build(SOURCE, folder), build(PICKER, folder)
+        others = stack.enter_context(alternatives(lib, path, picker, cpu))
+        ours = [
+            stack.enter_context(configured(lib, OBJECT, picker, name, options, cpu))
+            for name, options in modes.items()
         ]
-
-
-def nanoseconds(lib: Libbpf, program: Program, frame: bytes, repeat: int) -> float:
-    """Mean CPU time of a run; what else runs on the machine is not in it."""
-    started = time.thread_time_ns()
-    run_program(lib, program.fd, frame, repeat)
-    return (time.thread_time_ns() - started) / repeat
+        yield [*others[:4], *itertools.chain(*ours), *others[4:]]
 
 
 def measure(case: Case, compared: list[Program], rounds: int, seconds: float) -> list[list[float]]:
@@ -175,18 +163,22 @@ def over(result: list[list[float]], program: int, base: int) -> float:
     return statistics.median(time - other for time, other in pairs)
 
 
-def cells(result: list[list[float]]) -> list[str]:
-    """The empty program's time, and what the others take more; in brackets what was lost."""
-    texts = [f"{statistics.median(result[0][:-1]):.0f}"]
-    for program, found in enumerate(result[1:], 1):
-        lost = f" ({found[-1]:.0%} lost)" if found[-1] > 0.001 else ""
-        texts.append(f"+{over(result, program, 0):.1f}{lost}")
+def cells(result: list[list[float]], numbers: list[int]) -> list[str]:
+    """The first program's time, and what the others take more; in brackets what was lost."""
+    base, *others = numbers
+    texts = [f"{statistics.median(result[base][:-1]):.0f}"]
+    for program in others:
+        share = result[program][-1]
+        lost = f" ({share:.0%} lost)" if share > 0.001 else ""
+        texts.append(f"+{over(result, program, base):.1f}{lost}")
     return texts
 
 
-def budgets(results: dict[Case, list[list[float]]], names: list[str]) -> str:
+def budgets(results: dict[Case, list[list[float]]], compared: list[Program]) -> str:
     """The figures that there are budgets for, from the same results."""
-    parse, counters, cache, usual = map(names.index, (PARSE, COUNTERS, CACHE, HASH))
+    names = [program.name for program in compared if program.hook == "xdp"]
+    found = [number for number, program in enumerate(compared) if program.hook == "xdp"]
+    parse, counters, cache, usual = (found[names.index(n)] for n in (PARSE, COUNTERS, CACHE, HASH))
     rows: list[list[object]] = []
     for case, result in results.items():
         if case.version == 4 and case.size == 64 and not case.zipf:
@@ -196,6 +188,13 @@ def budgets(results: dict[Case, list[list[float]]], names: list[str]) -> str:
                 [case, f"{only:.1f}", f"{ours:.1f}", f"{theirs:.1f}", f"{ours / theirs:.2f}"]
             )
     return report.table(["ns a packet over parsing", COUNTERS, CACHE, HASH, "ratio"], rows)
+
+
+def by_hook(results: dict[Case, list[list[float]]], compared: list[Program], hook: str) -> str:
+    """A table of all programs at a hook."""
+    numbers = [number for number, program in enumerate(compared) if program.hook == hook]
+    header = [f"{hook.upper()}: ns over empty", *(compared[number].name for number in numbers)]
+    return report.table(header, [[case, *cells(r, numbers)] for case, r in results.items()])
 
 
 def cases(quick: bool) -> list[Case]:
@@ -219,13 +218,10 @@ def main() -> None:
         results = {
             case: measure(case, compared, chosen.rounds, ROUND) for case in cases(chosen.quick)
         }
-    names = [program.name for program in compared]
-    table = report.table(
-        ["ns a packet over empty", *names], [[case, *cells(r)] for case, r in results.items()]
-    )
+    tables = [budgets(results, compared), *(by_hook(results, compared, hook) for hook in HOOKS)]
     entries = f"{chosen.flow_cache:,} entries a CPU in the flow cache"
     head = f"{report.machine()}; medians of {chosen.rounds} rounds in turn; {entries}."
-    report.publish("datapath", f"{head}\n\n{budgets(results, names)}\n\n{table}", chosen.quick)
+    report.publish("datapath", "\n\n".join([head, *tables]), chosen.quick)
 
 
 if __name__ == "__main__":

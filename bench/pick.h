@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT
  *
  * Packets of many flows out of one frame, which BPF_PROG_TEST_RUN gives again and again: the number
- * of the next flow is written into its source address. For datapath.bpf.c and throughput.bpf.c.
+ * of the next flow is written into its source address.
  */
 #ifndef PKTEXP_PICK_H
 #define PKTEXP_PICK_H
@@ -19,9 +19,8 @@ struct {
 
 static __u32 position;
 
-static __always_inline void pick(struct xdp_md *ctx)
+static __always_inline void pick(void *data, void *end)
 {
-	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
 	__u32 key = position++ & (SEQUENCE - 1);
 	__u64 *number = bpf_map_lookup_elem(&sequence, &key);
 

@@ -15,7 +15,7 @@ SEC(".rodata.out") const volatile __u32 out_ifindex = 0;
 
 SEC("xdp") int send_out(struct xdp_md *ctx)
 {
-	pick(ctx);
+	pick((void *)(long)ctx->data, (void *)(long)ctx->data_end);
 	return bpf_redirect(out_ifindex, 0);
 }
 
