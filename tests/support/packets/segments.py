@@ -12,7 +12,12 @@ from support.patience import PATIENCE
 
 
 def data_segment(a: Side, b: Side) -> tuple[Ether, socket.socket]:
-    """Return a frame with data that `a` has sent, and the receiving socket."""
+    """Return a frame with data that `a` has sent, and the receiving socket.
+
+    No tail loss probe follows the data (net.ipv4.tcp_early_retrans), and no newer timestamp: after
+    one, copies of the frame would be dropped for their age (PAWS) instead of their old data.
+    """
+    a.namespace.run("sysctl", "-qw", "net.ipv4.tcp_early_retrans=0", "net.ipv4.tcp_timestamps=0")
     with a.namespace.packet_socket("va") as raw:
         sender, receiver = connection(a, b)
         sender.send(b"seen")
