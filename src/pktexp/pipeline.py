@@ -20,6 +20,7 @@ from prometheus_client.registry import Collector
 
 from pktexp import __version__, privileges
 from pktexp.bpf import libbpf, tracing
+from pktexp.bpf.btf import kernel_btf
 from pktexp.bpf.datapath import Datapath
 from pktexp.bpf.libbpf import Libbpf
 from pktexp.bpf.options import DatapathOptions
@@ -246,12 +247,14 @@ def _trace(
     stack: AsyncExitStack, lib: Libbpf, datapath: Datapath, interfaces: Interfaces
 ) -> tuple[Drops | None, Retransmits | None]:
     """Count drops and retransmissions where this kernel has the tracepoints."""
-    dropped, sent_again = (tracing.start(lib, datapath, point) for point in (DROPS, RETRANSMITS))
+    with kernel_btf(lib):  # read once for all three below
+        dropped, sent_again = (tracing.start(lib, datapath, at) for at in (DROPS, RETRANSMITS))
+        names = reason_names(lib) if dropped else {}
     for traced in (dropped, sent_again):
         if traced:
             stack.callback(traced.close)
     return (
-        Drops(interfaces, dropped, reason_names(lib)) if dropped else None,
+        Drops(interfaces, dropped, names) if dropped else None,
         Retransmits(interfaces, sent_again) if sent_again else None,
     )
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes as c
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import NamedTuple
 
 from pktexp.bpf.libbpf import Libbpf
@@ -86,14 +87,24 @@ class Btf:
         return int(self._lib("size a BTF type", "btf__resolve_size", self._handle, number))
 
 
+_opened: ContextVar[Btf | None] = ContextVar("opened", default=None)
+
+
 @contextmanager
 def kernel_btf(lib: Libbpf) -> Iterator[Btf]:
     """Open the running kernel's BTF, which uses several MiB while the context is open.
 
-    Raises BpfError where the kernel has none.
+    Contexts inside this one share the copy: reading it takes 10 ms. Raises BpfError where the
+    kernel has none.
     """
+    if shared := _opened.get():
+        yield shared
+        return
     handle = lib("read the kernel's BTF", "btf__load_vmlinux_btf")
+    btf = Btf(lib, handle)
+    token = _opened.set(btf)
     try:
-        yield Btf(lib, handle)
+        yield btf
     finally:
+        _opened.reset(token)
         lib("free the kernel's BTF", "btf__free", handle)
