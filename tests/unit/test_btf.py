@@ -12,7 +12,7 @@ class CountingLibbpf:
     def __init__(self) -> None:
         self.calls: list[str] = []
 
-    def __call__(self, attempted: str, name: str, *arguments: Any) -> int:
+    def __call__(self, _attempted: str, name: str, *_arguments: Any) -> int:
         self.calls.append(name)
         return len(self.calls)
 
