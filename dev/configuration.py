@@ -1,17 +1,20 @@
-"""Write the tables of docs/configuration.md from the options of the commands."""
+"""Write the tables of docs/configuration.md from the options of the commands and the drivers."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import click
 
+from pktexp.bpf.xdpdrivers import EFFECTS, QUIET
 from pktexp.commands.main import cli, serve
 from pktexp.commands.paramtypes import PowerOfTwo
 
 PAGE = Path(__file__).parents[1] / "docs" / "configuration.md"
 HEAD = "| option | variables | default | meaning |\n|---|---|---|---|\n"
+EFFECTS_HEAD = "| drivers | native XDP |\n|---|---|\n"
 
 
 def filled(page: str) -> str:
@@ -20,12 +23,19 @@ def filled(page: str) -> str:
     Raises ValueError if a mark is missing.
     """
     for name, command in cli.commands.items():
-        start, end = f"<!-- {name} -->\n", f"<!-- /{name} -->"
-        before, rest = page.split(start)
-        _, after = rest.split(end)
         table = "".join(rows(command))
-        page = before + start + (HEAD + table if table else "") + end + after
-    return page
+        page = _replaced(page, name, HEAD + table if table else "")
+    page = _replaced(page, "quiet", f"{_names(QUIET)}\n")
+    return _replaced(page, "effects", EFFECTS_HEAD + "".join(effects()))
+
+
+def effects() -> Iterator[str]:
+    """Yield a line per effect of native XDP, with the drivers that share it."""
+    drivers: dict[str, list[str]] = defaultdict(list)
+    for name, effect in EFFECTS.items():
+        drivers[effect].append(name)
+    for effect, names in drivers.items():
+        yield f"| {_names(names)} | {effect} |\n"
 
 
 def rows(command: click.Command) -> Iterator[str]:
@@ -35,6 +45,17 @@ def rows(command: click.Command) -> Iterator[str]:
         if isinstance(option, click.Option) and option.name not in shared:
             cells = (_flags(option), _variables(option), _default(option), _meaning(option))
             yield f"| {' | '.join(cells)} |\n"
+
+
+def _replaced(page: str, name: str, text: str) -> str:
+    start, end = f"<!-- {name} -->\n", f"<!-- /{name} -->"
+    before, rest = page.split(start)
+    _, after = rest.split(end)
+    return before + start + text + end + after
+
+
+def _names(names: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
 
 
 def _flags(option: click.Option) -> str:

@@ -121,7 +121,10 @@ def test_each_hook_has_a_reason(zoo: Namespace) -> None:
     assert told["lo"] == "not among --interfaces"
     assert "not at xdp-native: another XDP program is attached" in told["occupied"]
     assert "not at xdp-native: its driver does not report native XDP" in told["br0"]
-    assert told["vb"] == "chosen by --ingress xdp-native; at tcx-ingress if its driver refuses"
+    assert told["vb"] == (
+        "chosen by --ingress xdp-native; veth takes segmentation offload from its peer; "
+        "at tcx-ingress if its driver refuses"
+    )
     auto = {place["name"]: place["why"] for place in found(zoo)["interfaces"]}
     assert auto["vb"].startswith("virtual device")
 

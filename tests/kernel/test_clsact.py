@@ -16,6 +16,7 @@ from pktexp.bpf.counters import Counters, InterfaceTable
 from pktexp.bpf.datapath import Datapath
 from pktexp.bpf.hookchoice import IngressMode
 from pktexp.bpf.options import DatapathOptions
+from pktexp.interfaces.attacher import Attacher
 from pktexp.netlink.linkinfo import Link
 from pktexp.packet.enums import Direction, LinkType
 from support.kernel.attached import attached
@@ -48,8 +49,8 @@ def attach(namespace: Namespace, datapath: Datapath) -> int:
     with namespace.entered():
         vb = Link(socket.if_nametoindex("vb"), "vb", 1, True, 1500, kind="veth")
         InterfaceTable(datapath.interfaces).set(vb.ifindex, SLOT, LinkType.ETHERNET)
-        hooks = [datapath.hooks.attach(vb, d, IngressMode.AUTO)[0] for d in Direction]
-    assert hooks == ["clsact-ingress", "clsact-egress"]
+        hooks = Attacher(datapath.hooks, IngressMode.AUTO, tuple(Direction)).attach(vb, {}).hooks
+    assert list(hooks.values()) == ["clsact-ingress", "clsact-egress"]
     return vb.ifindex
 
 

@@ -22,6 +22,7 @@ from support.packets.captures import write_pcap
 from support.packets.cases import ETHER, V4, all_cases
 from support.packets.encapsulations import all_frames
 from support.patience import wait_for
+from support.service.onbus import on_bus
 from support.service.process import Service, select, serving, total
 from support.service.seen import Seen, seen
 
@@ -94,6 +95,25 @@ def test_public_captures_give_the_same_metrics_at_every_hook(pair: Pair) -> None
     frames = [frame for path in paths for frame in read(path)]
     assert len(frames) > 2000
     all_agree(pair, frames)
+
+
+def test_hardware_is_attached_at_tcx_without_a_warning(pair: Pair, tmp_path: Path) -> None:
+    _, b = pair
+    with serving(b, "--interfaces", "vb", prefix=on_bus(tmp_path, "vb")) as service:
+        assert service.wait_until_attached("vb") == ingress_hook("tcx")
+        assert "xdp" not in attached(b, "vb")
+        assert service.messages("warning") == []
+
+
+def test_forced_xdp_of_hardware_is_logged_before_it_is_attached(pair: Pair, tmp_path: Path) -> None:
+    _, b = pair
+    options = ("--interfaces", "vb", "--ingress", "xdp-native")
+    with serving(b, *options, prefix=on_bus(tmp_path, "vb")) as service:
+        assert service.wait_until_attached("vb") == "xdp-native"
+        told = [line for line in service.messages() if line.startswith("vb: ")]
+    warning = "vb: attaching at xdp-native: veth takes segmentation offload from its peer"
+    assert told[0] == warning
+    assert told[1].startswith("vb: counting at xdp-native")
 
 
 def test_no_egress_attaches_and_shows_only_ingress(pair: Pair) -> None:

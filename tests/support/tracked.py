@@ -7,14 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from pktexp.bpf.hookchoice import Hook, IngressMode
+from pktexp.bpf.hookchoice import Hook
 from pktexp.interfaces.namefilter import NameFilter
 from pktexp.interfaces.tracker import Interfaces
 from pktexp.netlink.linkinfo import Link
 from pktexp.packet.enums import Direction
 from pktexp.packet.records import IFBS, INTERFACE_BUCKET, INTERFACE_COUNTERS, LEASE
-
-HOOKS = {Direction.INGRESS: Hook.TCX_INGRESS, Direction.EGRESS: Hook.TCX_EGRESS}
 
 
 class FakeMonitor:
@@ -61,15 +59,17 @@ class FakeDatapath:
         self.attached: set[tuple[int, Direction]] = set()
         self.dead: set[tuple[int, Direction]] = set()
         self.errors: dict[Direction, OSError] = {}
+        self.tried: list[tuple[int, Hook]] = []
+        self.tcx = True
 
-    def attach(self, link: Link, direction: Direction, _: IngressMode) -> tuple[Hook, str]:
+    def attach(self, ifindex: int, direction: Direction, hook: Hook) -> None:
         if direction in self.errors:
             raise self.errors[direction]
-        key = link.ifindex, direction
+        key = ifindex, direction
         assert key not in self.attached - self.dead, "counted twice"
         self.attached.add(key)
         self.dead.discard(key)
-        return HOOKS[direction], ""
+        self.tried.append((ifindex, hook))
 
     def lost(self) -> list[tuple[int, Direction]]:
         return sorted(self.dead)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from enum import StrEnum
 
+from pktexp.bpf import xdpdrivers
 from pktexp.netlink.linkinfo import InterfaceClass, Link
 
 
@@ -41,21 +42,24 @@ XDP_HOOKS = {
     IngressMode.TCX: (),
 }
 OTHER_XDP = "another XDP program is attached"
+GENERIC_EFFECT = "generic XDP turns LRO and hardware GRO off, for which some cards restart"
+# Kinds without hardware and without lower devices: generic XDP costs them throughput at most.
+# Elsewhere it turns LRO off, at lower devices too (dev_disable_lro in net/core/dev.c, 6.12), and a
+# card may restart for it.
+ALONE = ("loopback", "veth", "dummy", "tun")
 
 
-def ingress_hooks(mode: IngressMode, link: Link, tcx: bool) -> Sequence[Hook]:
+def ingress_hooks(mode: IngressMode, link: Link, driver: str, tcx: bool) -> Sequence[Hook]:
     """Return the ingress hooks to try on an interface, best first; `tcx`: the kernel has TCX.
 
-    Native XDP is best where hardware fills the buffers. On a virtual device it costs the device's
-    peer its segmentation offload, and generic XDP copies every large segment: they are tried last,
-    or not at all.
+    Unless the operator forces XDP, no hook touches the link: native XDP is used only with drivers
+    that are known to be harmless, and generic XDP only where no hardware is involved.
     """
     skb_hook = Hook.TCX_INGRESS if tcx else Hook.CLSACT_INGRESS
     if mode is not IngressMode.AUTO:
         return (*XDP_HOOKS[mode], skb_hook)
-    if link.interface_class is InterfaceClass.PHYSICAL:
-        return (Hook.XDP_NATIVE, skb_hook, Hook.XDP_GENERIC)
-    return (skb_hook, Hook.XDP_GENERIC)
+    first = (Hook.XDP_NATIVE,) if driver in xdpdrivers.QUIET else ()
+    return (*first, skb_hook, *((Hook.XDP_GENERIC,) if link.kind in ALONE else ()))
 
 
 def egress_hooks(tcx: bool) -> Sequence[Hook]:
@@ -63,15 +67,35 @@ def egress_hooks(tcx: bool) -> Sequence[Hook]:
     return (Hook.TCX_EGRESS if tcx else Hook.CLSACT_EGRESS,)
 
 
-def preference(mode: IngressMode, link: Link) -> str:
+def barrier(hook: Hook, link: Link) -> str:
+    """Return why a hook is not tried on an interface; "" if it is.
+
+    A bond hands its program to all ports at one time, where it counts for the ports
+    (bond_xdp_set in drivers/net/bonding/bond_main.c, 5.15).
+    """
+    is_bond = hook is Hook.XDP_NATIVE and link.kind == "bond"
+    return "a bond hands the program to its ports" if is_bond else ""
+
+
+def effect(hook: Hook, link: Link, driver: str) -> str:
+    """Return what a hook does to an interface's link, in words; "" if nothing is known."""
+    physical = link.interface_class is InterfaceClass.PHYSICAL
+    if hook is Hook.XDP_NATIVE:
+        return xdpdrivers.effect(driver, physical)
+    return GENERIC_EFFECT if hook is Hook.XDP_GENERIC and physical else ""
+
+
+def preference(mode: IngressMode, link: Link, driver: str) -> str:
     """Return why the first of ingress_hooks is the best, in words for the operator."""
     if mode is not IngressMode.AUTO:
         return f"chosen by --ingress {mode}"
-    if link.interface_class is InterfaceClass.PHYSICAL:
-        return "hardware device"
+    if driver in xdpdrivers.QUIET:
+        return f"{driver} takes XDP programs without touching the link"
     if link.interface_class is InterfaceClass.LOOPBACK:
         return "loopback: XDP would copy large segments"
-    return "virtual device: native XDP would cost its peer segmentation offload"
+    if link.interface_class is InterfaceClass.VIRTUAL:
+        return "virtual device: native XDP would cost its peer segmentation offload"
+    return f"leaves the link alone; with native XDP, {effect(Hook.XDP_NATIVE, link, driver)}"
 
 
 def not_at(hook: Hook, why: str) -> str:

@@ -14,12 +14,11 @@ import resource
 from collections.abc import Mapping
 
 from pktexp.bpf.clsact import Clsact
-from pktexp.bpf.hookchoice import OTHER_XDP, Hook, IngressMode, egress_hooks, ingress_hooks, not_at
+from pktexp.bpf.hookchoice import OTHER_XDP, Hook
 from pktexp.bpf.libbpf import BpfError, Libbpf, LinkCreateOpts
 from pktexp.bpf.pinnedlinks import PinnedLinks, link_info
 from pktexp.bpf.pins import Pins
 from pktexp.bpf.probes import TCX_EGRESS, TCX_INGRESS
-from pktexp.netlink.linkinfo import Link
 from pktexp.packet.enums import Direction
 
 # From include/uapi/linux/bpf.h and if_link.h (6.6).
@@ -69,25 +68,15 @@ class Hooks:
         self._clsact = Clsact()
         self._pinned = PinnedLinks(lib, pins) if pins else None
 
-    def attach(self, link: Link, direction: Direction, mode: IngressMode) -> tuple[Hook, str]:
-        """Attach to an interface; return (hook, why no better one), with "" for the best hook.
-
-        Raises BpfError or OSError of the last hook tried if none is available.
-        """
-        if direction is Direction.INGRESS:
-            hooks = ingress_hooks(mode, link, self.tcx)
+    def attach(self, ifindex: int, direction: Direction, hook: Hook) -> None:
+        """Attach to an interface at a hook. Raises BpfError or OSError if the kernel refuses."""
+        self._close_link(ifindex, direction)  # a dead one, where somebody has detached it
+        program = self._xdp if hook.xdp else self._programs[direction]
+        if hook in LINKS:
+            taken = self._pinned.take_over(ifindex, hook, program) if self._pinned else None
+            self._links[ifindex, direction] = taken or self._link(program, ifindex, hook)
         else:
-            hooks = egress_hooks(self.tcx)
-        reasons: list[str] = []
-        for hook in hooks:
-            try:
-                self._attach(link.ifindex, direction, hook)
-                return hook, "; ".join(reasons)
-            except OSError as error:
-                if hook is hooks[-1] or error.errno == errno.ENODEV:
-                    raise
-                reasons.append(not_at(hook, _reason(error, hook)))
-        raise AssertionError("the last hook returns or raises")
+            self._clsact.attach(ifindex, direction, program)
 
     def detach(self, ifindex: int) -> None:
         """Detach from an interface; nothing happens if nothing is attached there."""
@@ -129,15 +118,6 @@ class Hooks:
         if (fd := self._links.pop((ifindex, direction), None)) is not None:
             os.close(fd)
 
-    def _attach(self, ifindex: int, direction: Direction, hook: Hook) -> None:
-        self._close_link(ifindex, direction)  # a dead one, where somebody has detached it
-        program = self._xdp if hook.xdp else self._programs[direction]
-        if hook in LINKS:
-            taken = self._pinned.take_over(ifindex, hook, program) if self._pinned else None
-            self._links[ifindex, direction] = taken or self._link(program, ifindex, hook)
-        else:
-            self._clsact.attach(ifindex, direction, program)
-
     def _link(self, program: int, ifindex: int, hook: Hook) -> int:
         attach_type, flags = LINKS[hook]
         options = LinkCreateOpts(sz=c.sizeof(LinkCreateOpts), flags=flags)
@@ -155,7 +135,8 @@ class Hooks:
         return fd
 
 
-def _reason(error: OSError, hook: Hook) -> str:
+def refusal(error: OSError, hook: Hook) -> str:
+    """Return why the kernel refused a hook, in words."""
     if hook.xdp and error.errno in OCCUPIED:
         return OTHER_XDP
     return os.strerror(error.errno) if isinstance(error, BpfError) and error.errno else str(error)

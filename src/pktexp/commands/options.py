@@ -117,8 +117,9 @@ COUNTING = (
         "--ingress",
         type=OneOf(IngressMode),
         default=IngressMode.AUTO.value,
-        help="Ingress hook. auto: native XDP on hardware, otherwise TCX; xdp: native XDP, else "
-        "generic. If a hook is not available, the next one is used; the log gives the reason.",
+        help="Ingress hook. auto: TCX, and native XDP with drivers that take it without touching "
+        "the link; xdp: native XDP, else generic. Forcing XDP restarts the link of most cards. If "
+        "a hook is not available, the next one is used; the log gives the reason.",
     ),
     option("--egress/--no-egress", default=True, help="Count egress, at TCX."),
     *FLOWS,

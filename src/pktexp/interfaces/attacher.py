@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+import errno
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from pktexp.bpf.hookchoice import IngressMode
-from pktexp.bpf.hooks import Hooks
-from pktexp.netlink.linkinfo import Link
+from pktexp.bpf.hookchoice import (
+    Hook,
+    IngressMode,
+    barrier,
+    effect,
+    egress_hooks,
+    ingress_hooks,
+    not_at,
+)
+from pktexp.bpf.hooks import Hooks, refusal
+from pktexp.netlink import driver
+from pktexp.netlink.linkinfo import InterfaceClass, Link
 from pktexp.packet.enums import Direction
+
+log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -43,11 +56,44 @@ class Attacher:
         attached = Attached(dict(had))
         for direction in [d for d in self.directions if d not in had]:
             try:
-                hook, fallback = self.hooks.attach(link, direction, self.ingress)
+                self._attach(link, direction, attached)
             except OSError as error:
-                refusal = f"{direction.name.lower()} not counted: {error}"
-                attached.refusals.append(refusal)
-            else:
-                attached.hooks[direction] = hook
-                attached.fallbacks += [fallback] if fallback else []
+                refused = f"{direction.name.lower()} not counted: {error}"
+                attached.refusals.append(refused)
         return attached
+
+    def _attach(self, link: Link, direction: Direction, attached: Attached) -> None:
+        """Try the hooks of a direction in order; raise the OSError of the last if none works."""
+        name = self._driver(link)
+        hooks = self._order(link, direction, name)
+        reasons = []
+        for hook in hooks:
+            if why := barrier(hook, link):
+                reasons.append(not_at(hook, why))
+                continue
+            _warn(hook, link, name)
+            try:
+                self.hooks.attach(link.ifindex, direction, hook)
+                break
+            except OSError as error:
+                if hook is hooks[-1] or error.errno == errno.ENODEV:
+                    raise
+                reasons.append(not_at(hook, refusal(error, hook)))
+        attached.hooks[direction] = hook
+        attached.fallbacks += reasons
+
+    def _order(self, link: Link, direction: Direction, name: str) -> Sequence[Hook]:
+        if direction is Direction.INGRESS:
+            return ingress_hooks(self.ingress, link, name, self.hooks.tcx)
+        return egress_hooks(self.hooks.tcx)
+
+    def _driver(self, link: Link) -> str:
+        """Return the name of the driver where a choice depends on it, else ""."""
+        physical = link.interface_class is InterfaceClass.PHYSICAL
+        return driver.name(link.name) if physical else ""
+
+
+def _warn(hook: Hook, link: Link, name: str) -> None:
+    """Log what a hook is about to do to an interface's link."""
+    if happens := effect(hook, link, name):
+        log.warning("%s: attaching at %s: %s", link.name, hook, happens)

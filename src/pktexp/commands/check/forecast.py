@@ -10,6 +10,8 @@ from pktexp.bpf.hookchoice import (
     OTHER_XDP,
     Hook,
     IngressMode,
+    barrier,
+    effect,
     egress_hooks,
     ingress_hooks,
     not_at,
@@ -20,14 +22,19 @@ from pktexp.netlink.linkinfo import Link
 NOT_SUPPORTED = "its driver does not report native XDP"
 
 
-def ingress(mode: IngressMode, link: Link, tcx: bool, native_xdp: bool | None) -> tuple[Hook, str]:
-    """Return the ingress hook, and the reason for it.
+def ingress(
+    mode: IngressMode, link: Link, driver: str, tcx: bool, native_xdp: bool | None
+) -> tuple[Hook, str]:
+    """Return the ingress hook, and the reason for it with what it does to the link.
 
     `native_xdp` is whether the driver reports native XDP; None if the kernel does not report it.
     """
-    hooks, reasons = list(ingress_hooks(mode, link, tcx)), [preference(mode, link)]
-    while obstacle := _obstacle(hooks[0], link, native_xdp):
+    hooks = list(ingress_hooks(mode, link, driver, tcx))
+    reasons = [preference(mode, link, driver)]
+    while obstacle := barrier(hooks[0], link) or _obstacle(hooks[0], link, native_xdp):
         reasons.append(not_at(hooks.pop(0), obstacle))
+    if happens := effect(hooks[0], link, driver):
+        reasons.append(happens)
     if hooks[0] is Hook.XDP_NATIVE:
         reasons.append(f"at {hooks[1]} if its driver refuses")
     return hooks[0], "; ".join(reasons)

@@ -68,25 +68,18 @@ def places(links: Sequence[Link], settings: Settings, tcx: bool | None) -> list[
     """Return a place per interface; `tcx` is None if it is unknown whether the kernel has TCX."""
     wanted = NameFilter(settings.interfaces, settings.exclude_interfaces)
     native_xdp = driver.native_xdp()
-    return [
-        Place(
-            link.name,
-            link.kind,
-            link.interface_class,
-            driver.name(link.name),
-            *_hooks(link, settings, wanted, tcx, native_xdp.get(link.ifindex)),
-        )
-        for link in links
-    ]
+    return [_place(link, settings, wanted, tcx, native_xdp.get(link.ifindex)) for link in links]
 
 
-def _hooks(
+def _place(
     link: Link, settings: Settings, wanted: NameFilter, tcx: bool | None, native_xdp: bool | None
-) -> tuple[str, str, str]:
-    """Return the ingress hook, the egress hook, and the reason."""
+) -> Place:
+    name = driver.name(link.name)
     if why := wanted.why_not(link.name):
-        return "", "", why
-    if tcx is None:
-        return UNKNOWN, UNKNOWN, "cannot determine whether the kernel has TCX"
-    ingress, why = forecast.ingress(settings.ingress, link, tcx, native_xdp)
-    return ingress, forecast.egress(tcx) if settings.egress else "", why
+        hooks = "", "", why
+    elif tcx is None:
+        hooks = UNKNOWN, UNKNOWN, "cannot determine whether the kernel has TCX"
+    else:
+        ingress, why = forecast.ingress(settings.ingress, link, name, tcx, native_xdp)
+        hooks = ingress, forecast.egress(tcx) if settings.egress else "", why
+    return Place(link.name, link.kind, link.interface_class, name, *hooks)

@@ -1,0 +1,93 @@
+"""The order in which hooks are tried on an interface, and what is logged before XDP."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from pktexp.bpf.hookchoice import Hook, IngressMode
+from pktexp.interfaces.attacher import Attacher
+from pktexp.netlink import driver
+from pktexp.netlink.linkinfo import Link
+from pktexp.packet.enums import Direction
+
+Log = pytest.LogCaptureFixture
+Make = Callable[..., list[str]]
+REFUSED = OSError(95, "Operation not supported")
+IGB = (
+    "x: attaching at xdp-native: igb restarts the link when an XDP program is attached or detached:"
+)
+
+
+class FakeHooks:
+    """Hooks that note every attempt in the log, and refuse the ones of `refused`."""
+
+    tcx = True
+
+    def __init__(self, refused: tuple[Hook, ...]) -> None:
+        self.refused = refused
+
+    def attach(self, _: int, __: Direction, hook: Hook) -> None:
+        logging.getLogger("hooks").info("attach %s", hook)
+        if hook in self.refused:
+            raise REFUSED
+
+
+@pytest.fixture
+def attach(monkeypatch: pytest.MonkeyPatch, caplog: Log) -> Make:
+    """Return a function that attaches at ingress, and returns the log."""
+    caplog.set_level(logging.INFO)
+
+    def attach_to(
+        mode: IngressMode, name: str = "igb", refused: tuple[Hook, ...] = (), **told: Any
+    ) -> list[str]:
+        monkeypatch.setattr(driver, "name", lambda _: name)
+        link = Link(ifindex=7, name="x", hardware_type=1, up=True, mtu=1500, **told)
+        hooks: Any = FakeHooks(refused)
+        found = Attacher(hooks, mode, (Direction.INGRESS,)).attach(link, {})
+        return [*caplog.messages, found.text]
+
+    return attach_to
+
+
+def test_hardware_is_attached_at_tcx_without_a_warning(attach: Make) -> None:
+    assert attach(IngressMode.AUTO, bus="pci") == ["attach tcx-ingress", "tcx-ingress"]
+
+
+def test_driver_that_leaves_the_link_alone_is_attached_at_native_xdp(attach: Make) -> None:
+    assert attach(IngressMode.AUTO, "sfc", bus="pci") == ["attach xdp-native", "xdp-native"]
+
+
+def test_forced_xdp_is_logged_with_its_effect_before_it_is_attached(
+    attach: Make, caplog: Log
+) -> None:
+    warning, *then = attach(IngressMode.XDP, bus="pci")
+    assert warning.startswith(IGB)
+    assert then == ["attach xdp-native", "xdp-native"]
+    assert caplog.records[0].levelname == "WARNING"
+
+
+def test_forced_xdp_that_is_refused_warns_of_generic_xdp_too(attach: Make) -> None:
+    _, _, warning, *then = attach(IngressMode.XDP, refused=(Hook.XDP_NATIVE,), bus="pci")
+    assert warning.startswith("x: attaching at xdp-generic: generic XDP turns LRO")
+    why = "not at xdp-native: [Errno 95] Operation not supported"
+    assert then == ["attach xdp-generic", f"xdp-generic ({why})"]
+
+
+def test_bond_is_never_attached_at_native_xdp(attach: Make) -> None:
+    why = "not at xdp-native: a bond hands the program to its ports"
+    found = attach(IngressMode.XDP_NATIVE, kind="bond")
+    assert found == ["attach tcx-ingress", f"tcx-ingress ({why})"]
+
+
+def test_driver_of_a_virtual_device_is_not_read(
+    attach: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: str) -> str:
+        raise AssertionError("thousands of veths would each cost a system call")
+
+    monkeypatch.setattr("pktexp.interfaces.attacher.driver", type("Driver", (), {"name": fail}))
+    assert attach(IngressMode.XDP_NATIVE, kind="veth") == ["attach xdp-native", "xdp-native"]
