@@ -16,12 +16,12 @@ from pathlib import Path
 
 from kernels.releases import CACHE, KEYS, KEYS_ARCHIVE, UBUNTU_KEYRING, Archive, Release
 
-PARTS = re.compile(r"(?:Depends: |^)(linux-(?:image|modules)-\d\S*)", re.MULTILINE)
+PARTS = re.compile(r"(?:Depends: |^)(linux-(?:base|binary|image|modules)-\d\S*)", re.MULTILINE)
 
 
 @dataclass(frozen=True)
 class Kernel:
-    """An unpacked kernel: boot/vmlinuz-VERSION and lib/modules/VERSION in a folder."""
+    """An unpacked kernel: lib/modules/VERSION; its image in boot or, of Debian's 7.x, there."""
 
     folder: Path
 
@@ -32,8 +32,9 @@ class Kernel:
 
     @property
     def image(self) -> Path:
-        """What is booted."""
-        return self.folder / "boot" / f"vmlinuz-{self.version}"
+        """The file to boot."""
+        inside = self.modules / "vmlinuz"
+        return inside if inside.exists() else self.folder / "boot" / f"vmlinuz-{self.version}"
 
     @property
     def modules(self) -> Path:
@@ -44,11 +45,11 @@ class Kernel:
 def fetch(release: Release) -> Kernel:
     """A kernel, from the mirror if it is not there yet; CalledProcessError if it can't be had."""
     if release.archive.keyring == UBUNTU_KEYRING:
-        _kept(KEYS, lambda folder: _unpack(KEYS_ARCHIVE, folder, lambda _: [KEYS]))
-    return Kernel(_kept(release.name, lambda folder: _install(release, folder)))
+        kept(KEYS, lambda folder: unpack(KEYS_ARCHIVE, folder, lambda _: [KEYS]))
+    return Kernel(kept(release.name, lambda folder: _install(release, folder)))
 
 
-def _kept(name: str, make: Callable[[Path], None]) -> Path:
+def kept(name: str, make: Callable[[Path], None]) -> Path:
     """The folder of that name, made if it is not there; never half of it."""
     if not (kept := CACHE / name).exists():
         CACHE.mkdir(parents=True, exist_ok=True)
@@ -60,7 +61,9 @@ def _kept(name: str, make: Callable[[Path], None]) -> Path:
 
 
 def _install(release: Release, folder: Path) -> None:
-    _unpack(release.archive, folder, lambda apt: _parts(apt, release.package))
+    unpack(release.archive, folder, lambda apt: _parts(apt, release.package))
+    if not (folder / "lib").exists():  # depmod and modprobe look there
+        (folder / "lib").symlink_to("usr/lib")
     subprocess.run(["depmod", "-b", folder, Kernel(folder).version], check=True)
 
 
@@ -72,7 +75,7 @@ def _parts(apt: Path, package: str) -> list[str]:
     return sorted(set(PARTS.findall(told.stdout)))
 
 
-def _unpack(archive: Archive, folder: Path, names: Callable[[Path], list[str]]) -> None:
+def unpack(archive: Archive, folder: Path, names: Callable[[Path], list[str]]) -> None:
     """The files of the packages that `names` tells of an apt configured for the archive."""
     with tempfile.TemporaryDirectory() as work:
         apt = _configure(archive, Path(work))

@@ -43,6 +43,7 @@ def _debian(suite: str, mirror: str = DEBIAN) -> Archive:
 
 
 KEYS_ARCHIVE = _debian("trixie")
+BACKPORTS = _debian("bookworm-backports")
 RELEASES = (
     Release("5.10", "Debian 11", _debian("bullseye-security", SECURITY), "linux-image-amd64"),
     Release(
@@ -52,7 +53,8 @@ RELEASES = (
         "linux-image-virtual",
     ),
     Release("6.1", "Debian 12", _debian("bookworm-security", SECURITY), "linux-image-amd64"),
-    Release("6.12", "Debian 12 backports", _debian("bookworm-backports"), "linux-image-amd64"),
+    Release("6.12", "Debian 12 backports", BACKPORTS, "linux-image-amd64"),
+    Release("7.3", "Debian 13 backports", _debian("trixie-backports"), "linux-image-amd64"),
 )
 BY_NAME = {release.name: release for release in RELEASES}
 TOO_OLD = ("5.10",)  # for pktexp: tried for what it says there
