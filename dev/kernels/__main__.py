@@ -1,4 +1,4 @@
-"""`just test-kernels [VERSION...]`: the kernel tests in each kernel, and docs/kernels.md of all."""
+"""`just test-kernels [VERSION...]`: the kernel tests in each kernel, and docs/kernels.md."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from pathlib import Path
 import click
 
 from kernels import job, machine, packages
-from kernels.page import PAGE, Run, written
+from kernels.page import PAGE, Run, report, written
 from kernels.releases import BY_NAME, CACHE, TOO_OLD
+from kernels.report import Report
 
 SECONDS = 1500  # for one kernel
 HERE = "here"
@@ -21,15 +22,13 @@ HERE = "here"
 @click.command()
 @click.argument("versions", type=click.Choice([*BY_NAME, HERE]), nargs=-1)
 def main(versions: tuple[str, ...]) -> None:
-    """Run them, one after the other: all and the page, or some and what the page would say."""
+    """Run them, one after the other, and write their columns of the page; without names, all."""
     CACHE.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=CACHE) as folder:
         runs = [_run(name, Path(folder)) for name in versions or (*BY_NAME, HERE)]
-        page = written(runs, datetime.now(UTC).date().isoformat(), "just test-kernels")
-        if versions:
-            click.echo(page)
-        else:
-            PAGE.write_text(page, "utf-8")
+        found = Report.parse(PAGE.read_text("utf-8")) if versions else Report()
+        found.update(report(runs, datetime.now(UTC).date().isoformat()))
+        PAGE.write_text(written(found, "just test-kernels"), "utf-8")
         failed = [run.name for run in runs if _failed(run)]
     if failed:
         raise click.ClickException(f"tests failed in: {', '.join(failed)}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -10,6 +11,9 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+from kernels.report import Report
+
+NUMBER = re.compile(r"\d+")
 PAGE = Path(__file__).parents[2] / "docs" / "kernels.md"
 CHECKS = (
     "BTF",
@@ -24,10 +28,9 @@ OUTCOMES = ("passed", "failed", "skipped")
 HEAD = """\
 # Kernels
 
-What works in which kernel, as found on {date} by `{command}`, which writes this page:
-the kernels of distributions, emulated (the last one is that of the machine that emulates), with
-chosen tests of `tests/kernel`. Kernels before 5.15 are shown for what they say; pktexp is
-not made for them.
+What works in which kernel, as found by `{command}`, which writes this page: the kernels of
+distributions, emulated, and that of the machine that emulates, with chosen tests of `tests/kernel`.
+Kernels before 5.15 are shown for what they say; pktexp is not made for them.
 
 """
 
@@ -64,26 +67,22 @@ def _outcome(case: ElementTree.Element) -> tuple[str, str, str]:
     return name, "passed", ""
 
 
-def written(runs: list[Run], date: str, command: str) -> str:
-    """The page's text."""
-    cells = [(run.name, dict(_rows(run))) for run in runs]
-    names = list(dict.fromkeys(name for _, column in cells for name in column))
-    lines = [
-        f"| | {' | '.join(name for name, _ in cells)} |",
-        f"|---|{'---|' * len(cells)}",
-        *(_line(name, [column for _, column in cells]) for name in names),
-    ]
-    head = HEAD.format(date=date, command=command)
-    return head + "\n".join(lines) + "\n" + "".join(_notes(runs))
+def report(runs: list[Run], date: str) -> Report:
+    """Return a column of each kernel, and what its run said beside."""
+    columns = {run.name: dict(_rows(run, date)) for run in runs}
+    return Report(columns, {run.name: text for run in runs if (text := "".join(_notes(run)))})
 
 
-def _line(name: str, columns: list[dict[str, str]]) -> str:
-    return f"| {name} | {' | '.join(column.get(name, '-') for column in columns)} |"
+def written(found: Report, command: str) -> str:
+    """Return the page's text, the oldest kernel first."""
+    names = sorted(found.columns, key=lambda name: [int(part) for part in NUMBER.findall(name)])
+    return HEAD.format(command=command) + found.table(names) + found.sections(names)
 
 
-def _rows(run: Run) -> Iterator[tuple[str, str]]:
+def _rows(run: Run, date: str) -> Iterator[tuple[str, str]]:
     told = run.smoke()
     checks = {check["name"]: check for check in told.get("check", {}).get("checks", ())}
+    yield "run on", date
     yield "from", run.origin
     yield "release", checks["release"]["detail"] if checks else "-"
     for name in CHECKS:
@@ -103,14 +102,11 @@ def _counting(told: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield f"`--ingress xdp-native`, {mtu} frames", hook
 
 
-def _notes(runs: list[Run]) -> Iterator[str]:
-    """Why pktexp did not start, and why tests did not pass."""
-    for run in runs:
-        told = run.smoke()
-        if error := told.get("error", "" if told else "it did not come to its end"):
-            yield f"\n{run.name}: {error}\n"
-        notes = Counter(test for test in run.tests() if test[1] != "passed")
-        if notes:
-            yield f"\n{run.name}:\n\n"
-        for (name, outcome, why), number in notes.items():
-            yield f"- `{name}` ({number}) {outcome}: {why}\n"
+def _notes(run: Run) -> Iterator[str]:
+    """Return why pktexp did not start, and why tests did not pass."""
+    told = run.smoke()
+    if error := told.get("error", "" if told else "it did not come to its end"):
+        yield f"{error}\n"
+    notes = Counter(test for test in run.tests() if test[1] != "passed")
+    for (name, outcome, why), number in notes.items():
+        yield f"- `{name}` ({number}) {outcome}: {why}\n"
