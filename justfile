@@ -53,6 +53,10 @@ fuzz-inputs *options:
 test-kernels *versions: build
     PYTHONPATH=tests:dev python -m kernels {{ versions }}
 
+# pktexp on emulated cards and many CPUs, as root; without NAMES all, and docs/machines.md
+test-machines *names: build
+    PYTHONPATH=src:tests:dev python -m machines {{ names }}
+
 # what the programs cost a packet, as root; like those after it fills docs/performance.md
 bench-datapath *options: (bench "datapath" options)
 

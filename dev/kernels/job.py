@@ -15,8 +15,8 @@ PATIENCE = 600  # seconds, for what an emulated machine may take
 PYTEST = "pytest -v -p no:cacheprovider --junitxml=$SHARE/junit.xml -k 'not libbpf.so.1'"
 
 
-def smoke() -> str:
-    """A script for $SHARE/smoke.json."""
+def script(command: str) -> str:
+    """Return a script that runs a command with this environment, in the repository."""
     python = Path(sys.executable).parent
     environment = {
         "PATH": f"{python}:{os.defpath}:/usr/sbin:/sbin",
@@ -27,9 +27,10 @@ def smoke() -> str:
     }
     exports = [f"export {name}={shlex.quote(value)}" for name, value in environment.items()]
     enter = f"cd {shlex.quote(str(REPOSITORY))}"
-    return "\n".join([*exports, enter, "python -m kernels.smoke >$SHARE/smoke.json"])
+    return "\n".join([*exports, enter, command])
 
 
 def tests() -> str:
-    """Likewise, and for $SHARE/junit.xml; no test is run where nothing can be counted."""
-    return f"{smoke()} &&\n{PYTEST} {' '.join(CHOSEN.read_text().split())}"
+    """Return a script for $SHARE/smoke.json and, where anything can be counted, junit.xml."""
+    smoke = script("python -m kernels.smoke >$SHARE/smoke.json")
+    return f"{smoke} &&\n{PYTEST} {' '.join(CHOSEN.read_text().split())}"

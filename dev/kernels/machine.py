@@ -12,6 +12,7 @@ import lzma
 import shutil
 import subprocess
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
 from kernels.packages import Kernel
@@ -20,10 +21,10 @@ INIT = Path(__file__).parent / "init"
 BUSYBOX = Path("/usr/bin/busybox")
 # What the machine needs to come to this machine's files.
 MODULES = ("virtio_pci", "9pnet_virtio", "9p", "overlay")
-QEMU = (
-    *("nice", "qemu-system-x86_64", "-nodefaults", "-no-user-config", "-no-reboot"),
-    *("-display", "none", "-machine", "q35", "-accel", "tcg,thread=multi", "-cpu", "max,-erms"),
-    *("-smp", "2", "-m", "2G"),
+QEMU = "qemu-system-x86_64"
+BARE = (
+    *("-nodefaults", "-no-user-config", "-no-reboot", "-display", "none"),
+    *("-machine", "q35", "-accel", "tcg,thread=multi", "-cpu", "max,-erms"),
 )
 SHARED = "local,security_model=none"
 # Emulating what guards against speculation takes as long as everything else.
@@ -31,11 +32,29 @@ OPTIONS = "console=ttyS0 quiet panic=-1 mitigations=off transparent_hugepage=nev
 END = 2000  # characters of the console that an error has
 
 
+@dataclass(frozen=True)
+class Hardware:
+    """The machine to emulate, by which command (behind `prefix`), and its other `devices`."""
+
+    cpus: int = 2
+    memory: str = "2G"
+    prefix: tuple[str, ...] = ()
+    qemu: tuple[str, ...] = (QEMU,)
+    devices: tuple[str, ...] = ()
+
+    def command(self) -> tuple[str, ...]:
+        """Return the command without kernel, console and files."""
+        size = ("-smp", str(self.cpus), "-m", self.memory)
+        return (*self.prefix, "nice", *self.qemu, *BARE, *size)
+
+
 class MachineError(Exception):
     """A machine that did not come to the end of its job."""
 
 
-def run(kernel: Kernel, share: Path, job: str, seconds: float) -> int:
+def run(
+    kernel: Kernel, share: Path, job: str, seconds: float, hardware: Hardware = Hardware()
+) -> int:
     """Boot, do the shell script `job`, and power off: the script's status.
 
     `share`: an empty folder, which the job finds in $SHARE, with `output`, what it says.
@@ -45,7 +64,7 @@ def run(kernel: Kernel, share: Path, job: str, seconds: float) -> int:
     with tempfile.TemporaryDirectory() as work:
         archive = Path(work) / "initramfs"
         _pack(kernel, Path(work) / "root", archive)
-        _emulate(kernel, share, archive, seconds)
+        _emulate(kernel, share, archive, seconds, hardware)
     try:
         return int((share / "status").read_text())
     except FileNotFoundError:
@@ -53,14 +72,17 @@ def run(kernel: Kernel, share: Path, job: str, seconds: float) -> int:
         raise MachineError(f"Linux {kernel.version} did not end its job: {console}") from None
 
 
-def _emulate(kernel: Kernel, share: Path, archive: Path, seconds: float) -> None:
+def _emulate(
+    kernel: Kernel, share: Path, archive: Path, seconds: float, hardware: Hardware
+) -> None:
     words = f"{OPTIONS} SHARE={share} MODULES={kernel.modules}"
     command = (
-        *QEMU,
+        *hardware.command(),
         *("-kernel", str(kernel.image), "-initrd", str(archive), "-append", words),
         *("-serial", f"file:{share / 'console'}"),
         *("-virtfs", f"{SHARED},path=/,mount_tag=host,readonly=on,multidevs=remap"),
         *("-virtfs", f"{SHARED},path={share},mount_tag=share"),
+        *hardware.devices,
     )
     with contextlib.suppress(subprocess.TimeoutExpired):
         subprocess.run(command, stdin=subprocess.DEVNULL, check=True, timeout=seconds)

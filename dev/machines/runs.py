@@ -1,0 +1,72 @@
+"""The machines of docs/machines.md, and how each is emulated."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kernels import job, machine, packages
+from kernels.machine import Hardware
+from kernels.releases import BY_NAME
+from machines import frames, monitor, qemu, wiring
+from machines.wiring import BY_DRIVER
+from support.netns.namespace import Namespace, making
+
+KERNEL = "6.12"  # has TCX, and all of the drivers
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A machine with so many CPUs and, if it names a driver, a pair of cards."""
+
+    name: str
+    cpus: int
+    memory: str
+    seconds: float
+    """after which it is ended"""
+    driver: str = ""
+    hotplug: bool = False
+
+
+CARDS = tuple(Machine(driver, 4, "3G", 1200, driver) for driver in BY_DRIVER)
+CPUS = (
+    Machine("8-cpus", 8, "4G", 1500, hotplug=True),
+    Machine("64-cpus", 64, "8G", 2400),
+)
+MACHINES = {each.name: each for each in (*CARDS, *CPUS)}
+
+
+def run(each: Machine, share: Path) -> int:
+    """Emulate a machine until its job is done; return the status. Raises MachineError."""
+    kernel = packages.fetch(BY_NAME[KERNEL])
+    with making() as make:
+        if each.driver:
+            script, plan, hardware = "machines.cardjob", *_with_cards(each, share, make())
+        else:
+            script, plan, hardware = "machines.cpujob", _with_cpus(each), _hardware(each)
+        (share / "plan.json").write_text(json.dumps(plan))
+        return machine.run(kernel, share, job.script(f"python -m {script}"), each.seconds, hardware)
+
+
+def _hardware(each: Machine, **more: tuple[str, ...]) -> Hardware:
+    return Hardware(cpus=each.cpus, memory=each.memory, qemu=qemu.command(), **more)
+
+
+def _with_cpus(each: Machine) -> dict[str, Any]:
+    return {"hotplug": each.hotplug, "frames": frames.of_cpus(each.cpus)}
+
+
+def _with_cards(
+    each: Machine, share: Path, namespace: Namespace
+) -> tuple[dict[str, Any], Hardware]:
+    pair, words = wiring.wire(BY_DRIVER[each.driver], namespace)
+    devices = (*monitor.devices(share / "monitor"), *words)
+    hardware = _hardware(each, prefix=tuple(namespace.command()), devices=devices)
+    return {"pair": wiring.plan(pair), "frames": frames.of_pair(pair)}, hardware
+
+
+def release() -> str:
+    """Return the release of the machines' kernel."""
+    return packages.fetch(BY_NAME[KERNEL]).version
