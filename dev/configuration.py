@@ -10,7 +10,7 @@ import click
 
 from pktexp.bpf.xdpdrivers import EFFECTS, QUIET
 from pktexp.commands.main import cli, serve
-from pktexp.commands.paramtypes import PowerOfTwo
+from pktexp.commands.paramtypes import Ingress, PowerOfTwo
 
 PAGE = Path(__file__).parents[1] / "docs" / "configuration.md"
 HEAD = "| option | variables | default | meaning |\n|---|---|---|---|\n"
@@ -72,6 +72,8 @@ def _variables(option: click.Option) -> str:
 def _default(option: click.Option) -> str:
     if isinstance(option.default, bool):
         return "on" if option.default else "off"
+    if isinstance(option.default, tuple):
+        return ", ".join(f"`{each}`" for each in option.default)
     shown = isinstance(option.default, str | int) and option.default != ""
     return f"`{option.default}`" if shown else "-"
 
@@ -79,7 +81,7 @@ def _default(option: click.Option) -> str:
 def _meaning(option: click.Option) -> str:
     kind = option.type
     values = ""
-    if isinstance(kind, click.Choice):
+    if isinstance(kind, click.Choice | Ingress):
         values = " One of " + ", ".join(f"`{choice}`" for choice in kind.choices) + "."
     elif isinstance(kind, click.IntRange):
         values = f" From {kind.min} to {kind.max}."

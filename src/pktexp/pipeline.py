@@ -22,6 +22,7 @@ from pktexp import __version__, privileges
 from pktexp.bpf import libbpf, tracing
 from pktexp.bpf.btf import kernel_btf
 from pktexp.bpf.datapath import Datapath
+from pktexp.bpf.ingressrules import IngressRules
 from pktexp.bpf.libbpf import Libbpf
 from pktexp.bpf.options import DatapathOptions
 from pktexp.bpf.pins import Pins, open_pins
@@ -236,7 +237,8 @@ def _attach(
     stack.callback(monitor.close)
     wanted = NameFilter(settings.interfaces, settings.exclude_interfaces)
     directions = tuple(Direction) if settings.egress else (Direction.INGRESS,)
-    interfaces = Interfaces(datapath, monitor, wanted, settings.ingress, directions)
+    rules = IngressRules(settings.ingress)
+    interfaces = Interfaces(datapath, monitor, wanted, rules, directions)
     interfaces.start()
     if datapath.hooks.tcx:
         others.report(lib, monitor.links.values(), datapath.program_ids, settings.pin)

@@ -7,7 +7,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TypedDict
 
-from pktexp.bpf.hookchoice import IngressMode
+from pktexp.bpf.ingressrules import IngressRule
 from pktexp.packet.enums import Tunnel
 
 
@@ -44,7 +44,7 @@ class Settings:
     interfaces: tuple[str, ...]
     exclude_interfaces: tuple[str, ...]
     max_interfaces: int
-    ingress: IngressMode
+    ingress: tuple[IngressRule, ...]
     egress: bool
     decap: frozenset[Tunnel]
     flows: FlowMode

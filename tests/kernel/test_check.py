@@ -101,6 +101,7 @@ def state(namespace: Namespace) -> tuple[str, dict[str, dict[str, int]]]:
         ("--ingress", "xdp"),
         ("--ingress", "xdp-native"),
         ("--ingress", "xdp-generic"),
+        ("--ingress", "v*=xdp-native", "--ingress", "vd=xdp-generic", "--ingress", "tcx"),
     ],
 )
 def test_predicted_hooks_are_those_of_serve(zoo: Namespace, options: tuple[str, ...]) -> None:
@@ -237,8 +238,10 @@ def test_invalid_web_configuration_is_found(zoo: Namespace, tmp_path: Path) -> N
 
 
 def test_glob_without_match_is_reported_but_not_needed(zoo: Namespace) -> None:
-    told = found(zoo, "--interfaces", "vb", "--interfaces", "wlan*")
-    assert (rows(told)["wlan*"]["state"], told["works"]) == ("no", True)
+    options = ("--interfaces", "vb", "--interfaces", "wlan*", "--ingress", "ib*=xdp")
+    told = found(zoo, *options)
+    for glob in ("wlan*", "ib*=xdp"):
+        assert (rows(told)[glob]["state"], told["works"]) == ("no", True)
 
 
 def test_names_are_escaped_where_output_is_ascii(zoo: Namespace) -> None:

@@ -14,7 +14,7 @@ from pktexp.bpf import datapath as datapath_module
 from pktexp.bpf import libbpf
 from pktexp.bpf.counters import Counters, InterfaceTable
 from pktexp.bpf.datapath import Datapath
-from pktexp.bpf.hookchoice import IngressMode
+from pktexp.bpf.ingressrules import IngressRules
 from pktexp.bpf.options import DatapathOptions
 from pktexp.interfaces.attacher import Attacher
 from pktexp.netlink.linkinfo import Link
@@ -49,7 +49,7 @@ def attach(namespace: Namespace, datapath: Datapath) -> int:
     with namespace.entered():
         vb = Link(socket.if_nametoindex("vb"), "vb", 1, True, 1500, kind="veth")
         InterfaceTable(datapath.interfaces).set(vb.ifindex, SLOT, LinkType.ETHERNET)
-        hooks = Attacher(datapath.hooks, IngressMode.AUTO, tuple(Direction)).attach(vb, {}).hooks
+        hooks = Attacher(datapath.hooks, IngressRules(), tuple(Direction)).attach(vb, {}).hooks
     assert list(hooks.values()) == ["clsact-ingress", "clsact-egress"]
     return vb.ifindex
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from pktexp.bpf.hookchoice import Hook
+from pktexp.bpf.ingressrules import IngressRules
 from pktexp.interfaces.namefilter import NameFilter
 from pktexp.interfaces.tracker import Interfaces
 from pktexp.netlink.linkinfo import Link
@@ -85,10 +86,12 @@ def link(ifindex: int, *, up: bool = True, kind: str = "") -> Link:
     return Link(ifindex, f"eth{ifindex}", 1, up, 1500, kind)
 
 
-def made(slots: int = 4, wanted: NameFilter | None = None) -> tuple[Interfaces, Any, Any]:
-    datapath, monitor = FakeDatapath(slots), FakeMonitor()
-    interfaces = Interfaces(datapath, monitor, wanted or NameFilter())  # type: ignore[arg-type]
-    return interfaces, datapath, monitor
+def made(
+    slots: int = 4, wanted: NameFilter | None = None, ingress: IngressRules | None = None
+) -> tuple[Interfaces, Any, Any]:
+    datapath: Any = FakeDatapath(slots)
+    monitor: Any = FakeMonitor()
+    return Interfaces(datapath, monitor, wanted or NameFilter(), ingress), datapath, monitor
 
 
 def hooks(interfaces: Interfaces, name: str = "eth1") -> list[str]:

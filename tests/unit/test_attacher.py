@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from pktexp.bpf.hookchoice import Hook, IngressMode
+from pktexp.bpf.hookchoice import Hook
+from pktexp.bpf.ingressrules import IngressMode, IngressRule, IngressRules
 from pktexp.interfaces.attacher import Attacher
 from pktexp.netlink import driver
 from pktexp.netlink.linkinfo import Link
@@ -47,7 +48,9 @@ def attach(monkeypatch: pytest.MonkeyPatch, caplog: Log) -> Make:
         monkeypatch.setattr(driver, "name", lambda _: name)
         link = Link(ifindex=7, name="x", hardware_type=1, up=True, mtu=1500, **told)
         hooks: Any = FakeHooks(refused)
-        found = Attacher(hooks, mode, (Direction.INGRESS,)).attach(link, {})
+        found = Attacher(hooks, IngressRules([IngressRule(mode)]), (Direction.INGRESS,)).attach(
+            link, {}
+        )
         return [*caplog.messages, found.text]
 
     return attach_to

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from pktexp import __version__
-from pktexp.bpf.hookchoice import IngressMode
+from pktexp.bpf.ingressrules import IngressMode, IngressRule
 from pktexp.bpf.libbpf import BpfError, VerifierError
 from pktexp.commands import main, options
 from pktexp.errors import PktexpError
@@ -79,7 +79,7 @@ def test_options_have_their_documented_defaults(
             interfaces=(),
             exclude_interfaces=(),
             max_interfaces=512,
-            ingress=IngressMode.AUTO,
+            ingress=(IngressRule(IngressMode.AUTO),),
             egress=True,
             decap=frozenset(),
             flows=FlowMode.HOSTS,
@@ -131,7 +131,7 @@ def test_every_option_has_a_variable(
         "INTERFACES": "eth* wlan*",
         "EXCLUDE_INTERFACES": "veth*",
         "MAX_INTERFACES": "64",
-        "INGRESS": "XDP-Generic",
+        "INGRESS": "XDP-Generic eth*=tcx",
         "EGRESS": "no",
         "DECAP": "vxlan, 6in4",
         "FLOWS": "Sockets",
@@ -161,7 +161,7 @@ def test_every_option_has_a_variable(
             interfaces=("eth*", "wlan*"),
             exclude_interfaces=("veth*",),
             max_interfaces=64,
-            ingress=IngressMode.XDP_GENERIC,
+            ingress=(IngressRule(IngressMode.XDP_GENERIC), IngressRule(IngressMode.TCX, "eth*")),
             egress=False,
             decap=frozenset({Tunnel.VXLAN, Tunnel.SIXIN4}),
             flows=FlowMode.SOCKETS,
@@ -216,6 +216,10 @@ def test_pe_workers_sets_workers(monkeypatch: pytest.MonkeyPatch, started: list[
         ("--events", "flows"),
         ("--max-interfaces", "1000"),
         ("--flows", "everything"),
+        ("--ingress", "xdpp"),
+        ("--ingress", "eth*=xdpp"),
+        ("--ingress", "eth*="),
+        ("--ingress", "=tcx"),
         ("--log-level", "loud"),
         ("--no-such-option",),
     ],

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from pktexp.bpf.hookchoice import Hook, IngressMode, ingress_hooks
+from pktexp.bpf.hookchoice import Hook, ingress_hooks
+from pktexp.bpf.ingressrules import IngressMode, IngressRule
 from pktexp.bpf.xdpdrivers import EFFECTS, QUIET, effect
 from pktexp.commands.check import forecast
 from pktexp.netlink.linkinfo import Link
@@ -22,7 +23,7 @@ def predicted(
     **told: Any,
 ) -> tuple[Hook, str]:
     link = Link(ifindex=7, name="x", hardware_type=ETHERNET, up=True, mtu=1500, **told)
-    return forecast.ingress(mode, link, driver, tcx, native_xdp)
+    return forecast.ingress(IngressRule(mode), link, driver, tcx, native_xdp)
 
 
 @pytest.mark.parametrize(

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
+from pktexp.bpf.ingressrules import IngressMode, IngressRule, IngressRules
 from pktexp.interfaces.namefilter import NameFilter
 from pktexp.packet.enums import Direction
 from support.tracked import hooks, link, made
@@ -73,6 +75,30 @@ def test_interfaces_beyond_the_limit_log_the_option_to_raise(
     assert len(datapath.attached) == 8
     assert "raise --max-interfaces" in caplog.text
     assert interfaces.attach_failures == 1
+
+
+def test_interface_renamed_to_another_ingress_hook_is_attached_there() -> None:
+    rules = IngressRules([IngressRule(IngressMode.XDP_NATIVE, "wan*")])
+    interfaces, datapath, monitor = made(ingress=rules)
+    eth = link(1)
+    for name, expected in (
+        ("eth1", "tcx-ingress"),
+        ("eth9", "tcx-ingress"),
+        ("wan1", "xdp-native"),
+    ):
+        monitor.links = {1: replace(eth, name=name)}
+        interfaces.look()
+        assert hooks(interfaces, name) == [expected, "tcx-egress"]
+    assert len(datapath.tried) == 4  # not at the first rename
+
+
+def test_glob_of_ingress_without_an_interface_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    rules = IngressRules([IngressRule(IngressMode.XDP, "wan*"), IngressRule(IngressMode.TCX)])
+    interfaces, datapath, monitor = made(ingress=rules)
+    datapath.hooks.drop_inherited = lambda: None
+    monitor.links = {1: link(1)}
+    interfaces.start()
+    assert caplog.messages == ["no interface matches --ingress 'wan*=xdp' yet"]
 
 
 def test_no_matching_interface_is_no_failure() -> None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from enum import StrEnum
 
 from pktexp.bpf import xdpdrivers
+from pktexp.bpf.ingressrules import IngressMode, IngressRule
 from pktexp.netlink.linkinfo import InterfaceClass, Link
 
 
@@ -23,16 +24,6 @@ class Hook(StrEnum):
     def xdp(self) -> bool:
         """Whether the hook sees frames instead of socket buffers."""
         return self in (Hook.XDP_NATIVE, Hook.XDP_GENERIC)
-
-
-class IngressMode(StrEnum):
-    """The operator's choice of the ingress hook (--ingress)."""
-
-    AUTO = "auto"
-    XDP = "xdp"
-    XDP_NATIVE = "xdp-native"
-    XDP_GENERIC = "xdp-generic"
-    TCX = "tcx"
 
 
 XDP_HOOKS = {
@@ -85,10 +76,10 @@ def effect(hook: Hook, link: Link, driver: str) -> str:
     return GENERIC_EFFECT if hook is Hook.XDP_GENERIC and physical else ""
 
 
-def preference(mode: IngressMode, link: Link, driver: str) -> str:
+def preference(rule: IngressRule, link: Link, driver: str) -> str:
     """Return why the first of ingress_hooks is the best, in words for the operator."""
-    if mode is not IngressMode.AUTO:
-        return f"chosen by --ingress {mode}"
+    if rule.mode is not IngressMode.AUTO:
+        return f"chosen by --ingress {rule.text}"
     if driver in xdpdrivers.QUIET:
         return f"{driver} takes XDP programs without touching the link"
     if link.interface_class is InterfaceClass.LOOPBACK:

@@ -13,10 +13,10 @@ from typing import Any
 import click
 
 from pktexp import logs
-from pktexp.bpf.hookchoice import IngressMode
+from pktexp.bpf.ingressrules import IngressMode
 from pktexp.bpf.options import CACHED_FLOW_BYTES, INTERFACE_BYTES
 from pktexp.commands.declare import listen, option, port
-from pktexp.commands.paramtypes import OneOf, PowerOfTwo, Tunnels, UrlPath
+from pktexp.commands.paramtypes import Ingress, OneOf, PowerOfTwo, Tunnels, UrlPath
 from pktexp.settings import EventMode, FlowMode, Settings
 
 FILE = click.Path(path_type=Path)
@@ -115,11 +115,14 @@ COUNTING = (
     ),
     option(
         "--ingress",
-        type=OneOf(IngressMode),
-        default=IngressMode.AUTO.value,
+        type=Ingress(),
+        multiple=True,
+        metavar="[GLOB=]NAME",
+        default=(IngressMode.AUTO.value,),
         help="Ingress hook. auto: TCX, and native XDP with drivers that take it without touching "
         "the link; xdp: native XDP, else generic. Forcing XDP restarts the link of most cards. If "
-        "a hook is not available, the next one is used; the log gives the reason.",
+        "a hook is not available, the next one is used; the log gives the reason. May be repeated, "
+        "with a glob for some interfaces, such as eth*=xdp; the last one that matches is used.",
     ),
     option("--egress/--no-egress", default=True, help="Count egress, at TCX."),
     *FLOWS,

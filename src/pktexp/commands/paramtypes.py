@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from pktexp.bpf.ingressrules import IngressMode, IngressRule
 from pktexp.packet import labels
 from pktexp.packet.enums import Tunnel
 
@@ -24,6 +25,23 @@ class OneOf(click.Choice[str]):
     def convert(self, value: Any, param: Any, ctx: Any) -> StrEnum:
         """Return the member. Raises click's usage error if there is none."""
         return self._members(super().convert(value, param, ctx))
+
+
+class Ingress(click.ParamType[IngressRule]):
+    """An ingress mode, or a glob of interfaces and their ingress mode: eth*=xdp."""
+
+    name = "ingress"
+    choices = tuple(mode.value for mode in IngressMode)
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> IngressRule:
+        """Return the rule. Raises click's usage error if the mode is unknown or the glob empty."""
+        glob, equals, mode = value.rpartition("=")
+        if mode.lower() not in self.choices:
+            known = ", ".join(self.choices)
+            self.fail(f"'{mode}' is not one of: {known} (or GLOB=one of these)", param, ctx)
+        if equals and not glob:
+            self.fail(f"'{value}' has no glob of interfaces before '='", param, ctx)
+        return IngressRule(IngressMode(mode.lower()), glob)
 
 
 class PowerOfTwo(click.ParamType[int]):

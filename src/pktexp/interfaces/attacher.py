@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 
 from pktexp.bpf.hookchoice import (
     Hook,
-    IngressMode,
     barrier,
     effect,
     egress_hooks,
@@ -17,6 +16,7 @@ from pktexp.bpf.hookchoice import (
     not_at,
 )
 from pktexp.bpf.hooks import Hooks, refusal
+from pktexp.bpf.ingressrules import IngressRules
 from pktexp.netlink import driver
 from pktexp.netlink.linkinfo import InterfaceClass, Link
 from pktexp.packet.enums import Direction
@@ -45,10 +45,10 @@ class Attached:
 
 @dataclass(frozen=True)
 class Attacher:
-    """Attaches as the operator's options say, the same for every interface."""
+    """Attaches as the operator's options say."""
 
     hooks: Hooks
-    ingress: IngressMode
+    ingress: IngressRules
     directions: Sequence[Direction]
 
     def attach(self, link: Link, had: Mapping[Direction, str]) -> Attached:
@@ -84,7 +84,7 @@ class Attacher:
 
     def _order(self, link: Link, direction: Direction, name: str) -> Sequence[Hook]:
         if direction is Direction.INGRESS:
-            return ingress_hooks(self.ingress, link, name, self.hooks.tcx)
+            return ingress_hooks(self.ingress.of(link.name).mode, link, name, self.hooks.tcx)
         return egress_hooks(self.hooks.tcx)
 
     def _driver(self, link: Link) -> str:

@@ -17,7 +17,7 @@ import numpy as np
 
 from pktexp.bpf.counters import Counters, InterfaceTable
 from pktexp.bpf.datapath import Datapath
-from pktexp.bpf.hookchoice import IngressMode
+from pktexp.bpf.ingressrules import IngressRules
 from pktexp.failures import FailureCounter
 from pktexp.interfaces.attacher import Attached, Attacher
 from pktexp.interfaces.leases import Lease, Leases
@@ -56,14 +56,14 @@ class Interfaces:
         datapath: Datapath,
         monitor: LinkMonitor,
         wanted: NameFilter,
-        ingress: IngressMode = IngressMode.AUTO,
+        ingress: IngressRules | None = None,
         directions: Sequence[Direction] = tuple(Direction),
     ) -> None:
         self._hooks = datapath.hooks
         self._monitor = monitor
         self._wanted = wanted
         self._directions = directions
-        self._attacher = Attacher(datapath.hooks, ingress, directions)
+        self._attacher = Attacher(datapath.hooks, ingress or IngressRules(), directions)
         self._table = InterfaceTable(datapath.interfaces)
         self._ifbs = datapath.ifbs
         self._counters = Counters(datapath.counters, datapath.since)
@@ -99,8 +99,11 @@ class Interfaces:
 
         A glob that matches no interface yet may be a typing error: each logs a warning.
         """
-        for glob in self._wanted.idle([link.name for link in self._monitor.links.values()]):
+        names = [link.name for link in self._monitor.links.values()]
+        for glob in self._wanted.idle(names):
             log.warning("no interface matches '%s' yet; counting starts when one appears", glob)
+        for rule in self._attacher.ingress.idle(names):
+            log.warning("no interface matches --ingress '%s' yet", rule)
         # An ifindex may have passed to another interface; nothing of that counts for the former.
         links = {i: link.name for i, link in self._monitor.links.items() if self._wanted(link.name)}
         leases = self._leases.by_name
@@ -213,10 +216,14 @@ class Interfaces:
             return True
 
     def _rename(self, link: Link, known: Attachment) -> None:
-        if self._enter(link, known.hooks):
-            log.info("%s: now named %s", known.link.name, link.name)
-        else:
+        if not self._enter(link, known.hooks):
             log.warning("%s: no free slot for its new name %s", known.link.name, link.name)
+            return
+        log.info("%s: now named %s", known.link.name, link.name)
+        modes = {self._attacher.ingress.of(name).mode for name in (known.link.name, link.name)}
+        if len(modes) > 1:  # --ingress has another hook for the new name
+            self._hooks.detach(link.ifindex)
+            self._attach(link, {}, again=True)
 
     def _drop(self, ifindex: int) -> None:
         self._table.remove(ifindex)

@@ -9,7 +9,6 @@ from __future__ import annotations
 from pktexp.bpf.hookchoice import (
     OTHER_XDP,
     Hook,
-    IngressMode,
     barrier,
     effect,
     egress_hooks,
@@ -17,20 +16,21 @@ from pktexp.bpf.hookchoice import (
     not_at,
     preference,
 )
+from pktexp.bpf.ingressrules import IngressRule
 from pktexp.netlink.linkinfo import Link
 
 NOT_SUPPORTED = "its driver does not report native XDP"
 
 
 def ingress(
-    mode: IngressMode, link: Link, driver: str, tcx: bool, native_xdp: bool | None
+    rule: IngressRule, link: Link, driver: str, tcx: bool, native_xdp: bool | None
 ) -> tuple[Hook, str]:
     """Return the ingress hook, and the reason for it with what it does to the link.
 
     `native_xdp` is whether the driver reports native XDP; None if the kernel does not report it.
     """
-    hooks = list(ingress_hooks(mode, link, driver, tcx))
-    reasons = [preference(mode, link, driver)]
+    hooks = list(ingress_hooks(rule.mode, link, driver, tcx))
+    reasons = [preference(rule, link, driver)]
     while obstacle := barrier(hooks[0], link) or _obstacle(hooks[0], link, native_xdp):
         reasons.append(not_at(hooks.pop(0), obstacle))
     if happens := effect(hooks[0], link, driver):

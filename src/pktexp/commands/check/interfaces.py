@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from pktexp.bpf.ingressrules import IngressRules
 from pktexp.bpf.libbpf import BpfError, Libbpf
 from pktexp.bpf.others import links_of_others
 from pktexp.bpf.pinnedlinks import pinned_programs
@@ -41,7 +42,7 @@ def findings(links: Sequence[Link], settings: Settings) -> Iterator[Finding]:
     count, limit = len([name for name in names if wanted(name)]), settings.max_interfaces
     detail = f"{count} to count, room for {limit}"
     yield finding(SECTION, "room", count <= limit, detail, "raise --max-interfaces")
-    for glob in wanted.idle(names):
+    for glob in wanted.idle(names) + IngressRules(settings.ingress).idle(names):
         yield finding(SECTION, glob, False, "matches no interface now", needed=False)
 
 
@@ -80,6 +81,7 @@ def _place(
     elif tcx is None:
         hooks = UNKNOWN, UNKNOWN, "cannot determine whether the kernel has TCX"
     else:
-        ingress, why = forecast.ingress(settings.ingress, link, name, tcx, native_xdp)
+        rules = IngressRules(settings.ingress)
+        ingress, why = forecast.ingress(rules.of(link.name), link, name, tcx, native_xdp)
         hooks = ingress, forecast.egress(tcx) if settings.egress else "", why
     return Place(link.name, link.kind, link.interface_class, name, *hooks)
