@@ -36,7 +36,8 @@ def sample(at: float, seen: list[Seen], links: dict[str, Link]) -> Sample:
         key["interface"], key["direction"], key["packet_class"] = row + 1, direction, TCP
         key["saddr"][:4], key["daddr"][:4], key["ports"] = source, dest, (sport, dport)
         totals[row, direction, TCP] += np.array((bytes_ // 100, bytes_), np.uint64)
-    snapshot = FlowSnapshot(keys, sums // np.uint64(100), sums, {})
+    hashes = np.arange(len(keys), dtype=np.uint64)
+    snapshot = FlowSnapshot(hashes, keys, sums // np.uint64(100), sums, {})
     return Sample(
         at=at,
         now=1_800_000_000 + at,

@@ -20,7 +20,7 @@ from pktexp.interfaces.leases import Lease
 from pktexp.interfaces.totals import Snapshot
 from pktexp.interfaces.tracker import Interfaces
 from pktexp.kubernetes.pods import Pod, PodTable
-from pktexp.metrics import flows
+from pktexp.metrics import flowlabels
 from pktexp.metrics.flows import FAMILIES, FlowPage
 from pktexp.packet.enums import Direction
 from pktexp.packet.records import INTERFACE_COUNTERS, RING_RECORD, Records
@@ -147,12 +147,12 @@ def test_flow_labels_follow_the_pods_of_their_addresses() -> None:
 def test_labels_are_written_again_only_when_a_pod_has_changed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    written = Mock(wraps=flows._key_text)  # noqa: SLF001  # that it is called is seen nowhere else
-    monkeypatch.setattr(flows, "_key_text", written)
+    written = Mock(wraps=flowlabels.flow_texts)
+    monkeypatch.setattr(flowlabels, "flow_texts", written)
     pods, pod = PodTable(), Pod("shop", "web", (bytes(V4[1]),))
     page = page_of(table_of(V4, ARP), pods)
-    for texts in (2, 2):  # the pod is put twice, and is new once
+    for _ in range(2):  # the pod is put twice, and is new once
         pods.put("1", pod)
         page(openmetrics=False)
         page(openmetrics=True)
-        assert written.call_count == texts
+    assert [len(call.args[0]) for call in written.call_args_list] == [2, 0, 0, 0]

@@ -17,6 +17,7 @@ from pktexp.flows.others import encode_sites
 from pktexp.packet.records import FLOW_KEY, U64, WORD, Records
 
 Indices = npt.NDArray[np.intp]
+Mask = npt.NDArray[np.bool_]
 
 
 def key_mask(key: np.dtype[Any]) -> U64:
@@ -144,7 +145,7 @@ class HashIndex:
         self._starts = np.cumsum(counts) - counts
         self._hashes = np.append(hashes, ~np.uint64(0))  # a sentinel that ends every search
 
-    def find(self, wanted: U64) -> tuple[Indices, npt.NDArray[np.bool_]]:
+    def find(self, wanted: U64) -> tuple[Indices, Mask]:
         """Return the place of each hash, or where it would be inserted, and whether it is there."""
         at = self._starts[(wanted >> self._shift).astype(np.intp)]
         behind = np.flatnonzero(self._hashes[at] < wanted)

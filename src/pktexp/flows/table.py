@@ -25,6 +25,7 @@ from pktexp.flows.columns import (
     Hasher,
     HashIndex,
     Indices,
+    Mask,
     group,
     keys_of,
 )
@@ -41,13 +42,19 @@ class FlowSnapshot:
     """The shown flows and the rest; together they are all records.
 
     The flow `keys[i]` (FLOW_KEY) had `packets[i]` and `bytes[i]` since it is shown; `others` has
-    everything else by site.
+    everything else by site. `hashes[i]` stands for the key in all snapshots of a table.
     """
 
+    hashes: U64
     keys: Records
     packets: U64
     bytes: U64
     others: dict[Site, Tally]
+
+    def take(self, at: Indices | Mask) -> FlowSnapshot:
+        """Return the shown flows at these places; `others` stays as it is."""
+        sums = self.packets[at], self.bytes[at]
+        return FlowSnapshot(self.hashes[at], self.keys[at], *sums, self.others)
 
     def others_with(self, at: Indices | slice) -> dict[Site, Tally]:
         """Return the sums of `others` and of the shown flows at these places, by site."""
@@ -114,7 +121,7 @@ class FlowTable:
             shown = self._flows[self._flows["shown"]]
             sums = shown["packets"], shown["bytes"]
             keys = keys_of(np.ascontiguousarray(shown["key"]))
-            return FlowSnapshot(keys, *sums, self._others.copy())
+            return FlowSnapshot(shown["hash"], keys, *sums, self._others.copy())
 
     def _update(self, records: Columns) -> Columns:
         """Add records to the watched flows; return the records of other flows."""

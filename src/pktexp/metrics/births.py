@@ -35,9 +35,10 @@ class Births:
                 labels: before.get(labels, written if value else None)
                 for labels, value in family.series
             }
-            created = {
-                labels: born
-                for labels, born in known.items()
-                if born is not None and now - born < YOUNG
-            }
+            created = [young(known[labels], now) for labels, _ in family.series]
             yield dataclasses.replace(family, created=created)
+
+
+def young(born: float | None, now: float) -> float | None:
+    """Return the time of birth if it is to be written at `now`, else None."""
+    return born if born is not None and now - born < YOUNG else None

@@ -7,7 +7,7 @@ interfaces may take (docs/performance.md). It still writes the families that hav
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 Series = tuple[str, int]
@@ -22,7 +22,7 @@ ESCAPES = str.maketrans({"\\": r"\\", "\n": r"\n", '"': r"\""})
 class Family:
     """One family. `lines` are its samples as text, or `series` those of a counter.
 
-    `created`: Unix times when series of a counter were still 0, by labels.
+    `created`: for each of `series` the Unix time when it was still 0, or None; or empty.
     """
 
     name: str
@@ -30,7 +30,7 @@ class Family:
     text: str
     lines: list[str] = field(default_factory=list)
     series: list[Series] = field(default_factory=list)
-    created: Mapping[str, float] = field(default_factory=dict)
+    created: Sequence[float | None] = ()
 
     def head(self, openmetrics: bool) -> list[str]:
         """Write help and type, which differ between the two formats."""
@@ -42,10 +42,10 @@ class Family:
     def samples(self, openmetrics: bool) -> list[str]:
         """Write the samples; only OpenMetrics has the times of creation."""
         lines = [f"{self.name}_total{{{labels}}} {value}" for labels, value in self.series]
-        if openmetrics and self.created:
-            for at, (labels, _) in enumerate(self.series):
-                if (created := self.created.get(labels)) is not None:
-                    lines[at] += f"\n{self.name}_created{{{labels}}} {created:.3f}"
+        if openmetrics:
+            for at, created in enumerate(self.created):
+                if created is not None:
+                    lines[at] += f"\n{self.name}_created{{{self.series[at][0]}}} {created:.3f}"
         return lines + self.lines
 
 

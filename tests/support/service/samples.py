@@ -80,4 +80,5 @@ def _flows(
         key["saddr"][:4], key["daddr"][:4] = (10, 0, 0, source), (10, 9, 9, 9)
         others[ids[name], flow[1]].add(-count, -count * SIZE)
     packets = np.array(list(flows.values()), np.uint64)
-    return FlowSnapshot(keys, packets, packets * np.uint64(SIZE), others)
+    hashes = np.arange(len(keys), dtype=np.uint64)
+    return FlowSnapshot(hashes, keys, packets, packets * np.uint64(SIZE), others)

@@ -5,6 +5,7 @@ Each form lists the largest flows; the sum of all others, lost events included, 
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -49,7 +50,7 @@ def largest(flows: FlowSnapshot, most: int) -> FlowSnapshot:
     order = np.argsort(flows.bytes, kind="stable")[::-1]
     shown, hidden = order[:most], order[most:]
     others = flows.others_with(hidden)
-    return FlowSnapshot(flows.keys[shown], flows.packets[shown], flows.bytes[shown], others)
+    return dataclasses.replace(flows.take(shown), others=others)
 
 
 def page(replayed: Replayed, flows: FlowSnapshot) -> str:
