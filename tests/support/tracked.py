@@ -72,6 +72,9 @@ class FakeDatapath:
         self.dead.discard(key)
         self.tried.append((ifindex, hook))
 
+    def detach_xdp(self, ifindex: int, _: Hook) -> None:
+        self.attached.remove((ifindex, Direction.INGRESS))
+
     def lost(self) -> list[tuple[int, Direction]]:
         return sorted(self.dead)
 
@@ -82,8 +85,8 @@ class FakeDatapath:
     forget = detach
 
 
-def link(ifindex: int, *, up: bool = True, kind: str = "") -> Link:
-    return Link(ifindex, f"eth{ifindex}", 1, up, 1500, kind)
+def link(ifindex: int, *, up: bool = True, kind: str = "", bus: str = "") -> Link:
+    return Link(ifindex, f"eth{ifindex}", 1, up, 1500, kind, bus=bus)
 
 
 def made(

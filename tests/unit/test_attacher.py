@@ -43,14 +43,17 @@ def attach(monkeypatch: pytest.MonkeyPatch, caplog: Log) -> Make:
     caplog.set_level(logging.INFO)
 
     def attach_to(
-        mode: IngressMode, name: str = "igb", refused: tuple[Hook, ...] = (), **told: Any
+        mode: IngressMode,
+        name: str = "igb",
+        refused: tuple[Hook, ...] = (),
+        silent: tuple[Hook, ...] = (),
+        **told: Any,
     ) -> list[str]:
         monkeypatch.setattr(driver, "name", lambda _: name)
         link = Link(ifindex=7, name="x", hardware_type=1, up=True, mtu=1500, **told)
         hooks: Any = FakeHooks(refused)
-        found = Attacher(hooks, IngressRules([IngressRule(mode)]), (Direction.INGRESS,)).attach(
-            link, {}
-        )
+        rules = IngressRules([IngressRule(mode)])
+        found = Attacher(hooks, rules, (Direction.INGRESS,)).attach(link, {}, silent)
         return [*caplog.messages, found.text]
 
     return attach_to
@@ -84,6 +87,17 @@ def test_bond_is_never_attached_at_native_xdp(attach: Make) -> None:
     why = "not at xdp-native: a bond hands the program to its ports"
     found = attach(IngressMode.XDP_NATIVE, kind="bond")
     assert found == ["attach tcx-ingress", f"tcx-ingress ({why})"]
+
+
+def test_silent_hook_is_not_tried_again(attach: Make) -> None:
+    found = attach(IngressMode.XDP_NATIVE, kind="veth", silent=(Hook.XDP_NATIVE,))
+    assert found == ["attach tcx-ingress", "tcx-ingress (not at xdp-native: it saw no packets)"]
+
+
+def test_refusal_of_the_hook_before_a_silent_one_leaves_no_hook(attach: Make) -> None:
+    refused, silent = (Hook.TCX_INGRESS,), (Hook.XDP_GENERIC,)
+    found = attach(IngressMode.AUTO, refused=refused, silent=silent, kind="veth")
+    assert found == ["attach tcx-ingress", ""]
 
 
 def test_driver_of_a_virtual_device_is_not_read(

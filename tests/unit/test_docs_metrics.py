@@ -19,9 +19,9 @@ from pktexp.commands.serve.files import Files
 from pktexp.flows.networks import NamedNetworks
 from pktexp.flows.networksums import NetworkSums
 from pktexp.flows.table import FlowTable
+from pktexp.interfaces.attacher import Attachment
 from pktexp.interfaces.leases import Lease
 from pktexp.interfaces.totals import Snapshot
-from pktexp.interfaces.tracker import Attachment
 from pktexp.kubernetes.pods import PodTable
 from pktexp.netlink import linkstats
 from pktexp.netlink.linkinfo import Link

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from pktexp.interfaces.attacher import Attachment
 from pktexp.interfaces.leases import Lease
 from pktexp.interfaces.totals import Snapshot
-from pktexp.interfaces.tracker import Attachment
 from pktexp.interfaces.unseen import Unseen
 from pktexp.netlink import linkstats
 from pktexp.packet.enums import Direction

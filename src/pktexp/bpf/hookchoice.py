@@ -33,6 +33,7 @@ XDP_HOOKS = {
     IngressMode.TCX: (),
 }
 OTHER_XDP = "another XDP program is attached"
+SILENT = "it saw no packets"
 GENERIC_EFFECT = "generic XDP turns LRO and hardware GRO off, for which some cards restart"
 # Kinds without hardware and without lower devices: generic XDP costs them throughput at most.
 # Elsewhere it turns LRO off, at lower devices too (dev_disable_lro in net/core/dev.c, 6.12), and a

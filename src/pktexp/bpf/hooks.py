@@ -83,6 +83,12 @@ class Hooks:
         self._release(ifindex)
         self._clsact.detach(ifindex)
 
+    def detach_xdp(self, ifindex: int, hook: Hook) -> None:
+        """Detach from an XDP hook of an interface, and from no other hook."""
+        self._close_link(ifindex, Direction.INGRESS)
+        if self._pinned:
+            self._pinned.unpin(ifindex, hook)
+
     def forget(self, ifindex: int) -> None:
         """Release the links of an interface that is gone; another one may have its ifindex."""
         self._release(ifindex)

@@ -69,7 +69,11 @@ class PinnedLinks:
         """Unpin all links of an interface."""
         for other, hook in list(self._pins.links()):
             if other == ifindex:
-                self._pins.drop(link_name(ifindex, hook))
+                self.unpin(ifindex, hook)
+
+    def unpin(self, ifindex: int, hook: str) -> None:
+        """Unpin the link at one hook of an interface, if it is pinned."""
+        self._pins.drop(link_name(ifindex, hook))
 
     def drop_inherited(self) -> None:
         """Remove the inherited links that `take_over` has not returned."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import errno
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pktexp.bpf.hookchoice import (
+    SILENT,
     Hook,
     barrier,
     effect,
@@ -17,11 +18,21 @@ from pktexp.bpf.hookchoice import (
 )
 from pktexp.bpf.hooks import Hooks, refusal
 from pktexp.bpf.ingressrules import IngressRules
+from pktexp.interfaces.leases import Lease
 from pktexp.netlink import driver
 from pktexp.netlink.linkinfo import InterfaceClass, Link
 from pktexp.packet.enums import Direction
 
 log = logging.getLogger(__name__)
+
+
+@dataclass
+class Attachment:
+    """An interface that should be counted; `hooks` lacks the directions that failed to attach."""
+
+    link: Link
+    hooks: dict[Direction, str]
+    lease: Lease | None
 
 
 @dataclass
@@ -51,26 +62,32 @@ class Attacher:
     ingress: IngressRules
     directions: Sequence[Direction]
 
-    def attach(self, link: Link, had: Mapping[Direction, str]) -> Attached:
-        """Attach in the directions missing from `had`, the hooks that are there already."""
+    def attach(
+        self, link: Link, had: Mapping[Direction, str], silent: Collection[Hook] = ()
+    ) -> Attached:
+        """Attach in the directions missing from `had`, the hooks that are there already.
+
+        The XDP hooks in `silent` are not tried: they saw no packets of this interface.
+        """
         attached = Attached(dict(had))
         for direction in [d for d in self.directions if d not in had]:
             try:
-                self._attach(link, direction, attached)
+                self._attach(link, direction, attached, silent)
             except OSError as error:
                 refused = f"{direction.name.lower()} not counted: {error}"
                 attached.refusals.append(refused)
         return attached
 
-    def _attach(self, link: Link, direction: Direction, attached: Attached) -> None:
+    def _attach(
+        self, link: Link, direction: Direction, attached: Attached, silent: Collection[Hook]
+    ) -> None:
         """Try the hooks of a direction in order; raise the OSError of the last if none works."""
         name = self._driver(link)
-        hooks = self._order(link, direction, name)
-        reasons = []
+        order = self._order(link, direction, name)
+        barred = {h: why for h in order if (why := SILENT if h in silent else barrier(h, link))}
+        hooks = [hook for hook in order if hook not in barred]
+        reasons = [not_at(hook, why) for hook, why in barred.items()]
         for hook in hooks:
-            if why := barrier(hook, link):
-                reasons.append(not_at(hook, why))
-                continue
             _warn(hook, link, name)
             try:
                 self.hooks.attach(link.ifindex, direction, hook)

@@ -11,17 +11,18 @@ import logging
 import threading
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from pktexp.bpf.counters import Counters, InterfaceTable
 from pktexp.bpf.datapath import Datapath
+from pktexp.bpf.hookchoice import Hook
 from pktexp.bpf.ingressrules import IngressRules
 from pktexp.failures import FailureCounter
-from pktexp.interfaces.attacher import Attached, Attacher
-from pktexp.interfaces.leases import Lease, Leases
+from pktexp.interfaces.attacher import Attached, Attacher, Attachment
+from pktexp.interfaces.leases import Leases
 from pktexp.interfaces.namefilter import NameFilter
+from pktexp.interfaces.silenthooks import Silent, SilentHooks
 from pktexp.interfaces.totals import NO_HOOK, Snapshot
 from pktexp.netlink.linkinfo import InterfaceClass, Link
 from pktexp.netlink.links import LinkMonitor
@@ -33,15 +34,6 @@ from pktexp.wakeup import Wakeup
 log = logging.getLogger(__name__)
 
 WATCH = 10.0  # seconds between checks for expired leases and lost attachments
-
-
-@dataclass
-class Attachment:
-    """An interface that should be counted; `hooks` lacks the directions that failed to attach."""
-
-    link: Link
-    hooks: dict[Direction, str]
-    lease: Lease | None
 
 
 class Interfaces:
@@ -76,6 +68,9 @@ class Interfaces:
         self.attach_failures = 0
         self.failures = FailureCounter(log)
         self.reattachments = 0
+        self.silent = SilentHooks(self._counters)
+        self._left: dict[int, set[Hook]] = {}  # silent hooks, by ifindex
+        self.replacements = 0
 
     @property
     def overruns(self) -> int:
@@ -117,7 +112,7 @@ class Interfaces:
         wakeup = Wakeup(self._monitor.fileno())
         try:
             while True:
-                await wakeup.wait(WATCH)
+                await wakeup.wait(min(WATCH, self.silent.pause))
                 await to_its_end(asyncio.to_thread(self.look))
         finally:
             wakeup.close()
@@ -128,6 +123,7 @@ class Interfaces:
             self._monitor.receive()
             self.reconcile()
             self._attach_again()
+            self._replace_silent()
             while self._monitor.changed:  # messages that were received on the way
                 self.reconcile()
 
@@ -171,7 +167,7 @@ class Interfaces:
         An interface that disappears meanwhile is no failure.
         """
         first = again or link.ifindex not in self._attached
-        found = self._attacher.attach(link, hooks)
+        found = self._attacher.attach(link, hooks, self._left.get(link.ifindex, ()))
         if found.refusals and not self._monitor.present(link.ifindex):
             self._hooks.detach(link.ifindex)
             if link.ifindex in self._attached:
@@ -205,6 +201,24 @@ class Interfaces:
                 hooks = {d: hook for d, hook in known.hooks.items() if d != direction}
                 self._attach(known.link, hooks, again=True)
 
+    def _replace_silent(self) -> None:
+        """Attach at the next hook where one sees no packets."""
+        for silent in self.silent.find(self.attachments()):
+            link = silent.attachment.link
+            if not silent.hook.xdp:
+                log.warning("%s: %s, they are not counted", link.name, silent)
+            elif self._monitor.present(link.ifindex):
+                log.warning("%s: %s, replacing it by the next hook", link.name, silent)
+                self._replace(silent)
+
+    def _replace(self, silent: Silent) -> None:
+        link, hooks = silent.attachment.link, dict(silent.attachment.hooks)
+        del hooks[silent.direction]
+        self.replacements += 1
+        self._left.setdefault(link.ifindex, set()).add(silent.hook)
+        self._hooks.detach_xdp(link.ifindex, silent.hook)
+        self._attach(link, hooks, again=True)
+
     def _enter(self, link: Link, hooks: dict[Direction, str]) -> bool:
         with self._lock:
             lease = self._leases.take(link.name, link.kernel_name)
@@ -227,6 +241,7 @@ class Interfaces:
 
     def _drop(self, ifindex: int) -> None:
         self._table.remove(ifindex)
+        self._left.pop(ifindex, None)
         with self._lock:
             known = self._attached.pop(ifindex)
         log.info("%s: gone", known.link.name)

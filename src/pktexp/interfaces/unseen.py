@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from pktexp.interfaces.attacher import Attachment
 from pktexp.interfaces.totals import Snapshot
-from pktexp.interfaces.tracker import Attachment
 from pktexp.packet.enums import Direction
 from pktexp.packet.records import Records
 

@@ -86,6 +86,18 @@ INTERFACES = (
     ),
     Figure(
         COUNTER,
+        "pktexp_interface_silent_hooks",
+        "Hooks that saw no packets while the device reported some.",
+        "silent.count",
+    ),
+    Figure(
+        COUNTER,
+        "pktexp_interface_hook_replacements",
+        "Silent hooks that were replaced by the next one.",
+        "replacements",
+    ),
+    Figure(
+        COUNTER,
         "pktexp_interface_attach_failures",
         "Failures to attach to an interface at any hook.",
         "attach_failures",

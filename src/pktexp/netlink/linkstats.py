@@ -1,4 +1,4 @@
-"""Read the devices' own statistics: rtnl_link_stats64 of every interface, in one dump.
+"""Read the devices' own statistics: rtnl_link_stats64, of every interface in one dump.
 
 Unlike a dump of links, RTM_GETSTATS (commit 10c9ead9f3c6, 4.7) sends only the numbers, always at
 the same offset, so that numpy reads all messages as one array.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import socket
 import struct
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -42,12 +43,37 @@ def read() -> Records:
     Raises OSError if netlink refuses, or replies in a form that this module does not know.
     """
     with NetlinkSocket() as route:
-        bodies = route.dump(RTM_GETSTATS, STATS_MESSAGE.pack(socket.AF_UNSPEC, 0, 0, FILTER))
+        bodies = route.dump(RTM_GETSTATS, _request(0))
+    rows = _rows(bodies)
+    # While interfaces appear and disappear, a dump of several datagrams may have one twice.
+    _, first = np.unique(rows["ifindex"], return_index=True)
+    return rows[first]
+
+
+def of(links: Iterable[int]) -> Records:
+    """Return LINK_STATISTICS of the interfaces with these ifindexes, without those that are gone.
+
+    Raises OSError as `read` does.
+    """
+    bodies = []
+    with NetlinkSocket() as route:
+        for ifindex in links:
+            try:
+                bodies.append(route.ask(RTM_GETSTATS, _request(ifindex)))
+            except OSError as error:
+                if error.errno != errno.ENODEV:
+                    raise
+    return _rows(bodies)
+
+
+def _request(ifindex: int) -> bytes:
+    return STATS_MESSAGE.pack(socket.AF_UNSPEC, 0, ifindex, FILTER)
+
+
+def _rows(bodies: Sequence[bytes]) -> Records:
     size = LINK_STATISTICS.itemsize
     content = b"".join([body[:size].ljust(size, b"\0") for body in bodies])
     rows = np.frombuffer(content, LINK_STATISTICS)
     if (rows["type"] != LINK_64).any():
         raise OSError(errno.EPROTO, "the kernel sent interface statistics of an unknown type")
-    # While interfaces appear and disappear, a dump of several datagrams may have one twice.
-    _, first = np.unique(rows["ifindex"], return_index=True)
-    return rows[first]
+    return rows
