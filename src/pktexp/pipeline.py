@@ -240,6 +240,7 @@ def _attach(
     rules = IngressRules(settings.ingress)
     interfaces = Interfaces(datapath, monitor, wanted, rules, directions)
     interfaces.start()
+    stack.callback(interfaces.stop)
     if datapath.hooks.tcx:
         others.report(lib, monitor.links.values(), datapath.program_ids, settings.pin)
     return interfaces

@@ -61,7 +61,7 @@ class FakeDatapath:
         self.dead: set[tuple[int, Direction]] = set()
         self.errors: dict[Direction, OSError] = {}
         self.tried: list[tuple[int, Hook]] = []
-        self.tcx = True
+        self.tcx, self.pinned = True, False
 
     def attach(self, ifindex: int, direction: Direction, hook: Hook) -> None:
         if direction in self.errors:
@@ -74,6 +74,9 @@ class FakeDatapath:
 
     def detach_xdp(self, ifindex: int, _: Hook) -> None:
         self.attached.remove((ifindex, Direction.INGRESS))
+
+    def inherits(self, _: int, __: Hook) -> bool:
+        return False
 
     def lost(self) -> list[tuple[int, Direction]]:
         return sorted(self.dead)

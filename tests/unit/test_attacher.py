@@ -31,6 +31,9 @@ class FakeHooks:
     def __init__(self, refused: tuple[Hook, ...]) -> None:
         self.refused = refused
 
+    def inherits(self, _: int, __: Hook) -> bool:
+        return False
+
     def attach(self, _: int, __: Direction, hook: Hook) -> None:
         logging.getLogger("hooks").info("attach %s", hook)
         if hook in self.refused:

@@ -16,6 +16,7 @@ from support.netns.namespace import run
 ETHERNET, LOOPBACK, INFINIBAND, IPIP, IP6TNL, TUN = 1, 772, 32, 768, 769, 0xFFFE
 ADDRESS, NAME, MTU, LINKINFO, ALIAS, NETNSID, XDP, BUS = 1, 3, 4, 18, 20, 37, 43, 57
 NESTED = 0x8000
+LOWER_UP = 1 << 16
 
 
 def attribute(kind: int, value: bytes) -> bytes:
@@ -50,6 +51,29 @@ def test_xdp_programs_of_every_mode_are_read(ids: dict[int, int]) -> None:
 def test_kind_is_read_from_the_nested_link_info() -> None:
     info = attribute(1, b"vxlan\0") + attribute(2 | NESTED, b"....")
     assert link((LINKINFO | NESTED, info)).kind == "vxlan"
+
+
+@pytest.mark.parametrize(
+    ("kind", "mii_status", "flags", "expected"),
+    [
+        ("bond", 0, LOWER_UP, True),
+        ("bond", 1, LOWER_UP, False),  # BOND_LINK_FAIL
+        ("bond", 3, LOWER_UP, False),  # BOND_LINK_BACK: within updelay
+        ("bond", 0, 0, False),
+        ("bond", None, LOWER_UP, True),
+        ("bridge", 2, LOWER_UP, True),  # there it is another attribute
+        ("", None, LOWER_UP, True),
+    ],
+)
+def test_carrier_of_a_port_is_what_its_bond_regards_it_as(
+    kind: str, mii_status: int | None, flags: int, expected: bool
+) -> None:
+    info = attribute(4, kind.encode() + b"\0") if kind else b""
+    if mii_status is not None:
+        info += attribute(5 | NESTED, attribute(2, bytes([mii_status])))
+    body = struct.pack("=BxHiII", 0, ETHERNET, 7, 1 | flags, 0)
+    found = parse_link(body + attribute(LINKINFO | NESTED, info))
+    assert (found.master_kind, found.carrier) == (kind, expected)
 
 
 def test_loopback_device_has_kind_and_class_loopback() -> None:
@@ -103,6 +127,7 @@ def test_interfaces_of_this_machine_match_iproute2() -> None:
         assert found.address == expected.get("address", "")
         assert found.mtu == expected["mtu"]
         assert found.bus == expected.get("parentbus", "")
+        assert found.carrier == ("LOWER_UP" in expected["flags"])
         kind = expected.get("linkinfo", {}).get("info_kind", "")
         assert found.kind == ("loopback" if name == "lo" else kind)
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import socket
 from collections import Counter
 from dataclasses import replace
 
 import pytest
 
 from pktexp.bpf.ingressrules import IngressMode, IngressRule, IngressRules
+from pktexp.interfaces import tracker, turns
 from pktexp.interfaces.namefilter import NameFilter
 from pktexp.packet.enums import Direction
+from support.patience import until
 from support.tracked import hooks, link, made
 
 REFUSED = OSError(95, "Operation not supported")
@@ -90,6 +94,29 @@ def test_interface_renamed_to_another_ingress_hook_is_attached_there() -> None:
         interfaces.look()
         assert hooks(interfaces, name) == [expected, "tcx-egress"]
     assert len(datapath.tried) == 4  # not at the first rename
+
+
+async def test_waiting_port_of_a_bond_is_attached_without_a_message(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(turns, "SETTLE", 0.01)
+    monkeypatch.setattr(tracker, "SETTLE", 0.01)
+    monkeypatch.setattr(tracker, "WATCH", 3600)
+    interfaces, _, monitor = made(ingress=IngressRules([IngressRule(IngressMode.XDP)]))
+    monitor.links = {
+        n: replace(link(n), master=9, master_kind="bond", carrier=True)
+        for n in (1 << 30, 2)  # the first does not exist: its turn is over when it is looked at
+    }
+    interfaces.look()
+    assert hooks(interfaces, "eth2") == ["none", "tcx-egress"]
+    silent = socket.socket()
+    monitor.fileno = silent.fileno
+    following = asyncio.ensure_future(interfaces.follow())
+    await until(lambda: hooks(interfaces, "eth2")[0] != "none")
+    following.cancel()
+    await asyncio.wait([following])
+    silent.close()
+    assert hooks(interfaces, "eth2") == ["xdp-native", "tcx-egress"]
 
 
 def test_glob_of_ingress_without_an_interface_is_logged(caplog: pytest.LogCaptureFixture) -> None:

@@ -78,6 +78,15 @@ class Hooks:
         else:
             self._clsact.attach(ifindex, direction, program)
 
+    @property
+    def pinned(self) -> bool:
+        """Whether links are pinned, so that they stay when this process ends."""
+        return self._pinned is not None
+
+    def inherits(self, ifindex: int, hook: Hook) -> bool:
+        """Return whether an earlier process left a pinned link at a hook of an interface."""
+        return self._pinned is not None and self._pinned.inherits(ifindex, hook)
+
     def detach(self, ifindex: int) -> None:
         """Detach from an interface; nothing happens if nothing is attached there."""
         self._release(ifindex)

@@ -43,6 +43,10 @@ class PinnedLinks:
             else:
                 self._remove(ifindex, hook, fd)
 
+    def inherits(self, ifindex: int, hook: str) -> bool:
+        """Return whether there is a pinned link to take over."""
+        return (ifindex, hook) in self._inherited
+
     def take_over(self, ifindex: int, hook: str, program: int) -> int | None:
         """Replace the program of a pinned link; return its descriptor, None if there is no link.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import logging
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pktexp.bpf.hookchoice import (
@@ -17,13 +17,18 @@ from pktexp.bpf.hookchoice import (
     not_at,
 )
 from pktexp.bpf.hooks import Hooks, refusal
-from pktexp.bpf.ingressrules import IngressRules
+from pktexp.bpf.ingressrules import IngressMode, IngressRules
 from pktexp.interfaces.leases import Lease
+from pktexp.interfaces.turns import Turn, Turns
 from pktexp.netlink import driver
 from pktexp.netlink.linkinfo import InterfaceClass, Link
 from pktexp.packet.enums import Direction
 
 log = logging.getLogger(__name__)
+
+XDP = (Hook.XDP_NATIVE, Hook.XDP_GENERIC)
+WAITS = "ingress waits until the link of another port of the bond is back"
+NO_TURN = "the link of another port of the bond has not come back"
 
 
 @dataclass
@@ -61,6 +66,7 @@ class Attacher:
     hooks: Hooks
     ingress: IngressRules
     directions: Sequence[Direction]
+    turns: Turns = field(default_factory=Turns)
 
     def attach(
         self, link: Link, had: Mapping[Direction, str], silent: Collection[Hook] = ()
@@ -78,6 +84,15 @@ class Attacher:
                 attached.refusals.append(refused)
         return attached
 
+    def detach_in_turn(self, attachments: Iterable[Attachment]) -> list[Link]:
+        """Detach forced XDP from the ports of bonds in turn; pinned programs stay.
+
+        Returns the ports that are still attached after a while.
+        """
+        hooks = {a.link: a.hooks.get(Direction.INGRESS) for a in attachments}
+        xdp = [link for link, hook in hooks.items() if hook in XDP and self._forced(link)]
+        return [] if self.hooks.pinned else self.turns.detach(xdp, self.hooks.detach)
+
     def _attach(
         self, link: Link, direction: Direction, attached: Attached, silent: Collection[Hook]
     ) -> None:
@@ -85,12 +100,20 @@ class Attacher:
         name = self._driver(link)
         order = self._order(link, direction, name)
         barred = {h: why for h in order if (why := SILENT if h in silent else barrier(h, link))}
+        turn = self._turn(link, [hook for hook in order if hook not in barred])
+        if turn is Turn.LATER:
+            attached.fallbacks.append(WAITS)
+            return
+        if turn is Turn.NEVER:
+            barred |= {hook: NO_TURN for hook in order if hook.xdp}
         hooks = [hook for hook in order if hook not in barred]
         reasons = [not_at(hook, why) for hook, why in barred.items()]
         for hook in hooks:
             _warn(hook, link, name)
             try:
                 self.hooks.attach(link.ifindex, direction, hook)
+                if hook.xdp:
+                    self.turns.restarts(link)
                 break
             except OSError as error:
                 if hook is hooks[-1] or error.errno == errno.ENODEV:
@@ -103,6 +126,17 @@ class Attacher:
         if direction is Direction.INGRESS:
             return ingress_hooks(self.ingress.of(link.name).mode, link, name, self.hooks.tcx)
         return egress_hooks(self.hooks.tcx)
+
+    def _turn(self, link: Link, order: Sequence[Hook]) -> Turn:
+        """Return when to attach. A pinned program is replaced at once, or its link would end."""
+        if not order[0].xdp or not self._forced(link):
+            return Turn.NOW
+        inherited = any(self.hooks.inherits(link.ifindex, hook) for hook in order)
+        return Turn.NOW if inherited else self.turns.turn(link)
+
+    def _forced(self, link: Link) -> bool:
+        """Return whether the operator chose the hook, whatever it does to the link."""
+        return self.ingress.of(link.name).mode is not IngressMode.AUTO
 
     def _driver(self, link: Link) -> str:
         """Return the name of the driver where a choice depends on it, else ""."""

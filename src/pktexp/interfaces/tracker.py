@@ -24,6 +24,7 @@ from pktexp.interfaces.leases import Leases
 from pktexp.interfaces.namefilter import NameFilter
 from pktexp.interfaces.silenthooks import Silent, SilentHooks
 from pktexp.interfaces.totals import NO_HOOK, Snapshot
+from pktexp.interfaces.turns import SETTLE
 from pktexp.netlink.linkinfo import InterfaceClass, Link
 from pktexp.netlink.links import LinkMonitor
 from pktexp.packet.enums import Direction
@@ -112,7 +113,8 @@ class Interfaces:
         wakeup = Wakeup(self._monitor.fileno())
         try:
             while True:
-                await wakeup.wait(min(WATCH, self.silent.pause))
+                pause = SETTLE if self._attacher.turns.waiting else WATCH
+                await wakeup.wait(min(pause, self.silent.pause))
                 await to_its_end(asyncio.to_thread(self.look))
         finally:
             wakeup.close()
@@ -124,8 +126,15 @@ class Interfaces:
             self.reconcile()
             self._attach_again()
             self._replace_silent()
+            self._attach_waiting()
             while self._monitor.changed:  # messages that were received on the way
                 self.reconcile()
+
+    def stop(self) -> None:
+        """Detach XDP from the ports of bonds in turn; all else ends when the hooks are closed."""
+        with self.failures.suppressed("failed to detach in turn, detaching at once"):
+            for link in self._attacher.detach_in_turn(self.attachments()):
+                log.warning("%s: detaching before the other ports of its bond are back", link.name)
 
     def reconcile(self) -> None:
         """Make the attachments agree with netlink's latest messages."""
@@ -218,6 +227,11 @@ class Interfaces:
         self._left.setdefault(link.ifindex, set()).add(silent.hook)
         self._hooks.detach_xdp(link.ifindex, silent.hook)
         self._attach(link, hooks, again=True)
+
+    def _attach_waiting(self) -> None:
+        """Attach at the ports of bonds whose turn has come."""
+        for ifindex in self._attacher.turns.take_waiting() & self._attached.keys():
+            self._attach(self._attached[ifindex].link, self._attached[ifindex].hooks)
 
     def _enter(self, link: Link, hooks: dict[Direction, str]) -> bool:
         with self._lock:

@@ -12,7 +12,7 @@ from pktexp.netlink.rtnetlink import attributes
 from pktexp.packet.enums import LinkType
 
 INTERFACE_INFO = struct.Struct("=BxHiII")  # struct ifinfomsg: family, type, index, flags, change
-UP = 1  # IFF_UP
+UP, LOWER_UP = 1, 1 << 16  # IFF_UP, IFF_LOWER_UP
 
 # Hardware types by the first header of their frames, include/uapi/linux/if_arp.h (6.1).
 LOOPBACK = 772
@@ -35,7 +35,8 @@ class Attribute(IntEnum):
     PARENT_DEV_BUS_NAME = 57
 
 
-INFO_KIND = 1  # IFLA_INFO_KIND
+INFO_KIND, INFO_MASTER_KIND, INFO_PORT = 1, 4, 5  # IFLA_INFO_KIND, _SLAVE_KIND, _SLAVE_DATA
+BOND_MII_STATUS, BOND_LINK_UP = 2, b"\0"  # IFLA_BOND_SLAVE_MII_STATUS, BOND_LINK_UP
 XDP_ATTACHED = 2  # IFLA_XDP_ATTACHED
 XDP_PROGRAMS = (5, 6, 7)  # IFLA_XDP_DRV_PROG_ID, SKB, HW (4.19)
 XDP_FREE = (0, 3)  # its values that leave the XDP hooks free: XDP_ATTACHED_NONE, XDP_ATTACHED_HW
@@ -69,6 +70,10 @@ class Link:
     """"pci", "virtio", … ; empty if no device on a bus is behind it"""
     master: int | None = None
     """ifindex of the bridge, bond or the like whose port this interface is"""
+    master_kind: str = ""
+    """"bridge", "bond", … of the master"""
+    carrier: bool = False
+    """whether it is up and has a carrier, and the bond whose port it is regards its link as up"""
     xdp: bool = False
     """whether a native or generic XDP program was attached when netlink last reported the link"""
     raw_name: bytes = b""
@@ -102,6 +107,7 @@ def parse_link(body: bytes) -> Link:
     """Decode the body of an RTM_NEWLINK or RTM_DELLINK message."""
     _, hardware_type, ifindex, flags, _ = INTERFACE_INFO.unpack_from(body)
     values = attributes(body, INTERFACE_INFO.size)
+    info = attributes(values.get(Attribute.LINKINFO, b""), 0)
     name, raw_name = _text(values, Attribute.IFNAME), _raw(values, Attribute.IFNAME)
     return Link(
         ifindex=ifindex,
@@ -109,11 +115,13 @@ def parse_link(body: bytes) -> Link:
         hardware_type=hardware_type,
         up=bool(flags & UP),
         mtu=_number(values, Attribute.MTU) or 0,
-        kind=_kind(values, hardware_type),
+        kind=_text(info, INFO_KIND) or ("loopback" if hardware_type == LOOPBACK else ""),
         address=_address(values.get(Attribute.ADDRESS, b""), hardware_type),
         alias=_text(values, Attribute.IFALIAS),
         link_netnsid=_number(values, Attribute.LINK_NETNSID),
         master=_number(values, Attribute.MASTER),
+        master_kind=_text(info, INFO_MASTER_KIND),
+        carrier=bool(flags & LOWER_UP) and _bond_link_is_up(info),
         bus=_text(values, Attribute.PARENT_DEV_BUS_NAME),
         xdp=_xdp(values),
         raw_name=b"" if raw_name == name.encode() else raw_name,
@@ -126,9 +134,12 @@ def parse_xdp_programs(body: bytes) -> list[int]:
     return [_number(attached, kind) or 0 for kind in XDP_PROGRAMS if kind in attached]
 
 
-def _kind(values: Mapping[int, bytes], hardware_type: int) -> str:
-    info = attributes(values.get(Attribute.LINKINFO, b""), 0)
-    return _text(info, INFO_KIND) or ("loopback" if hardware_type == LOOPBACK else "")
+def _bond_link_is_up(info: Mapping[int, bytes]) -> bool:
+    """Return whether a port's bond regards its link as up; True without a bond."""
+    if _text(info, INFO_MASTER_KIND) != "bond":
+        return True
+    port = attributes(info.get(INFO_PORT, b""), 0)
+    return port.get(BOND_MII_STATUS, BOND_LINK_UP) == BOND_LINK_UP
 
 
 def _xdp(values: Mapping[int, bytes]) -> bool:

@@ -167,6 +167,21 @@ def exists(ifindex: int) -> bool:
     return True
 
 
+def read_link(ifindex: int) -> Link | None:
+    """Return an interface of this network namespace as it is now; None if it is gone.
+
+    Raises OSError if the kernel does not say.
+    """
+    with NetlinkSocket() as netlink:
+        body = INTERFACE_INFO.pack(socket.AF_UNSPEC, 0, ifindex, 0, 0)
+        try:
+            return parse_link(netlink.ask(RTM_GETLINK, body))
+        except OSError as error:
+            if error.errno != errno.ENODEV:
+                raise
+            return None
+
+
 def xdp_programs(ifindex: int) -> list[int]:
     """Return the ids of an interface's XDP programs. Raises OSError, ENODEV without interface."""
     with NetlinkSocket() as netlink:
