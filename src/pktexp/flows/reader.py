@@ -13,7 +13,7 @@ from pktexp.bpf.ring import Ring
 from pktexp.flows.merger import Merger
 from pktexp.wakeup import Wakeup
 
-INTERVAL = 0.25  # seconds after which a reader reads without being woken
+INTERVAL = 1.0  # seconds after which a reader reads without being woken
 
 
 class Reader:
@@ -44,7 +44,8 @@ class Reader:
             while True:
                 self._ring.arm()
                 await self._wakeup.wait(INTERVAL)
-                await self.drain()
+                if self.unread:
+                    await self.drain()
         finally:
             self.alive = False
             self._wakeup.close()
