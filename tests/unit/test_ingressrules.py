@@ -63,5 +63,14 @@ def test_wrong_value_is_an_error_with_the_allowed_ones(value: str, error: str) -
     assert raised.value.message == error
 
 
+@pytest.mark.parametrize(
+    ("incomplete", "expected"),
+    [("t", ["tcx"]), ("xdp-", ["xdp-native", "xdp-generic"]), ("eth*=a", ["eth*=auto"])],
+)
+def test_shells_complete_the_mode(incomplete: str, expected: list[str]) -> None:
+    items = Ingress().shell_complete(None, None, incomplete)
+    assert [item.value for item in items] == expected
+
+
 def test_default_is_auto_everywhere() -> None:
     assert IngressRules().of("eth0") == IngressRule(IngressMode.AUTO, "")

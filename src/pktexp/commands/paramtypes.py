@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from pktexp.bpf.ingressrules import IngressMode, IngressRule
 from pktexp.packet import labels
@@ -42,6 +43,12 @@ class Ingress(click.ParamType[IngressRule]):
         if equals and not glob:
             self.fail(f"'{value}' has no glob of interfaces before '='", param, ctx)
         return IngressRule(IngressMode(mode.lower()), glob)
+
+    def shell_complete(self, _: Any, __: Any, incomplete: str) -> list[CompletionItem]:
+        """Return the modes that begin with what is behind the last equals sign."""
+        glob, equals, mode = incomplete.rpartition("=")
+        found = (choice for choice in self.choices if choice.startswith(mode))
+        return [CompletionItem(f"{glob}{equals}{choice}") for choice in found]
 
 
 class PowerOfTwo(click.ParamType[int]):
