@@ -1,7 +1,7 @@
 """Ports take turns for XDP, so that never all links are down at one time.
 
-Ports of a bridge stand in for those of a bond, and a driver that restarts its link is played by the
-veth's other end, which goes down whenever XDP is attached or detached.
+A driver that restarts its link is played by the veth's other end, which goes down whenever XDP is
+attached or detached. Ports of a bridge stand in for those of a bond in kernels without bonds.
 """
 
 from __future__ import annotations
@@ -20,12 +20,13 @@ from pktexp.bpf.options import DatapathOptions
 from pktexp.interfaces import turns
 from pktexp.interfaces.namefilter import NameFilter
 from pktexp.interfaces.tracker import Interfaces
-from pktexp.netlink.links import LinkMonitor
+from pktexp.netlink.links import LinkMonitor, read_link
 from pktexp.packet.enums import Direction
 from support.netns.namespace import Namespace, connect
 from support.patience import joined, wait_for
 
 PEERS = {"vb": "va", "pb": "pa"}
+MASTERS = {"bridge": ("bridge",), "bond": ("bond", "mode", "active-backup", "miimon", "20")}
 
 
 class Cards:
@@ -52,17 +53,36 @@ class Cards:
 
     def come_back(self, port: str) -> None:
         self.a.ip("link", "set", PEERS[port], "up")
-        wait_for(lambda: self.has_carrier(port))
+        wait_for(lambda: self.is_used(port))
+
+    def is_used(self, port: str) -> bool:
+        """Whether the port has a carrier, and its bond regards its link as up."""
+        with self.b.entered():
+            link = read_link(self.b.link(port)["ifindex"])
+        return link is not None and link.carrier
 
 
-@pytest.fixture
-def cards(pair: tuple[Namespace, Namespace], monkeypatch: pytest.MonkeyPatch) -> Cards:
+@pytest.fixture(params=["bridge", "bond"])
+def cards(
+    pair: tuple[Namespace, Namespace],
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
+) -> Cards:
     a, b = pair
     connect(a, b, "pa", "pb")
-    b.ip("link", "add", "br0", "up", "type", "bridge")
+    try:
+        b.ip("link", "add", "top0", "up", "type", *MASTERS[request.param])
+    except AssertionError:
+        if request.param == "bridge":
+            raise
+        pytest.skip("needs the kernel module bonding")
     for port in PEERS:
-        b.ip("link", "set", port, "master", "br0")
+        b.ip("link", "set", port, "down")
+        b.ip("link", "set", port, "master", "top0")
+        b.ip("link", "set", port, "up")
     cards = Cards(a, b)
+    for port in PEERS:
+        cards.come_back(port)
     attach, detach = Hooks.attach, Hooks.detach
 
     def attach_and_restart(hooks: Hooks, ifindex: int, direction: Direction, hook: Hook) -> None:
@@ -76,7 +96,8 @@ def cards(pair: tuple[Namespace, Namespace], monkeypatch: pytest.MonkeyPatch) ->
 
     monkeypatch.setattr(Hooks, "attach", attach_and_restart)
     monkeypatch.setattr(Hooks, "detach", detach_and_restart)
-    monkeypatch.setattr(turns, "REDUNDANT", ("bridge",))
+    if request.param == "bridge":
+        monkeypatch.setattr(turns, "REDUNDANT", ("bridge",))
     monkeypatch.setattr(turns, "SETTLE", 0.0)
     return cards
 
