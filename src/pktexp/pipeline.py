@@ -21,6 +21,7 @@ from prometheus_client.registry import Collector
 from pktexp import __version__, privileges
 from pktexp.bpf import libbpf, tracing
 from pktexp.bpf.btf import kernel_btf
+from pktexp.bpf.cgroups import drop_pins
 from pktexp.bpf.datapath import Datapath
 from pktexp.bpf.ingressrules import IngressRules
 from pktexp.bpf.libbpf import Libbpf
@@ -52,10 +53,13 @@ from pktexp.metrics.flows import FlowPage
 from pktexp.metrics.interfaces import InterfaceCollector
 from pktexp.metrics.networks import NetworkPage
 from pktexp.metrics.traffic import TrafficPage
+from pktexp.metrics.units import UnitPage
 from pktexp.netlink.links import LinkMonitor
 from pktexp.packet.enums import Direction
 from pktexp.settings import EventMode, FlowMode, Settings, flow_options
 from pktexp.tasks import background
+from pktexp.units import start as units
+from pktexp.units.ledger import Ledger
 
 if TYPE_CHECKING:  # the Kubernetes client is imported only with --kubernetes
     from pktexp.kubernetes.watch import PodWatch
@@ -81,6 +85,7 @@ class Pipeline:
     facts: InterfaceFacts
     drops: Drops | None
     retransmits: Retransmits | None
+    cgroups: Ledger | None
     pods: PodWatch | None
     flows: FlowTable | None
     networks: NetworkSums | None
@@ -109,6 +114,8 @@ class Pipeline:
             pages.append(DropPage(self.drops, active, since))
         if self.retransmits:
             pages.append(RetransmitPage(self.retransmits, active, since))
+        if self.cgroups:
+            pages.append(UnitPage(self.cgroups, self.pods.pods if self.pods else None, since))
         return pages
 
     def collectors(self) -> list[Collector]:
@@ -131,6 +138,7 @@ class Pipeline:
             if self.attribution.drainer:
                 groups.append(Group(figures.FLOW_CACHE, self.attribution.drainer))
         groups += [Group(figures.ACCOUNTS, self.accounts)] if self.accounts else []
+        groups += [Group(figures.CGROUPS, self.cgroups)] if self.cgroups else []
         groups += [Group(figures.PODS, self.pods)] if self.pods else []
         return groups
 
@@ -161,6 +169,7 @@ async def running(
         datapath = _load(stack, lib, settings, pins)
         interfaces = _attach(stack, lib, datapath, settings)
         drops, retransmits = _trace(stack, lib, datapath, interfaces)
+        cgroups = _count_cgroups(stack, lib, settings, pins)
         # A thread keeps the capabilities it was started with: all threads are started below.
         privileges.give_up(datapath.hooks.tcx, settings.kubernetes)
         pods = await stack.enter_async_context(naming(settings))
@@ -170,6 +179,8 @@ async def running(
         attributed = attributing(datapath, sinks) if sinks else nullcontext()
         attribution = await stack.enter_async_context(attributed)
         await stack.enter_async_context(background(interfaces.follow()))
+        if cgroups:
+            await stack.enter_async_context(background(cgroups.follow()))
         accounts = await _account(stack, interfaces, flows, attribution)
         facts = InterfaceFacts(PodLinks(pods.pods) if pods else None)
         parts = Parts(interfaces, attribution, flows, facts, drops, pods.pods if pods else None)
@@ -186,6 +197,7 @@ async def running(
             facts=facts,
             drops=drops,
             retransmits=retransmits,
+            cgroups=cgroups,
             pods=pods,
             flows=flows,
             networks=sums,
@@ -260,6 +272,19 @@ def _trace(
         Drops(interfaces, dropped, names) if dropped else None,
         Retransmits(interfaces, sent_again) if sent_again else None,
     )
+
+
+def _count_cgroups(
+    stack: AsyncExitStack, lib: Libbpf, settings: Settings, pins: Pins | None
+) -> Ledger | None:
+    if not settings.cgroups:
+        if pins:
+            drop_pins(pins)
+        return None
+    cgroups = units.start(lib, settings.max_cgroups, pins)
+    if cgroups:
+        stack.callback(cgroups.close)
+    return cgroups
 
 
 async def _account(

@@ -55,6 +55,8 @@ class Settings:
     workers: int
     ring_size: int
     """bytes"""
+    cgroups: bool
+    max_cgroups: int
     networks: Path | None
     web_config: Path | None
     telemetry_path: str

@@ -28,6 +28,8 @@ from pktexp.netlink.linkinfo import Link
 from pktexp.packet.enums import Direction
 from pktexp.packet.records import INTERFACE_COUNTERS, Records
 from pktexp.pipeline import Pipeline
+from pktexp.units.leases import Lease as CgroupLease
+from pktexp.units.ledger import UnitCounts
 from support.service.samples import link
 
 PAGE = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text()
@@ -110,6 +112,14 @@ class Watch(Figure):
     pods = PodTable()
 
 
+class OneCgroup(Figure):
+    """Stands in for Ledger: one cgroup beside the others."""
+
+    def snapshot(self) -> UnitCounts:
+        leases = [CgroupLease("/system.slice/a.service", 0)]
+        return UnitCounts(leases, np.ones((2, len(Direction), 2), np.uint64))
+
+
 @pytest.fixture
 def measured(monkeypatch: pytest.MonkeyPatch) -> None:
     """Run times of programs are measured."""
@@ -124,6 +134,7 @@ def written(*, pods: bool) -> Families:
         "facts": Facts(),
         "drops": SimpleNamespace(usual=lambda _: [("eth0", "no_socket")], read=dict, misses=0),
         "retransmits": SimpleNamespace(read=dict),
+        "cgroups": OneCgroup(),
         "pods": Watch() if pods else None,
         "flows": FlowTable(1),
         "networks": NetworkSums(NamedNetworks(Path()), OneInterface.classes),

@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from pktexp import logs
+from pktexp.bpf.cgroupmaps import CGROUP_BYTES
 from pktexp.bpf.ingressrules import IngressMode
 from pktexp.bpf.options import CACHED_FLOW_BYTES, INTERFACE_BYTES
 from pktexp.commands.declare import listen, option, port
@@ -151,6 +152,19 @@ COUNTING = (
         type=PowerOfTwo(mmap.PAGESIZE, 1 << 30),
         default=8 << 20,
         help="Size of each ring buffer, in bytes.",
+    ),
+    option(
+        "--cgroups/--no-cgroups",
+        default=True,
+        help="Count the traffic of each cgroup: systemd unit, container or pod. Needs the host's "
+        "cgroup2; without it, a log line gives the reason.",
+    ),
+    option(
+        "--max-cgroups",
+        type=click.IntRange(1, 1 << 14),
+        default=256,
+        help="Cgroups shown individually; all others are summed as other. Each uses "
+        f"{CGROUP_BYTES} bytes of kernel memory for every CPU.",
     ),
     option(
         "--kubernetes",

@@ -36,6 +36,11 @@ class PodTable:
         self._pods: dict[str, Pod] = {}
 
     @property
+    def by_uid(self) -> Mapping[str, Pod]:
+        """The pods by uid, not to be changed."""
+        return self._pods
+
+    @property
     def count(self) -> int:
         """Number of pods in the table."""
         return len(self._pods)

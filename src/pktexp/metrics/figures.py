@@ -247,6 +247,32 @@ CONNECTIONS = (
     ),
 )
 ACCESS = (Figure(COUNTER, "pktexp_http_requests_refused", "Requests refused.", "refused", "code"),)
+CGROUPS = (
+    Figure(GAUGE, "pktexp_cgroup_limit", "Cgroups that can be shown one by one.", "limit"),
+    Figure(GAUGE, "pktexp_cgroups", "Cgroups that are shown, or were within the hour.", "count"),
+    Figure(
+        GAUGE, "pktexp_cgroup_memory_bytes", "Kernel memory of the cgroups' counters.", "nbytes"
+    ),
+    Figure(
+        COUNTER,
+        "pktexp_cgroup_unknown_ids",
+        "Ids of cgroups that were gone before they had a name; they count as other.",
+        "unknown",
+    ),
+    Figure(COUNTER, "pktexp_cgroup_scans", "Scans of the cgroup tree for new ids.", "scans"),
+    Figure(
+        COUNTER,
+        "pktexp_cgroup_scan_seconds",
+        "Time spent scanning the cgroup tree.",
+        "scan_seconds",
+    ),
+    Figure(
+        COUNTER,
+        "pktexp_cgroup_failures",
+        "Failures to read the cgroups; what was counted is read later.",
+        "failures.count",
+    ),
+)
 PODS = (
     Figure(GAUGE, "pktexp_kubernetes_pods", "Pods with addresses of their own.", "pods.count"),
     Figure(

@@ -19,7 +19,7 @@ from pktexp.bpf.datapath import OBJECT, Datapath
 from pktexp.bpf.libbpf import Libbpf, VerifierError
 from pktexp.bpf.object import BpfObject
 from pktexp.bpf.pins import open_pins
-from pktexp.commands.check import interfaces, kernel
+from pktexp.commands.check import cgroups, interfaces, kernel
 from pktexp.commands.check.findings import Checked, Finding, State, finding
 from pktexp.commands.serve.files import declared
 from pktexp.errors import PktexpError
@@ -47,6 +47,8 @@ def check(settings: Settings) -> Checked:
         findings.append(room := _memory(settings))
         if lib:
             findings += [_object(lib), _programs(lib, settings, privileged, room)]
+            if settings.cgroups:
+                findings.append(cgroups.check(lib, settings.max_cgroups, allowed))
             if settings.pin:
                 findings.append(_pins(lib, settings.pin, allowed))
     findings += [_address(settings), *_files(settings)]

@@ -1,0 +1,154 @@
+"""Traffic by cgroup as a running service exports it."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from pktexp.units import hierarchy
+from support.kernel import bpffs
+from support.kernel.cgroups import Cgroup, making, script
+from support.netns.namespace import Namespace
+from support.patience import finished, wait_for
+from support.service.process import Page, Service, select, serving, total
+
+# `ip netns exec` hides /sys/fs/cgroup behind a new sysfs.
+MOUNTED = ("sh", "-c", 'mount -t cgroup2 cgroup2 /sys/fs/cgroup && exec "$@"', "sh")
+BYTES, PACKETS = "pktexp_cgroup_bytes_total", "pktexp_cgroup_packets_total"
+ID = "0123456789abcdef" * 4  # of a container
+OFF = "traffic by cgroup is not counted: "
+# Datagrams to itself: count, size.
+DATAGRAMS = """
+import socket, sys
+count, size = map(int, sys.argv[1:])
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.bind(("127.0.0.1", 0))
+for _ in range(count):
+    s.sendto(bytes(size), s.getsockname())
+    s.recv(size)
+"""
+
+
+@pytest.fixture
+def own() -> Iterator[Cgroup]:
+    with making() as cgroup:
+        yield cgroup
+
+
+@pytest.fixture
+def namespace(namespaces: Callable[[], Namespace]) -> Namespace:
+    return namespaces()
+
+
+def send(cgroup: Cgroup, namespace: Namespace, count: int, size: int = 100) -> None:
+    cgroup.run(*namespace.command(*script(DATAGRAMS, count, size)))
+
+
+def sent(page: Page, **labels: str) -> int:
+    return total(page, PACKETS, direction="egress", **labels)
+
+
+def service_of(service: Service, cgroup: Cgroup, packets: int) -> Page:
+    """Return the page, once the cgroup has sent so many packets."""
+    return service.page_when(lambda page: sent(page, cgroup=cgroup.path) >= packets)
+
+
+def test_cgroups_have_series_with_their_names(own: Cgroup, namespace: Namespace) -> None:
+    container = own.make(
+        f"kubepods/pod8c3f1a52-0d7e-4b8f-9a51-2f6c7d8e9f00/{'0123456789ab' * 5}cdef"
+    )
+    unit = own.make("system.slice/a.service/below")
+    with serving(namespace, "--interfaces", "lo", prefix=MOUNTED) as service:
+        send(unit, namespace, 3)
+        send(container, namespace, 4)
+        page = service_of(service, unit, 3)
+        page = service_of(service, container, 4)
+    names = {"unit": "", "container": "", "pod_namespace": "", "pod": ""}
+    for path, told, count in (
+        (unit.path, {"unit": "a.service"}, 3),
+        (container.path, {"container": "0123456789ab"}, 4),
+    ):
+        expected = {**names, **told, "cgroup": path}
+        for direction in ("ingress", "egress"):
+            key = frozenset({**expected, "direction": direction}.items())
+            assert (page[PACKETS, key], page[BYTES, key]) == (count, count * 128)
+    assert select(page, BYTES, cgroup="other")
+
+
+def test_no_cgroups_and_a_tree_that_is_hidden_leave_the_families_out(namespace: Namespace) -> None:
+    with serving(namespace, "--interfaces", "lo") as hidden:
+        (line,) = [line for line in hidden.messages() if line.startswith(OFF)]
+        assert line.startswith(f"{OFF}cgroup2 is not mounted")
+        assert "cgroup" not in hidden.text()
+    with serving(namespace, "--interfaces", "lo", "--no-cgroups", prefix=MOUNTED) as off:
+        assert "cgroup" not in off.text()
+        assert not [line for line in off.messages() if OFF in line]
+
+
+def test_cgroup_namespace_without_the_host_s_tree_is_one_line(
+    own: Cgroup, namespace: Namespace
+) -> None:
+    enter = f"echo $$ >/sys/fs/cgroup{own.path}/cgroup.procs"
+    leave = f'{enter} && umount /sys/fs/cgroup && exec unshare --cgroup "$@"'
+    inside = (*MOUNTED, "sh", "-c", leave, "sh", *MOUNTED)
+    with serving(namespace, "--interfaces", "lo", prefix=inside) as service:
+        (line,) = [line for line in service.messages() if line.startswith(OFF)]
+        assert "shows only a part of the host's cgroups" in line
+        assert "mount the host's /sys/fs/cgroup" in line
+        assert total(service.page(), "pktexp_interface_attached", interface="lo") == 2
+
+
+def test_counters_survive_a_restart_with_pins(
+    own: Cgroup, namespace: Namespace, tmp_path: Path
+) -> None:
+    lasting, brief = own.make("lasting.service"), own.make("brief.service")
+    with bpffs.mounted(tmp_path / "bpf") as mount:
+        arguments = ("--interfaces", "lo", "--pin", str(mount / "pktexp"))
+        try:
+            with serving(namespace, *arguments, prefix=MOUNTED) as service:
+                send(lasting, namespace, 3)
+                send(brief, namespace, 5)
+                service_of(service, lasting, 3)
+                service_of(service, brief, 5)
+            send(lasting, namespace, 4)
+            brief.remove()
+            late = own.make("late.service")
+            send(late, namespace, 6)
+            with serving(namespace, *arguments, prefix=MOUNTED) as service:
+                service_of(service, late, 6)
+                send(lasting, namespace, 2)
+                page = service_of(service, lasting, 9)
+            counted = {
+                name: sent(page, unit=f"{name}.service") for name in ("lasting", "brief", "late")
+            }
+            assert counted == {"lasting": 9, "brief": 5, "late": 6}
+            with serving(namespace, *arguments, "--no-cgroups", prefix=MOUNTED):
+                pass
+            assert not list((mount / "pktexp").glob("*/cgroups-*"))
+        finally:
+            unpin = namespace.command(
+                sys.executable, "-m", "pktexp", "unpin", str(mount / "pktexp")
+            )
+            finished(unpin, check=True, capture_output=True)
+
+
+def programs_at_root() -> set[str]:
+    """Return the ids of the programs at the root of cgroup2."""
+    show = ["bpftool", "--json", "cgroup", "show", str(hierarchy.find())]
+    listed = finished(show, capture_output=True).stdout.strip() or "[]"
+    return {str(program["id"]) for program in json.loads(listed)}
+
+
+def test_killed_service_leaves_nothing_at_the_root(namespace: Namespace) -> None:
+    with serving(
+        namespace, "--interfaces", "lo", prefix=MOUNTED, status=-signal.SIGKILL
+    ) as service:
+        held = service.held("prog")
+        assert len(held & programs_at_root()) == 2
+        service.stop(signal.SIGKILL)
+    wait_for(lambda: not held & programs_at_root())
