@@ -26,7 +26,7 @@ import report
 from pick import HOOKS, Program, nanoseconds, picked
 from pick import SOURCE as PICKER
 from pktexp.bpf import libbpf
-from pktexp.bpf.counters import Counters, InterfaceTable
+from pktexp.bpf.counters import InterfaceTable
 from pktexp.bpf.datapath import OBJECT, Datapath
 from pktexp.bpf.libbpf import Libbpf
 from pktexp.bpf.object import BpfObject
@@ -73,7 +73,8 @@ def configured(
     datapath = Datapath(lib, options, path)
     try:
         InterfaceTable(datapath.interfaces).set(LOOPBACK, SLOT, LinkType.ETHERNET)
-        counters = Counters(datapath.counters)
+        counters = datapath.counters
+        counters.require(SLOT)
 
         def lost() -> int:
             return int(counters.read(np.array([SLOT]))["lost"]["packets"].sum())

@@ -8,17 +8,17 @@
 #include "interfaces.h"
 
 /*
- * Counters by CPU, slot and direction. They are mapped, so that a scrape reads them without a
- * system call. There is a row for each CPU that is online at the start; a PERCPU_ARRAY would use
- * memory for every possible CPU. CPUs that come online later share the last row and add to it
- * atomically.
+ * Chunks of counters: each has those of CHUNK_SLOTS slots, by CPU, slot and direction. User space
+ * creates a chunk when an interface needs a slot in it. Chunks are mapped, so that a scrape reads
+ * them without a system call. They have a row for each CPU that is online at the start; a
+ * PERCPU_ARRAY would use memory for every possible CPU. CPUs that come online later share the next
+ * row and add to it atomically. A last row belongs to user space.
  */
 struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
 	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct interface_counters);
+	__uint(key_size, sizeof(__u32));
+	__uint(value_size, sizeof(__u32));
 } counters SEC(".maps");
 
 /* The place of a packet's counters. */
@@ -34,7 +34,8 @@ struct place {
 static __always_inline bool find_place(struct place *place, __u32 ifindex, enum direction direction)
 {
 	struct interface_entry *interface = find_interface(ifindex);
-	__u32 cpu = bpf_get_smp_processor_id(), last = config.counter_rows - 1, key;
+	__u32 cpu = bpf_get_smp_processor_id(), last = config.counter_rows - 1, slot, key;
+	void *chunk;
 
 	if (!interface)
 		return false;
@@ -42,9 +43,13 @@ static __always_inline bool find_place(struct place *place, __u32 ifindex, enum 
 	place->link_type = interface->link_type;
 	place->shared = cpu >= last;
 	place->row = place->shared ? last : cpu;
-	key = place->row * config.slots + (place->id & (config.slots - 1));
-	key = key * DIRECTION_COUNT + direction;
-	place->counters = bpf_map_lookup_elem(&counters, &key);
+	slot = place->id & (config.slots - 1);
+	key = slot / CHUNK_SLOTS;
+	chunk = bpf_map_lookup_elem(&counters, &key);
+	if (!chunk)
+		return false;
+	key = (place->row * CHUNK_SLOTS + slot % CHUNK_SLOTS) * DIRECTION_COUNT + direction;
+	place->counters = bpf_map_lookup_elem(chunk, &key);
 	return place->counters;
 }
 
@@ -54,6 +59,15 @@ static __always_inline void add(__u64 *counter, __u64 n, bool shared)
 		__sync_fetch_and_add(counter, n);
 	else
 		*counter += n;
+}
+
+/*
+ * Marks that an interface's counters change, on this CPU. Packets that are added to a flow in the
+ * cache need no mark: the flow's first packet since the latest drain has made one.
+ */
+static __always_inline void mark(const struct place *at)
+{
+	add(&at->counters->marks, 1, at->shared);
 }
 
 static __always_inline void add_tally(struct tally *tally, __u64 packets, __u64 bytes, bool shared)

@@ -24,6 +24,15 @@ struct {
 	__type(value, struct flow_set);
 } flows SEC(".maps");
 
+/* By CPU; mapped, so that user space skips the CPUs on which no flow has come. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct cache_misses);
+} misses SEC(".maps");
+
 /* A term of NH: two 32-bit words of a key, each added to a word of the seed. */
 static __always_inline __u64 nh(__u32 a, __u32 b, __u64 seed)
 {
@@ -81,10 +90,19 @@ static __always_inline bool add_to_slot(struct flow_record *slot, const struct f
 	return true;
 }
 
-/* False if the flow must replace another, and the ring has no room for that one. */
-static __always_inline bool add_to_cache(const struct flow_record *flow, __u32 cpu)
+static __always_inline void count_miss(const struct place *at)
 {
-	struct flow_set *set = find_set(flow, cpu);
+	struct cache_misses *missed = bpf_map_lookup_elem(&misses, &at->row);
+
+	if (missed)
+		missed->packets++;
+	mark(at);
+}
+
+/* False if the flow must replace another, and the ring has no room for that one. */
+static __always_inline bool add_to_cache(const struct place *at, const struct flow_record *flow)
+{
+	struct flow_set *set = find_set(flow, at->row);
 	struct flow_record *victim;
 
 	if (!set)
@@ -99,6 +117,7 @@ static __always_inline bool add_to_cache(const struct flow_record *flow, __u32 c
 		if (slot->packets < victim->packets)
 			victim = slot;
 	}
+	count_miss(at);
 	if (victim->packets && !send(victim))
 		return false;
 	*victim = *flow;

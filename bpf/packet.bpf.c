@@ -58,21 +58,23 @@ const struct {
 	enum trait trait;
 	enum tunnel tunnel;
 	enum limit limit;
+	struct interface_counters counters;
 } *anchor __attribute__((unused));
 
 /*
  * Adds a packet to its flow; false if it is lost. A CPU that came online after the start has no
  * part of the cache, and sends each packet as a record.
  */
-static __always_inline bool attribute(struct flow_record *flow, bool late_cpu)
+static __always_inline bool attribute(const struct place *at, struct flow_record *flow)
 {
 	if (!config.ports)
 		flow->ports = 0;
 	else if (config.services)
 		fold_client_port(flow);
-	if (!config.flow_sets || late_cpu)
-		return send(flow);
-	return add_to_cache(flow, bpf_get_smp_processor_id());
+	if (config.flow_sets && !at->shared)
+		return add_to_cache(at, flow);
+	mark(at);
+	return send(flow);
 }
 
 /*
@@ -111,7 +113,9 @@ static __always_inline void count_inside(const struct place *at, struct flow_rec
 
 static __always_inline void tell(const struct place *at, struct flow_record *flow)
 {
-	if (config.events && !attribute(flow, at->shared))
+	if (!config.events)
+		mark(at);
+	else if (!attribute(at, flow))
 		add_tally(&at->counters->lost, flow->packets, flow->bytes, at->shared);
 }
 

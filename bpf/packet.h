@@ -188,6 +188,7 @@ enum limit {
 	MAX_EXTENSION_HEADERS = 8,
 	INTERFACE_WAYS = 4,
 	INTERFACE_NAME = 16, /* IFNAMSIZ, include/uapi/linux/if.h */
+	CHUNK_SLOTS = 8,
 	FLOW_WAYS = 4,
 	HASH_SEEDS = 6,
 	ARP_WITHOUT_ADDRESSES = 1,
@@ -195,8 +196,8 @@ enum limit {
 
 /* Set by user space before loading; the verifier treats them as constants. */
 struct config {
-	__u32 counter_rows; /* rows in the counters map: one for each CPU, and a shared one */
-	__u32 slots;	    /* slots in a row, and buckets in the table; a power of two */
+	__u32 counter_rows; /* rows of counters: one for each CPU, and a shared one */
+	__u32 slots;	    /* slots of counters, and buckets in the table; a power of two */
 	__u32 rings;	    /* ring buffers; each serves a share of the CPUs */
 	__u32 wakeup_bytes; /* unread bytes in a ring at which its reader is woken */
 	__u32 flow_sets;    /* sets of the flow cache, per CPU and half; 0: a record per packet */
@@ -248,6 +249,7 @@ struct interface_counters {
 	__u64 traits[TRAIT_COUNT];
 	__u64 tunnels[TUNNEL_COUNT];
 	struct tally lost; /* packets missing from flows because a ring was full */
+	__u64 marks;	   /* changes if the counters change (count.h) */
 };
 
 /*
@@ -278,6 +280,12 @@ struct flow_slot {
 /* The places in which a flow can be cached. */
 struct flow_set {
 	struct flow_slot ways[FLOW_WAYS];
+};
+
+/* Packets of a CPU that were added to no flow in the cache. */
+struct cache_misses {
+	__u64 packets;
+	__u64 _pad[7]; /* a cache line each, so that CPUs do not share one */
 };
 
 /* A reader sets `armed` and sleeps; the program that wakes it clears it. */

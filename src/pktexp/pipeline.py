@@ -170,6 +170,9 @@ async def running(
         interfaces = _attach(stack, lib, datapath, settings)
         drops, retransmits = _trace(stack, lib, datapath, interfaces)
         cgroups = _count_cgroups(stack, lib, settings, pins)
+        if datapath.hooks.tcx:
+            datapath.outlast_capabilities()
+        _log_memory(datapath, interfaces)
         # A thread keeps the capabilities it was started with: all threads are started below.
         privileges.give_up(datapath.hooks.tcx, settings.kubernetes)
         pods = await stack.enter_async_context(naming(settings))
@@ -232,13 +235,6 @@ def _load(stack: AsyncExitStack, lib: Libbpf, settings: Settings, pins: Pins | N
     datapath = Datapath(lib, datapath_options(settings), pins=pins)
     stack.callback(datapath.close)
     log.info("pktexp %s with libbpf %s (%s)", __version__, lib.version, lib.path)
-    log.info(
-        "kernel memory: counters %d KiB, rings %d KiB, flow cache %d KiB (%s)",
-        datapath.counter_bytes >> 10,
-        datapath.ring_bytes >> 10,
-        datapath.flow_cache_bytes >> 10,
-        f"{datapath.flow_cache_entries} flows a CPU" if datapath.flow_cache else "off",
-    )
     return datapath
 
 
@@ -285,6 +281,17 @@ def _count_cgroups(
     if cgroups:
         stack.callback(cgroups.close)
     return cgroups
+
+
+def _log_memory(datapath: Datapath, interfaces: Interfaces) -> None:
+    log.info(
+        "kernel memory: counters %d KiB (%d interfaces), rings %d KiB, flow cache %d KiB (%s)",
+        datapath.counter_bytes >> 10,
+        interfaces.counted[0],
+        datapath.ring_bytes >> 10,
+        datapath.flow_cache_bytes >> 10,
+        f"{datapath.flow_cache_entries} flows a CPU" if datapath.flow_cache else "off",
+    )
 
 
 async def _account(

@@ -25,6 +25,8 @@ VERSION_3 = 0x20080522
 # From include/uapi/linux/prctl.h (3.5).
 CAPBSET_DROP = 24
 SET_NO_NEW_PRIVS = 38
+CAP_AMBIENT = 47  # 4.3
+CAP_AMBIENT_RAISE = 2
 
 # CAP_PERFMON: without it the verifier allows no packet pointer a variable offset, which options and
 # extension headers need (kernel/bpf/verifier.c, 6.18, retrieve_ptr_limit).
@@ -127,11 +129,11 @@ def give_up(tcx: bool, namespaces: bool = False) -> None:
         log.info("capabilities kept: %s", ", ".join(_names(later)) or "none")
 
 
-def keep(mask: int) -> None:
+def keep(mask: int, *, executed: bool = False) -> None:
     """Reduce this thread's capabilities to those in `mask`, also for threads it starts later.
 
-    Its inheritable and ambient sets are emptied, and a program it executes cannot gain any
-    capability. Other running threads are unchanged. Raises OSError if the kernel refuses.
+    A program it executes has them too if `executed`, else none, and cannot gain any. Other running
+    threads are unchanged. Raises OSError if the kernel refuses.
     """
     mask &= held("CapPrm")
     if held("CapEff") >> CAP_SETPCAP & 1:  # else the bounding set can't be changed
@@ -140,9 +142,12 @@ def keep(mask: int) -> None:
                 _call("prctl", CAPBSET_DROP, capability, 0, 0, 0)
     _call("prctl", SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     words = [mask & 0xFFFFFFFF, mask >> 32]
-    sets = (Sets * 2)(*(Sets(word, word, 0) for word in words))
+    sets = (Sets * 2)(*(Sets(word, word, word * executed) for word in words))
     # Clearing the inheritable set also clears the ambient set (capabilities(7)).
     _call("capset", c.byref(Header(VERSION_3, 0)), sets)
+    for capability in range(mask.bit_length() * executed):
+        if mask >> capability & 1:
+            _call("prctl", CAP_AMBIENT, CAP_AMBIENT_RAISE, capability, 0, 0)
 
 
 def _names(mask: int) -> list[str]:

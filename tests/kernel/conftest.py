@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pktexp.bpf import libbpf
-from pktexp.bpf.counters import Counters, InterfaceTable
+from pktexp.bpf.counters import InterfaceTable
 from pktexp.bpf.datapath import OBJECT, Datapath
 from pktexp.bpf.libbpf import Libbpf
 from pktexp.bpf.options import DatapathOptions
@@ -33,7 +33,8 @@ def bench(lib: Libbpf) -> Iterator[Callable[..., Bench]]:
         loaded.append(datapath)
         table = InterfaceTable(datapath.interfaces)
         assert table.set(LOOPBACK, SLOT, link_type)
-        return Bench(datapath, table, Counters(datapath.counters))
+        datapath.counters.require(SLOT)
+        return Bench(datapath, table, datapath.counters)
 
     yield load
     for datapath in loaded:

@@ -12,7 +12,7 @@ import pytest
 
 from pktexp.bpf import datapath as datapath_module
 from pktexp.bpf import libbpf
-from pktexp.bpf.counters import Counters, InterfaceTable
+from pktexp.bpf.counters import InterfaceTable
 from pktexp.bpf.datapath import Datapath
 from pktexp.bpf.ingressrules import IngressRules
 from pktexp.bpf.options import DatapathOptions
@@ -46,6 +46,7 @@ def python(tmp_path: Path) -> str:
 
 def attach(namespace: Namespace, datapath: Datapath) -> int:
     """Count `vb` in both directions; return its ifindex."""
+    datapath.counters.require(SLOT)
     with namespace.entered():
         vb = Link(socket.if_nametoindex("vb"), "vb", 1, True, 1500, kind="veth")
         InterfaceTable(datapath.interfaces).set(vb.ifindex, SLOT, LinkType.ETHERNET)
@@ -56,7 +57,7 @@ def attach(namespace: Namespace, datapath: Datapath) -> int:
 
 def counted(datapath: Datapath) -> list[int]:
     """Return the packets counted, by direction."""
-    totals = Counters(datapath.counters).read(np.array([SLOT]))
+    totals = datapath.counters.read(np.array([SLOT]))
     packets: list[int] = totals["classes"]["packets"].sum(axis=2)[0].tolist()
     return packets
 

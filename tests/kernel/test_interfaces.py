@@ -32,7 +32,7 @@ def wait_for_packets(service: Service, interface: str, count: int) -> Page:
 
 def test_two_hundred_interfaces_appear_and_disappear_without_a_leak(pair: Pair) -> None:
     a, b = pair
-    with serving(b) as service:
+    with serving(b, "--max-interfaces", "64") as service:  # all counters exist from the start
         service.wait_until_attached("vb")
         service.page()
         programs, maps, files = service.held("prog"), service.held("map"), service.open_files()

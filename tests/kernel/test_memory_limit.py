@@ -16,8 +16,10 @@ from pktexp.bpf import libbpf
 from pktexp.bpf.datapath import Datapath
 from pktexp.bpf.options import DatapathOptions
 from pktexp.bpf.probes import highest_online_cpu
+from pktexp.packet.records import CHUNK_SLOTS
 from support.environments.memorylimit import limited
 from support.kernel.attached import attached
+from support.kernel.datapath import chunk_fd
 from support.netns.namespace import Namespace
 
 LIMIT = 150 << 20
@@ -98,15 +100,27 @@ def test_defaults_fit_where_the_cache_does_not(here: Namespace, small: tuple[str
     assert run(here, "check", prefix=small).returncode == 0
 
 
+def charged(fd: int) -> int:
+    """Return the bytes that the kernel charges for a map."""
+    info = Path(f"/proc/self/fdinfo/{fd}").read_text()
+    return int(info.split("memlock:")[1].split()[0])
+
+
 def test_expected_memory_is_that_of_the_kernels_maps() -> None:
     options = DatapathOptions(slots=512, rings=2, ring_size=1 << 20, flow_cache=16384)
+    interfaces = CHUNK_SLOTS + 1
     datapath = Datapath(libbpf.find(), options)
     try:
-        expected = options.memory(highest_online_cpu() + 2)
+        for slot in range(interfaces):
+            datapath.counters.require(slot)
+        expected = options.memory(highest_online_cpu() + 1, interfaces)
         assert sum(expected) == datapath.kernel_bytes
-        for name, size in (("counters", expected.counters), ("flows", expected.flow_cache)):
-            info = Path(f"/proc/self/fdinfo/{datapath.object.map_fd(name)}").read_text()
-            charged = int(info.split("memlock:")[1].split()[0])
-            assert size <= charged <= size + (64 << 10)  # whole pages, and the map itself
+        chunk = chunk_fd(datapath, 0)
+        tables = [datapath.object.map_fd(name) for name in ("interfaces", "leases", "counters")]
+        counters = 2 * charged(chunk) + sum(map(charged, tables))
+        os.close(chunk)
+        cache = charged(datapath.object.map_fd("flows"))
+        for size, real in ((expected.counters, counters), (expected.flow_cache, cache)):
+            assert size <= real <= size + (64 << 10)  # whole pages, and the maps themselves
     finally:
         datapath.close()

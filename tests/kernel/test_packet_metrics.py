@@ -14,7 +14,7 @@ from scapy.layers.l2 import Ether
 from scapy.packet import Packet, Raw
 
 from pktexp.bpf import libbpf
-from pktexp.bpf.counters import Counters, InterfaceTable
+from pktexp.bpf.counters import InterfaceTable
 from pktexp.bpf.datapath import PROGRAMS, Datapath
 from pktexp.bpf.options import DatapathOptions
 from pktexp.interfaces.leases import Lease
@@ -75,7 +75,8 @@ def loaded() -> Iterator[Bench]:
     datapath = Datapath(libbpf.find(), DatapathOptions(events=False, slots=16))
     table = InterfaceTable(datapath.interfaces)
     assert table.set(LOOPBACK, SLOT, LinkType.ETHERNET)
-    yield Bench(datapath, table, Counters(datapath.counters))
+    datapath.counters.require(SLOT)
+    yield Bench(datapath, table, datapath.counters)
     datapath.close()
 
 

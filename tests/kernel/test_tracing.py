@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import re
 from collections.abc import Callable, Iterator
@@ -80,7 +81,8 @@ def setting(lib: Libbpf, pair: Pair) -> Iterator[Callable[..., Setting]]:
                 datapath = Datapath(lib, DatapathOptions())
                 stack.callback(datapath.close)
                 told = arguments or probes.tracepoint_arguments(lib, kernel_drops.DROPS.name)
-                tracing = Tracing(lib, datapath, kernel_drops.DROPS, told, cells)
+                drops = dataclasses.replace(kernel_drops.DROPS, cells=cells)
+                tracing = Tracing(lib, datapath, drops, told)
                 stack.callback(tracing.close)
             return Setting(a, b, datapath, tracing, lib)
 

@@ -66,5 +66,5 @@ def test_tracing_programs_stay_far_below_the_verifiers_limit(
     lib: Libbpf, datapath: Datapath, tracepoint: Tracepoint, check_steps: Check
 ) -> None:
     arguments = probes.tracepoint_arguments(lib, tracepoint.name)
-    with closing(Tracing(lib, datapath, tracepoint, arguments, cells=64)) as tracing:
+    with closing(Tracing(lib, datapath, tracepoint, arguments)) as tracing:
         check_steps(tracing.object, tracepoint.program)

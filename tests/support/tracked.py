@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from pktexp.bpf.counters import Counters, chunk_shape
 from pktexp.bpf.hookchoice import Hook
 from pktexp.bpf.ingressrules import IngressRules
 from pktexp.interfaces.namefilter import NameFilter
@@ -53,8 +54,8 @@ class FakeDatapath:
     def __init__(self, slots: int) -> None:
         self.interfaces = np.zeros(slots, INTERFACE_BUCKET)
         self.ifbs = np.zeros(1, IFBS)
-        self.counters = np.zeros((2, slots, len(Direction)), INTERFACE_COUNTERS)
-        self.since, self.leases = self.counters[0].copy(), np.zeros(slots, LEASE)
+        self.counters = Counters(slots, lambda _: np.zeros(chunk_shape(1), INTERFACE_COUNTERS))
+        self.leases = np.zeros(slots, LEASE)
         self.hooks = self
         self.options = SimpleNamespace(slots=slots)
         self.attached: set[tuple[int, Direction]] = set()

@@ -78,7 +78,7 @@ def test_options_have_their_documented_defaults(
             listen="",
             interfaces=(),
             exclude_interfaces=(),
-            max_interfaces=512,
+            max_interfaces=4096,
             ingress=(IngressRule(IngressMode.AUTO),),
             egress=True,
             decap=frozenset(),

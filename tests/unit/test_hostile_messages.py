@@ -14,7 +14,14 @@ from pktexp.flows.table import FlowTable
 from pktexp.kubernetes.answers import GoneError, RefusedError, parse_event
 from pktexp.netlink.linkinfo import INTERFACE_INFO, Attribute, parse_link
 from pktexp.netlink.rtnetlink import HEADER, attribute, attributes, messages
-from pktexp.packet.records import EPOCH, FLOW_RECORD, FLOW_SET, FLOW_WAYS, RING_RECORD
+from pktexp.packet.records import (
+    CACHE_MISSES,
+    EPOCH,
+    FLOW_RECORD,
+    FLOW_SET,
+    FLOW_WAYS,
+    RING_RECORD,
+)
 
 BYTES = st.binary(max_size=200)
 ATTRIBUTES = st.lists(
@@ -96,7 +103,7 @@ def test_records_of_any_content_sum_to_their_amounts(
 def test_cache_entries_of_any_content_are_drained_once(content: bytes) -> None:
     sets = np.frombuffer(bytearray(content), FLOW_SET).reshape(1, 2, 1)
     told = int(np.count_nonzero(sets["ways"]["flow"]["packets"]))
-    cache = FlowCache(np.zeros(1, EPOCH), sets, lambda: None)
+    cache = FlowCache(np.zeros(1, EPOCH), sets, np.zeros(1, CACHE_MISSES), lambda: None)
     drained = [len(batch) for _ in range(4) for batch in cache.drain()]
     assert sum(drained) == told <= 2 * FLOW_WAYS
 

@@ -5,22 +5,29 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pktexp.bpf.counters import Counters, InterfaceTable
-from pktexp.interfaces.leases import RETENTION, Leases
+from pktexp.bpf.counters import Counters, InterfaceTable, chunk_shape
+from pktexp.bpf.libbpf import BpfError
+from pktexp.interfaces.leases import KEPT, RETENTION, Leases
 from pktexp.interfaces.namefilter import NameFilter
 from pktexp.packet.enums import LinkType
-from pktexp.packet.records import INTERFACE_BUCKET, INTERFACE_COUNTERS, LEASE, Records
+from pktexp.packet.records import CHUNK_SLOTS, INTERFACE_BUCKET, INTERFACE_COUNTERS, LEASE, Records
 
 
 @pytest.fixture
 def rows() -> Records:
-    """Two CPUs and the shared row, four slots."""
-    return np.zeros((3, 4, 2), INTERFACE_COUNTERS)
+    """The chunk of counters of two CPUs."""
+    return np.zeros(chunk_shape(2), INTERFACE_COUNTERS)
 
 
 @pytest.fixture
-def leases(rows: Records) -> Leases:
-    return Leases(Counters(rows))
+def counters(rows: Records) -> Counters:
+    """Four slots."""
+    return Counters(4, lambda _: rows)
+
+
+@pytest.fixture
+def leases(counters: Counters) -> Leases:
+    return Leases(counters)
 
 
 def take(leases: Leases, name: str) -> tuple[int, int]:
@@ -52,6 +59,43 @@ def test_full_table_refuses_a_lease(leases: Leases) -> None:
     assert leases.take("one more") is None
 
 
+def test_a_bounded_number_of_gone_interfaces_keep_their_leases() -> None:
+    chunks: list[Records] = []
+
+    def make(_: int) -> Records:
+        chunks.append(np.zeros(chunk_shape(2), INTERFACE_COUNTERS))
+        return chunks[-1]
+
+    leases = Leases(Counters(4096, make))
+    for number in range(3 * KEPT):
+        take(leases, f"x{number}")
+        leases.mark(used={f"x{number}"}, now=float(number))
+    assert list(leases.by_name) == [f"x{number}" for number in range(2 * KEPT - 1, 3 * KEPT)]
+    assert len(chunks) == KEPT // CHUNK_SLOTS + 1
+
+
+def test_lowest_free_slot_is_leased_first(leases: Leases) -> None:
+    for name in ("a", "b", "c"):
+        take(leases, name)
+    leases.mark(used={"b", "c"}, now=0)
+    leases.mark(used={"b", "c"}, now=RETENTION + 1)
+    assert [take(leases, name)[1] for name in ("d", "e")] == [0, 3]
+
+
+def test_failed_chunk_leaves_the_slot_free(rows: Records) -> None:
+    errors = [BpfError(12, "create a map")]
+
+    def make(_: int) -> Records:
+        if errors:
+            raise errors.pop()
+        return rows
+
+    leases = Leases(Counters(4, make))
+    with pytest.raises(BpfError):
+        leases.take("a")
+    assert take(leases, "a")[1] == 0
+
+
 def test_longest_gone_interface_makes_room(leases: Leases) -> None:
     for name in ("a", "b", "c", "d"):
         take(leases, name)
@@ -78,15 +122,6 @@ def test_name_that_returns_within_the_hour_continues(leases: Leases) -> None:
     assert take(leases, "a") == before
 
 
-def test_reused_slot_counts_from_zero(rows: Records) -> None:
-    counters = Counters(rows)
-    rows["classes"]["packets"][:, 2, 1, 9] = [5, 7, 1]
-    assert counters.read(np.array([2]))["classes"]["packets"][0, 1, 9] == 13
-    counters.restart(2)
-    rows["classes"]["packets"][1, 2, 1, 9] += 4
-    assert counters.read(np.array([2]))["classes"]["packets"][0, 1, 9] == 4
-
-
 def test_a_full_bucket_refuses_and_a_freed_way_is_used_again() -> None:
     table = InterfaceTable(np.zeros(16, INTERFACE_BUCKET))
     indexes = [3 + 16 * way for way in range(5)]
@@ -111,13 +146,13 @@ def test_entries_that_an_earlier_process_left_are_kept_only_with_their_lease() -
     [("eth0", b""), ("b\u00e9", b""), ("x\\xff", b"x\xff"), ("\\xff" * 15, b"\xff" * 15)],
 )
 def test_lease_continues_under_the_kernels_name(
-    rows: Records, name: str, kernel_name: bytes
+    counters: Counters, name: str, kernel_name: bytes
 ) -> None:
     table = np.zeros(4, LEASE)
-    lease = Leases(Counters(rows), table).take(name, kernel_name)
+    lease = Leases(counters, table).take(name, kernel_name)
     assert lease
     assert table["name"][lease.slot] == (kernel_name or name.encode())
-    continued = Leases(Counters(rows), table).by_name
+    continued = Leases(counters, table).by_name
     assert {key: found.id for key, found in continued.items()} == {name: lease.id}
 
 

@@ -162,7 +162,7 @@ def test_error_names_the_option_of_the_part_that_is_too_large(
     part: str,
     options: str,
 ) -> None:
-    bounded(monkeypatch, 8 << 20)
+    bounded(monkeypatch, 6 << 20)
     error = refusal(DatapathOptions(**SMALL | changed), max_flows)  # type: ignore[arg-type]
     assert str(error).startswith(part)
     assert error.hint == f"lower {options}"
@@ -197,10 +197,10 @@ def test_defaults_fit_in_a_small_container(
     monkeypatch: pytest.MonkeyPatch, limit_: int | None
 ) -> None:
     monkeypatch.setattr(memorylimit, "lowest", lambda: Limit(limit_, "") if limit_ else None)
-    defaults = DatapathOptions(slots=512, flow_cache=16384)
+    defaults = DatapathOptions(slots=4096, flow_cache=16384)
     assert memory.require(defaults, 1000)
 
 
 def test_rings_and_cache_need_nothing_without_events() -> None:
     options = DatapathOptions(events=False, rings=256, ring_size=1 << 30, flow_cache=1 << 20)
-    assert options.memory(3)[1:] == (0, 0)
+    assert options.memory(2, interfaces=1)[1:] == (0, 0)

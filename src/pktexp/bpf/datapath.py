@@ -9,16 +9,19 @@ from __future__ import annotations
 import ctypes as c
 import logging
 import math
+import os
 import struct
 from importlib.resources import files
 from pathlib import Path
 
 from pktexp.bpf import layout
+from pktexp.bpf.counters import Counters, chunk_shape
 from pktexp.bpf.flowcache import HALVES, FlowCache
 from pktexp.bpf.hooks import Hooks
 from pktexp.bpf.libbpf import BpfError, Libbpf
+from pktexp.bpf.mapmaker import MAKER_BYTES, MapMaker
 from pktexp.bpf.maps import Maps
-from pktexp.bpf.object import BpfObject, explained, run_program
+from pktexp.bpf.object import BpfObject, explained, mapped, run_program
 from pktexp.bpf.options import DatapathOptions
 from pktexp.bpf.pins import Pins
 from pktexp.bpf.probes import (
@@ -31,7 +34,7 @@ from pktexp.bpf.probes import (
 from pktexp.bpf.ring import Ring
 from pktexp.packet import records
 from pktexp.packet.enums import Direction
-from pktexp.packet.records import Records
+from pktexp.packet.records import INTERFACE_COUNTERS, Records
 
 log = logging.getLogger(__name__)
 
@@ -66,12 +69,14 @@ class Datapath:
         self.options = options
         self.pins = pins
         self.object = BpfObject(lib, path)
-        self._maps = Maps(lib, self.object, pins)
+        cpus = highest_online_cpu() + 1
+        self._chunk_shape = chunk_shape(cpus)
+        self._map_maker: MapMaker | None = None
+        self._maps = Maps(lib, self.object, pins, math.prod(self._chunk_shape))
         try:
             layout.check(self.object.btf)
-            rows = highest_online_cpu() + 2  # one more, for CPUs that come online later
-            self._configure(rows)
-            self.inherited = self._maps.share(options.layout(rows), options.rings)
+            self._configure(cpus)
+            self.inherited = self._maps.share(options.layout(cpus), options.rings)
             self._load()
             self._maps.keep()
             skb_programs = {d: self.object.program_fd(name) for d, name in SKB_PROGRAMS.items()}
@@ -81,13 +86,11 @@ class Datapath:
                 "interfaces", records.INTERFACE_BUCKET, options.slots
             )
             self.ifbs = self.object.view(".data.ifbs", records.IFBS, 1)
-            shape = (rows, options.slots, len(Direction))
-            cells = self.object.view("counters", records.INTERFACE_COUNTERS, math.prod(shape))
-            self.counters = cells.reshape(shape)
             self.leases = self.object.view("leases", records.LEASE, options.slots)
-            self.since = self._maps.since(options.slots)
             self.rings = self._make_rings() if options.events else []
-            self.flow_cache = self._view_flow_cache(rows) if options.flow_sets else None
+            self.flow_cache = self._view_flow_cache(cpus) if options.flow_sets else None
+            epochs = self.flow_cache.epochs if self.flow_cache else None
+            self.counters = Counters(options.slots, self._make_chunk, epochs)
         except BaseException:
             self.object.close()
             raise
@@ -118,8 +121,8 @@ class Datapath:
 
     @property
     def counter_bytes(self) -> int:
-        """Kernel memory of the interface counters, in bytes."""
-        return self.counters.nbytes
+        """Kernel memory of the interfaces' counters and tables, in bytes."""
+        return self.counters.nbytes + self.interfaces.nbytes + self.leases.nbytes
 
     @property
     def ring_bytes(self) -> int:
@@ -141,16 +144,39 @@ class Datapath:
         """Kernel memory of counters, rings and flow cache together, in bytes."""
         return self.counter_bytes + self.ring_bytes + self.flow_cache_bytes
 
+    def outlast_capabilities(self) -> None:
+        """Prepare for later interfaces, whose counters are made when CAP_BPF is given up.
+
+        A process that keeps it is started, unless all counters take less memory than that.
+        """
+        missing = self.counters.missing
+        if missing * math.prod(self._chunk_shape) * INTERFACE_COUNTERS.itemsize <= MAKER_BYTES:
+            self.counters.require_all()
+            return
+        try:
+            self._map_maker = MapMaker(self._lib, self._maps.chunk_spec, missing)
+        except OSError as error:
+            log.warning(
+                "failed to start the process that makes counters: %s; "
+                "at most %d interfaces can be counted",
+                error,
+                self.counters.room,
+            )
+        else:
+            self._maps.make_chunk = self._map_maker.make
+
     def close(self) -> None:
         """Detach from every interface, and release the programs and maps."""
+        if self._map_maker:
+            self._map_maker.close()
         self.hooks.close()
         self.rings = []
         self.object.close()
 
-    def _configure(self, rows: int) -> None:
-        for name, entries in self.options.sizes(rows).items():
+    def _configure(self, cpus: int) -> None:
+        for name, entries in self.options.sizes(cpus).items():
             self.object.resize(name, entries)
-        constants = self.options.constants(rows, read_kernel=can_read_kernel(self._lib))
+        constants = self.options.constants(cpus, read_kernel=can_read_kernel(self._lib))
         self.object.set_constants(".rodata.config", constants.tobytes())
 
     def _load(self) -> None:
@@ -162,7 +188,12 @@ class Datapath:
                 "no multi-buffer XDP (Linux 5.18) in this kernel: jumbo MTUs may need generic XDP"
             )
         try:
-            self.object.load(PROGRAMS)
+            template = self._maps.chunk_spec.create(self._lib)
+            try:
+                self.object.set_template("counters", template)
+                self.object.load(PROGRAMS)
+            finally:
+                os.close(template)
         except BpfError as error:
             if explanation := explained(error):
                 raise explanation from error
@@ -175,18 +206,30 @@ class Datapath:
     def _make_ring(self, index: int, wakeup: Records) -> Ring:
         size = self.options.ring_size
         ring = Ring(self._maps.ring(index, size), size, wakeup)
-        self._enter_ring(index, ring)
+        self._enter("rings", index, ring.fd)
         return ring
 
-    def _enter_ring(self, index: int, ring: Ring) -> None:
-        key, value = c.c_uint32(index), c.c_uint32(ring.fd)
-        arguments = (self.object.map_fd("rings"), c.byref(key), c.byref(value), 0)
-        self._lib("register a ring buffer", "bpf_map_update_elem", *arguments)
+    def _make_chunk(self, index: int) -> Records:
+        fd = self._maps.chunk(index)
+        try:
+            values = mapped(fd, records.INTERFACE_COUNTERS, math.prod(self._chunk_shape))
+            self._enter("counters", index, fd)
+        finally:
+            os.close(fd)
+        return values.reshape(self._chunk_shape)
 
-    def _view_flow_cache(self, rows: int) -> FlowCache:
-        shape = (rows - 1, HALVES, self.options.flow_sets)
+    def _enter(self, outer: str, index: int, fd: int) -> None:
+        """Put a map into a map of maps."""
+        key, value = c.c_uint32(index), c.c_uint32(fd)
+        arguments = (self.object.map_fd(outer), c.byref(key), c.byref(value), 0)
+        self._lib(f"register one of the {outer}", "bpf_map_update_elem", *arguments)
+
+    def _view_flow_cache(self, cpus: int) -> FlowCache:
+        shape = (cpus, HALVES, self.options.flow_sets)
         sets = self.object.view("flows", records.FLOW_SET, math.prod(shape)).reshape(shape)
-        return FlowCache(self.object.view(".data.epoch", records.EPOCH, 1), sets, self._synchronize)
+        misses = self.object.view("misses", records.CACHE_MISSES, cpus)
+        epoch = self.object.view(".data.epoch", records.EPOCH, 1)
+        return FlowCache(epoch, sets, misses, self._synchronize)
 
     def _synchronize(self) -> None:
         """Wait until every program that runs now has ended.
@@ -194,4 +237,4 @@ class Datapath:
         Registering a ring again in its own place waits: an update of a map of maps returns after an
         RCU grace period (kernel commit 1ae80cf31938, 4.20).
         """
-        self._enter_ring(0, self.rings[0])
+        self._enter("rings", 0, self.rings[0].fd)

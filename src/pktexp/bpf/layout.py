@@ -29,6 +29,8 @@ from pktexp.packet.enums import (
 )
 from pktexp.packet.records import (
     ARP_WITHOUT_ADDRESSES,
+    CACHE_MISSES,
+    CHUNK_SLOTS,
     CONFIG,
     FLOW_RECORD,
     FLOW_SET,
@@ -58,6 +60,7 @@ STRUCTS = {
     "flow_record": FLOW_RECORD,
     "flow_slot": FLOW_SLOT,
     "flow_set": FLOW_SET,
+    "cache_misses": CACHE_MISSES,
     "ring_wakeup": RING_WAKEUP,
 }
 
@@ -91,6 +94,7 @@ LIMITS = {
     "SIZE_BUCKETS": SIZE_BUCKETS,
     "INTERFACE_WAYS": INTERFACE_WAYS,
     "INTERFACE_NAME": LEASE["name"].itemsize,
+    "CHUNK_SLOTS": CHUNK_SLOTS,
     "FLOW_WAYS": FLOW_WAYS,
     "HASH_SEEDS": HASH_SEEDS,
     "TCP_FLAGS": len(TCP_FLAGS),

@@ -99,6 +99,7 @@ SIGNATURES: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "bpf_map__fd": (c.c_int, (c.c_void_p,)),
     "bpf_map__initial_value": (c.c_void_p, (c.c_void_p, c.POINTER(c.c_size_t))),
     "bpf_map__set_max_entries": (c.c_int, (c.c_void_p, c.c_uint32)),
+    "bpf_map__set_inner_map_fd": (c.c_int, (c.c_void_p, c.c_int)),
     "bpf_map__reuse_fd": (c.c_int, (c.c_void_p, c.c_int)),
     "bpf_map_create": (
         c.c_int,

@@ -52,6 +52,15 @@ class BpfObject:
         """Before loading, set the number of a map's entries."""
         self._lib(f"size map '{name}'", "bpf_map__set_max_entries", self._map(name), entries)
 
+    def set_template(self, name: str, fd: int) -> None:
+        """Before loading, let a map of maps hold maps like the one behind `fd`.
+
+        libbpf 1.6 crashes if it is asked to resize the template in the object.
+        """
+        self._lib(
+            f"set the template of map '{name}'", "bpf_map__set_inner_map_fd", self._map(name), fd
+        )
+
     def share(self, name: str, fd: int) -> None:
         """Before loading, replace a map by the map behind `fd`."""
         self._lib(f"share map '{name}'", "bpf_map__reuse_fd", self._map(name), fd)

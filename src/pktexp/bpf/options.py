@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import secrets
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -10,15 +11,18 @@ from typing import NamedTuple
 
 import numpy as np
 
+from pktexp.bpf.counters import chunk_shape
 from pktexp.bpf.flowcache import HALVES
 from pktexp.packet import records
 from pktexp.packet.enums import Direction, Tunnel
-from pktexp.packet.records import FLOW_WAYS, Records
+from pktexp.packet.records import CHUNK_SLOTS, FLOW_WAYS, Records
 
 EPHEMERAL = Path("/proc/sys/net/ipv4/ip_local_port_range")
 REVERSED = 16384  # connections remembered whose ports do not show the serving side
-# Bytes of kernel memory: for an interface on each CPU, and for a cached flow.
+# Bytes of kernel memory: for an interface on each CPU, for an interface that could be counted, and
+# for a cached flow.
 INTERFACE_BYTES = records.INTERFACE_COUNTERS.itemsize * len(Direction)
+SLOT_BYTES = records.INTERFACE_BUCKET.itemsize + records.LEASE.itemsize
 CACHED_FLOW_BYTES = records.FLOW_SLOT.itemsize * HALVES
 WAKEUP_SHARE = 8  # a reader is woken when 1/WAKEUP_SHARE of its ring is full
 
@@ -35,7 +39,7 @@ class Memory(NamedTuple):
 class DatapathOptions:
     """The choices that are fixed when the object is loaded."""
 
-    slots: int = 1024
+    slots: int = 4096
     """number of interfaces that can be counted at one time, a power of two"""
     rings: int = 1
     """number of ring buffers, each with its own reader"""
@@ -60,35 +64,35 @@ class DatapathOptions:
         """Number of sets of FLOW_WAYS flows on each CPU; 0 without events."""
         return self.flow_cache // FLOW_WAYS if self.events else 0
 
-    def sizes(self, rows: int) -> dict[str, int]:
-        """Return the number of entries of each map whose size depends on the options.
-
-        `rows`: rows of counters, one for each CPU and one more.
-        """
+    def sizes(self, cpus: int) -> dict[str, int]:
+        """Return the number of entries of each map whose size depends on the options."""
         return {
             "interfaces": self.slots,
             "leases": self.slots,
-            "counters": rows * self.slots * len(Direction),
-            "copies": max(rows - 1, 1),
+            "counters": -(-self.slots // CHUNK_SLOTS),
+            "copies": max(cpus, 1),
+            "misses": max(cpus, 1),
             "reversed": REVERSED if self.services else 1,
             "rings": self.rings,
             "wakeups": self.rings,
-            "flows": max((rows - 1) * HALVES * self.flow_sets, 1),
+            "flows": max(cpus * HALVES * self.flow_sets, 1),
         }
 
-    def memory(self, rows: int) -> Memory:
-        """Return the memory of the largest maps; `rows` as in `sizes`."""
-        cached = (rows - 1) * HALVES * self.flow_sets * records.FLOW_SET.itemsize
+    def memory(self, cpus: int, interfaces: int) -> Memory:
+        """Return the memory of the largest maps, while so many interfaces have a slot."""
+        chunk = math.prod(chunk_shape(cpus)) * records.INTERFACE_COUNTERS.itemsize
+        counters = -(-interfaces // CHUNK_SLOTS) * chunk + self.slots * SLOT_BYTES
+        cached = cpus * HALVES * self.flow_sets * records.FLOW_SET.itemsize
         rings = self.rings * self.ring_size if self.events else 0
-        return Memory(rows * self.slots * INTERFACE_BYTES, rings, cached)
+        return Memory(counters, rings, cached)
 
-    def constants(self, rows: int, *, read_kernel: bool) -> Records:
+    def constants(self, cpus: int, *, read_kernel: bool) -> Records:
         """Return the programs' constants, a CONFIG, with new random numbers at each call.
 
         `read_kernel`: whether the kernel lets the programs read its memory.
         """
         config = np.zeros((), records.CONFIG)
-        config["counter_rows"] = rows
+        config["counter_rows"] = cpus + 1  # one more, for CPUs that come online later
         config["slots"] = self.slots
         config["rings"] = self.rings
         config["wakeup_bytes"] = self.ring_size // WAKEUP_SHARE
@@ -104,11 +108,11 @@ class DatapathOptions:
         config["hash_multiplier"] = secrets.randbits(64) | 1
         return config
 
-    def layout(self, rows: int) -> str:
+    def layout(self, cpus: int) -> str:
         """Return a text that is equal for two datapaths if one can take over the other's maps."""
         types = (records.INTERFACE_BUCKET, records.INTERFACE_COUNTERS, records.FLOW_SET)
         descriptions = [str(dtype.descr) for dtype in (*types, records.RING_RECORD, records.LEASE)]
-        sizes = (rows, self.slots, self.rings, self.ring_size, self.flow_sets)
+        sizes = (cpus, self.slots, self.rings, self.ring_size, self.flow_sets)
         return f"{descriptions} {sizes} {self.services}"
 
 

@@ -17,6 +17,7 @@ DROPS = Tracepoint(
     object="drops.bpf.o",
     program="count_drop",
     counted="dropped packets",
+    cells=16384,
     limitation="does not report reasons for drops (Linux 5.17 does)",
 )
 RETRANSMITS = Tracepoint(
@@ -25,6 +26,7 @@ RETRANSMITS = Tracepoint(
     object="retransmits.bpf.o",
     program="count_retransmit",
     counted="retransmitted segments",
+    cells=4096,
     limitation="does not report them",
 )
 

@@ -27,8 +27,7 @@ from pktexp.packet.records import Records
 log = logging.getLogger(__name__)
 
 NO_INTERFACE = 0
-CELLS_PER_SLOT = 8  # reasons for each interface on average, with every slot leased
-LEAST_CELLS = 4096
+CELL_BYTES = 80  # of kernel memory: struct htab_elem, key, packets, and a bucket (hashtab.c, 6.18)
 
 TRACE_CONFIG = np.dtype([("netns", "u4"), ("slots", "u4"), ("arguments", "u4")])
 CELL_KEY = np.dtype([("interface", "u4"), ("reason", "u4")])
@@ -49,6 +48,8 @@ class Tracepoint:
     program: str
     counted: str
     """the packets that the program counts, in words for the operator"""
+    cells: int
+    """pairs of interface and reason that can be counted"""
     limitation: str
     """the predicate of "this kernel ..." where the tracepoint has fewer arguments"""
 
@@ -61,16 +62,15 @@ class Tracing:
     """
 
     def __init__(
-        self, lib: Libbpf, datapath: Datapath, tracepoint: Tracepoint, arguments: int, cells: int
+        self, lib: Libbpf, datapath: Datapath, tracepoint: Tracepoint, arguments: int
     ) -> None:
         """Load and attach the program.
 
-        `arguments`: how many the tracepoint has on this kernel; `cells`: how many pairs of
-        interface and reason can be counted. Raises BpfError if the kernel refuses, PktexpError if
-        the object is missing, broken, or of another build.
+        `arguments`: how many the tracepoint has on this kernel. Raises BpfError if the kernel
+        refuses, PktexpError if the object is missing, broken, or of another build.
         """
         self._lib = lib
-        self._cells = cells
+        self._cells = tracepoint.cells
         self._link: int | None = None
         self._program = tracepoint.program
         self.object = BpfObject(lib, Path(str(files("pktexp") / tracepoint.object)))
@@ -162,16 +162,11 @@ def start(lib: Libbpf, datapath: Datapath, tracepoint: Tracepoint) -> Tracing | 
         return None
     try:
         with lib.quiet():
-            return Tracing(lib, datapath, tracepoint, arguments, cells(datapath.options.slots))
+            return Tracing(lib, datapath, tracepoint, arguments)
     except BpfError as error:
         log.warning("%s are not counted: %s", tracepoint.counted, error)
         logs.debug_lines(log, "the verifier", getattr(error, "log", ""))
         return None
-
-
-def cells(slots: int) -> int:
-    """Return how many pairs of interface and reason a tracepoint's program has room for."""
-    return max(CELLS_PER_SLOT * slots, LEAST_CELLS)
 
 
 def _pin(tracepoint: Tracepoint, name: str) -> str:

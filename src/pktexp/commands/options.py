@@ -110,8 +110,8 @@ COUNTING = (
     option(
         "--max-interfaces",
         type=PowerOfTwo(16, 1 << 16),
-        default=512,
-        help="Interfaces that can be counted at one time; "
+        default=4096,
+        help="Interfaces that can be counted at one time. Those that are there take "
         f"{INTERFACE_BYTES:,} bytes each for every CPU.",
     ),
     option(

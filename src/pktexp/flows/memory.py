@@ -13,7 +13,7 @@ from pktexp.bpf import memorylimit
 from pktexp.bpf.options import DatapathOptions
 from pktexp.bpf.probes import highest_online_cpu
 from pktexp.bpf.tracepoints import DROPS, RETRANSMITS
-from pktexp.bpf.tracing import CELL, cells
+from pktexp.bpf.tracing import CELL_BYTES
 from pktexp.errors import PktexpError
 from pktexp.flows.table import table_bytes
 
@@ -45,12 +45,11 @@ def require(options: DatapathOptions, max_flows: int) -> str:
 
 
 def _parts(options: DatapathOptions, max_flows: int) -> Iterator[Part]:
-    sizes = options.memory(highest_online_cpu() + 2)
+    sizes = options.memory(highest_online_cpu() + 1, interfaces=1)
     yield Part(sizes.counters, "interface counters", "--max-interfaces")
     yield Part(sizes.rings, "rings", "--ring-size or --workers")
     yield Part(sizes.flow_cache, "flow cache", "--flow-cache")
-    traced = len((DROPS, RETRANSMITS)) * cells(options.slots) * CELL.itemsize
-    yield Part(traced, "drop counters", "--max-interfaces")
+    yield Part((DROPS.cells + RETRANSMITS.cells) * CELL_BYTES, "drop counters", "")
     yield Part(table_bytes(max_flows) if max_flows else 0, "flow table", "--max-flows")
 
 
@@ -58,7 +57,7 @@ def _too_large(parts: Sequence[Part], excess: int) -> str:
     """Return the options of the largest parts, as many as together exceed the limit so much."""
     names: list[str] = []
     for part in parts:
-        if excess > 0 and part.options not in names:
+        if excess > 0 and part.options and part.options not in names:
             names.append(part.options)
         excess -= part.bytes
     return ", ".join(names)

@@ -14,10 +14,11 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from pktexp.bpf.counters import Counters, InterfaceTable
+from pktexp.bpf.counters import InterfaceTable
 from pktexp.bpf.datapath import Datapath
 from pktexp.bpf.hookchoice import Hook
 from pktexp.bpf.ingressrules import IngressRules
+from pktexp.bpf.libbpf import BpfError
 from pktexp.failures import FailureCounter
 from pktexp.interfaces.attacher import Attached, Attacher, Attachment
 from pktexp.interfaces.leases import Leases
@@ -59,7 +60,7 @@ class Interfaces:
         self._attacher = Attacher(datapath.hooks, ingress or IngressRules(), directions)
         self._table = InterfaceTable(datapath.interfaces)
         self._ifbs = datapath.ifbs
-        self._counters = Counters(datapath.counters, datapath.since)
+        self._counters = datapath.counters
         self._leases = Leases(self._counters, datapath.leases)
         self.inherited = {lease.id for lease in self._leases.by_name.values()}
         self.classes = np.zeros(datapath.options.slots, np.uint8)
@@ -182,10 +183,9 @@ class Interfaces:
             if link.ifindex in self._attached:
                 self._drop(link.ifindex)
             return
-        if found.hooks and not self._enter(link, found.hooks):
+        if found.hooks and (refusal := self._enter(link, found.hooks)):
             self._hooks.detach(link.ifindex)
-            hint = f"more than {self._counters.slots} interfaces: raise --max-interfaces"
-            found = Attached({}, [f"not counted: no free slot ({hint})"])
+            found = Attached({}, [f"not counted: {refusal}"])
         if not found.hooks:
             with self._lock:
                 self._attached[link.ifindex] = Attachment(link, {}, None)
@@ -233,19 +233,24 @@ class Interfaces:
         for ifindex in self._attacher.turns.take_waiting() & self._attached.keys():
             self._attach(self._attached[ifindex].link, self._attached[ifindex].hooks)
 
-    def _enter(self, link: Link, hooks: dict[Direction, str]) -> bool:
+    def _enter(self, link: Link, hooks: dict[Direction, str]) -> str:
+        """Count an interface under the lease of its name; return "", or why that failed."""
         with self._lock:
-            lease = self._leases.take(link.name, link.kernel_name)
+            try:
+                lease = self._leases.take(link.name, link.kernel_name)
+            except BpfError as error:
+                return f"no memory for its counters ({error})"
             if lease is None or not self._table.set(link.ifindex, lease.id, link.link_type):
-                return False
+                limit = self._counters.slots
+                return f"no free slot (more than {limit} interfaces: raise --max-interfaces)"
             lease.gone_since = None
             self.classes[lease.slot] = tuple(InterfaceClass).index(link.interface_class)
             self._attached[link.ifindex] = Attachment(link, hooks, lease)
-            return True
+            return ""
 
     def _rename(self, link: Link, known: Attachment) -> None:
-        if not self._enter(link, known.hooks):
-            log.warning("%s: no free slot for its new name %s", known.link.name, link.name)
+        if refusal := self._enter(link, known.hooks):
+            log.warning("%s: new name %s not counted: %s", known.link.name, link.name, refusal)
             return
         log.info("%s: now named %s", known.link.name, link.name)
         modes = {self._attacher.ingress.of(name).mode for name in (known.link.name, link.name)}

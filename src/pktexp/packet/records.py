@@ -23,6 +23,7 @@ WORD = 8  # bytes of a word, by which keys are hashed and copied
 SIZE_BOUNDS = (64, 128, 256, 512, 1024, 1518, 4096, 9216, 16384, 65535)
 SIZE_BUCKETS = len(SIZE_BOUNDS) + 1
 INTERFACE_WAYS = 4
+CHUNK_SLOTS = 8
 FLOW_WAYS = 4
 HASH_SEEDS = 6
 ARP_WITHOUT_ADDRESSES = 1  # in the upper half of the source of a flow of ARP
@@ -66,6 +67,7 @@ INTERFACE_COUNTERS = np.dtype(
         ("traits", "u8", len(Trait)),
         ("tunnels", "u8", len(Tunnel)),
         ("lost", TALLY),
+        ("marks", "u8"),
     ]
 )
 # The interface that a slot is leased to.
@@ -95,6 +97,8 @@ def flow_key(fields: Sequence[tuple[Any, ...]]) -> np.dtype[Any]:
 
 FLOW_KEY = flow_key(KEY_FIELDS)
 RING_WAKEUP = np.dtype([("armed", "u4"), ("_pad", "u4", 15)])
+
+CACHE_MISSES = np.dtype([("packets", "u8"), ("_pad", "u8", 7)])
 
 # A record in a ring buffer: the kernel's header (kernel/bpf/ringbuf.c, 5.8), then a flow record.
 RING_RECORD = np.dtype([("header", "u4"), ("page_offset", "u4"), ("flow", FLOW_RECORD)])

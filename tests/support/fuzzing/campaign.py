@@ -17,13 +17,13 @@ from pathlib import Path
 import numpy as np
 
 from pktexp.bpf import libbpf
-from pktexp.bpf.counters import Counters, InterfaceTable
+from pktexp.bpf.counters import InterfaceTable
 from pktexp.bpf.datapath import PROGRAMS, Datapath
 from pktexp.bpf.options import DatapathOptions
 from pktexp.packet.enums import Direction, LinkType, Tunnel
 from pktexp.packet.records import INTERFACE_COUNTERS, Records
 from support.fuzzing.samples import OUTCOMES, REFUSED, Sample, samples, unlike
-from support.kernel.datapath import LOOPBACK, SLOT, Bench
+from support.kernel.datapath import LOOPBACK, SLOT, Bench, chunk_fd
 from support.patience import finished
 
 SOURCE = Path(__file__).with_name("fuzz.c")
@@ -83,7 +83,9 @@ class Fuzzer:
         self._datapath = Datapath(libbpf.find(), options)
         table = InterfaceTable(self._datapath.interfaces)
         table.set(LOOPBACK, SLOT, setting.link_type)
-        self._bench = Bench(self._datapath, table, Counters(self._datapath.counters))
+        self._datapath.counters.require(SLOT)
+        self._chunk = chunk_fd(self._datapath, SLOT)
+        self._bench = Bench(self._datapath, table, self._datapath.counters)
 
     def run(self, seeds: Path, number: int, frames: int, every: int, *, cut: bool) -> Outcome:
         """Run so many frames, drawn by `number`; one of `every` is a sample.
@@ -105,12 +107,12 @@ class Fuzzer:
         return Outcome(counts, list(samples(out.read_bytes())), sums)
 
     def close(self) -> None:
+        os.close(self._chunk)
         self._datapath.close()
 
     def _passed(self) -> list[int]:
-        maps = self._datapath.object.map_fd("counters")
         programs = [self._datapath.object.program_fd(name) for name in PROGRAMS]
-        return [*programs, maps, *(ring.fd for ring in self._datapath.rings)]
+        return [*programs, self._chunk, *(ring.fd for ring in self._datapath.rings)]
 
     def _descriptors(self) -> list[int]:
         *programs, maps, ring = self._passed()

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import ctypes
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from pktexp.bpf import libbpf
 from pktexp.bpf.counters import Counters, InterfaceTable
 from pktexp.bpf.datapath import Datapath
 from pktexp.packet import labels
 from pktexp.packet.enums import Direction
-from pktexp.packet.records import FLOW_RECORD, Records
+from pktexp.packet.records import CHUNK_SLOTS, FLOW_RECORD, Records
 from support.patience import finished
 
 LOOPBACK = 1  # the ifindex under which BPF_PROG_TEST_RUN runs XDP programs
@@ -25,6 +27,17 @@ def build(source: Path, folder: Path) -> Path:
     command = ["make", "-s", "-C", str(ROOT / "bpf"), f"SRC={source}", f"OUT={built}"]
     finished(command, check=True)
     return built
+
+
+def chunk_fd(datapath: Datapath, slot: int) -> int:
+    """Return a new descriptor of the chunk of counters that holds a slot."""
+    dll = ctypes.CDLL(libbpf.find().path)
+    key, number = ctypes.c_uint32(slot // CHUNK_SLOTS), ctypes.c_uint32()
+    outer = datapath.object.map_fd("counters")
+    assert dll.bpf_map_lookup_elem(outer, ctypes.byref(key), ctypes.byref(number)) == 0
+    fd: int = dll.bpf_map_get_fd_by_id(number)
+    assert fd >= 0
+    return fd
 
 
 @dataclass

@@ -14,7 +14,7 @@ import numpy as np
 
 from pktexp import privileges
 from pktexp.bpf import libbpf
-from pktexp.bpf.counters import Counters, InterfaceTable
+from pktexp.bpf.counters import InterfaceTable
 from pktexp.bpf.datapath import Datapath
 from pktexp.bpf.libbpf import Libbpf
 from pktexp.bpf.options import DatapathOptions
@@ -73,7 +73,7 @@ class Replayer:
         )
         self._datapath = Datapath(lib, options)
         self._table = InterfaceTable(self._datapath.interfaces)
-        self._counters = Counters(self._datapath.counters)
+        self._counters = self._datapath.counters
 
     def run(self, name: str, packets: Iterable[Packet]) -> Replayed:
         """Count only these packets, for an interface called `name`."""
