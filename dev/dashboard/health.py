@@ -25,6 +25,8 @@ RECORDS = {
     "pktexp_events_total": "sent by the kernel",
     "pktexp_flow_cache_records_total": "taken from the flow cache",
 }
+# The series that every name has, also before its first packet.
+NAMED = f'pktexp_packets_total{{{HOST},direction="ingress",protocol="other",ip_version=""}}'
 SCRAPES = "pktexp_scrape_duration_seconds"
 SLOWEST = rate(f"{SCRAPES}_bucket", HOST)
 
@@ -61,7 +63,7 @@ PANELS = [
     number(
         About("Room for interfaces", "Names that are counted, and how many could be.", "short", 9),
         [
-            (f'count(pktexp_packet_size_bytes_count{{{HOST},direction="ingress"}})', "counted"),
+            (f"count({NAMED})", "counted"),
             (f"sum({_here('pktexp_interface_limit')})", "room"),
         ],
     ),

@@ -16,7 +16,7 @@ YOUNG = 900.0  # seconds; longer than any usual scrape interval
 
 
 class Births:
-    """Remembers the counters of a page, by family and labels."""
+    """Remembers the counters and histograms of a page, by family and labels."""
 
     def __init__(self, since: float | None = None) -> None:
         """`since`: Unix time when all counters were 0; None if it is unknown."""

@@ -20,9 +20,10 @@ ESCAPES = str.maketrans({"\\": r"\\", "\n": r"\n", '"': r"\""})
 
 @dataclass(frozen=True)
 class Family:
-    """One family. `lines` are its samples as text, or `series` those of a counter.
+    """One family: the samples of each series as text, or `series` of a counter without `lines`.
 
-    `created`: for each of `series` the Unix time when it was still 0, or None; or empty.
+    `series` that count have, in `created`, the Unix time when each was still 0, or None; or it is
+    empty. The value of a histogram is its number of observations.
     """
 
     name: str
@@ -41,12 +42,14 @@ class Family:
 
     def samples(self, openmetrics: bool) -> list[str]:
         """Write the samples; only OpenMetrics has the times of creation."""
-        lines = [f"{self.name}_total{{{labels}}} {value}" for labels, value in self.series]
+        lines = self.lines[:]
+        if not lines:
+            lines = [f"{self.name}_total{{{labels}}} {value}" for labels, value in self.series]
         if openmetrics:
             for at, created in enumerate(self.created):
                 if created is not None:
                     lines[at] += f"\n{self.name}_created{{{self.series[at][0]}}} {created:.3f}"
-        return lines + self.lines
+        return lines
 
 
 def label(name: str, value: str) -> str:
@@ -68,13 +71,16 @@ def gauge(name: str, text: str, series: Iterable[Series], kind: str = "gauge") -
 def histogram(name: str, text: str, bounds: Sequence[str], series: Iterable[Histogram]) -> Family:
     """Build a histogram; `bounds` are upper bounds of the buckets, the last one "+Inf"."""
     lines: list[str] = []
+    counted: list[Series] = []
     ends = [f'le="{bound}"}}' for bound in bounds]
     for labels, counts, sum_ in series:
         cumulated = list(itertools.accumulate(counts))
         start = f"{name}_bucket{{{labels},"
-        lines += [f"{start}{end} {n}" for end, n in zip(ends, cumulated, strict=True)]
-        lines += [f"{name}_count{{{labels}}} {cumulated[-1]}", f"{name}_sum{{{labels}}} {sum_}"]
-    return Family(name, "histogram", text, lines)
+        buckets = [f"{start}{end} {n}" for end, n in zip(ends, cumulated, strict=True)]
+        sums = f"{name}_count{{{labels}}} {cumulated[-1]}", f"{name}_sum{{{labels}}} {sum_}"
+        lines.append("\n".join((*buckets, *sums)))
+        counted.append((labels, cumulated[-1]))
+    return Family(name, "histogram", text, lines, counted)
 
 
 def write(families: Iterable[Family], openmetrics: bool) -> str:

@@ -52,10 +52,12 @@ class TrafficPage:
 def families(snapshot: Snapshot, legacy: bool = True) -> Iterator[Family]:
     """Yield every family, in the order of the page; `legacy`: packet-exporter's, too."""
     sites = site_labels(snapshot)
+    active = set(np.flatnonzero(snapshot.totals[..., 0].any(axis=1)).tolist())
+    busy = {site: text for site, text in sites.items() if site[0] in active}
     yield from traffic(snapshot, sites)
-    yield packet_sizes(snapshot, sites)
-    yield from packet_families(snapshot, sites)
-    yield from lost_events(snapshot, sites)
+    yield packet_sizes(snapshot, busy)
+    yield from packet_families(snapshot, busy)
+    yield from lost_events(snapshot, busy)
     yield attached(snapshot)
     if legacy:
         yield total_packets(snapshot)
@@ -83,7 +85,7 @@ def traffic(snapshot: Snapshot, sites: SiteLabels) -> Iterator[Family]:
 
 
 def packet_sizes(snapshot: Snapshot, sites: SiteLabels) -> Family:
-    """Build the histogram of packet sizes on an interface."""
+    """Build the histograms of packet sizes, whole from an interface's first packet on."""
     counts, totals = snapshot.sizes.sum(axis=2).tolist(), snapshot.totals.tolist()
     series = ((text, counts[row][d], totals[row][d][1]) for (row, d), text in sites.items())
     text = "Size of packets on the wire without FCS."
@@ -91,7 +93,10 @@ def packet_sizes(snapshot: Snapshot, sites: SiteLabels) -> Family:
 
 
 def lost_events(snapshot: Snapshot, sites: SiteLabels) -> Iterator[Family]:
-    """Yield packets and bytes that are in the totals but in no flow, also at 0."""
+    """Yield packets and bytes that are in the totals but in no flow.
+
+    They are there, at 0, from an interface's first packet on.
+    """
     lost = snapshot.lost.tolist()
     for unit, name in enumerate(UNITS):
         text = (
