@@ -10,8 +10,9 @@ from pathlib import Path
 
 import click
 
-from kernels import job, machine, packages
+from kernels import arm64, job, machine, packages
 from kernels.page import PAGE, Run, report, written
+from kernels.platforms import AMD64
 from kernels.releases import BY_NAME, CACHE, TOO_OLD
 from kernels.report import Report
 
@@ -42,7 +43,7 @@ def _run(name: str, folder: Path) -> Run:
         environment = os.environ | {"SHARE": str(share)}
         with (share / "output").open("wb") as output:
             subprocess.run(
-                ["sh", "-c", job.tests()],
+                ["sh", "-c", job.tests(AMD64)],
                 stdout=output,
                 stderr=output,
                 env=environment,
@@ -52,7 +53,9 @@ def _run(name: str, folder: Path) -> Run:
     else:
         release = BY_NAME[name]
         try:
-            machine.run(packages.fetch(release), share, job.tests(), SECONDS)
+            platform = arm64.platform() if release.architecture == "arm64" else AMD64
+            kernel, hardware = packages.fetch(release), machine.Hardware(platform)
+            machine.run(kernel, share, job.tests(platform), SECONDS, hardware)
         except machine.MachineError as error:
             click.echo(error, err=True)
         run = Run(name, release.origin, share)

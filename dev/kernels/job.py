@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import os
 import shlex
-import sys
 from pathlib import Path
+
+from kernels.platforms import AMD64, Platform
 
 REPOSITORY = Path(__file__).parents[2]
 CHOSEN = Path(__file__).parent / "chosen"
 PATIENCE = 600  # seconds, for what an emulated machine may take
 
-# Of the two libbpf that tests run with here, the wheel's is taken: it is that of `serve`.
-PYTEST = "pytest -v -p no:cacheprovider --junitxml=$SHARE/junit.xml -k 'not libbpf.so.1'"
+PYTEST = "python3 -m pytest -v -p no:cacheprovider --junitxml=$SHARE/junit.xml"
 
 
-def script(command: str) -> str:
-    """Return a script that runs a command with this environment, in the repository."""
-    python = Path(sys.executable).parent
+def script(command: str, python: Path = AMD64.python) -> str:
+    """Return a script that runs a command with python3 of a folder, in the repository."""
     environment = {
         "PATH": f"{python}:{os.defpath}:/usr/sbin:/sbin",
         "PYTHONPATH": ":".join(str(REPOSITORY / folder) for folder in ("src", "tests", "dev")),
@@ -30,7 +29,8 @@ def script(command: str) -> str:
     return "\n".join([*exports, enter, command])
 
 
-def tests() -> str:
+def tests(platform: Platform) -> str:
     """Return a script for $SHARE/smoke.json and, where anything can be counted, junit.xml."""
-    smoke = script("python -m kernels.smoke >$SHARE/smoke.json")
-    return f"{smoke} &&\n{PYTEST} {' '.join(CHOSEN.read_text().split())}"
+    smoke = script("python3 -m kernels.smoke >$SHARE/smoke.json", platform.python)
+    chosen = " ".join(CHOSEN.read_text().split())
+    return f"{smoke} &&\n{PYTEST} -k 'not {platform.deselected}' {chosen}"

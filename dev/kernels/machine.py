@@ -16,36 +16,37 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kernels.packages import Kernel
+from kernels.platforms import AMD64, BUSYBOX, Platform
 
 INIT = Path(__file__).parent / "init"
-BUSYBOX = Path("/usr/bin/busybox")
 # What the machine needs to come to this machine's files.
 MODULES = ("virtio_pci", "9pnet_virtio", "9p", "overlay")
-QEMU = "qemu-system-x86_64"
 BARE = (
     *("-nodefaults", "-no-user-config", "-no-reboot", "-display", "none"),
-    *("-machine", "q35", "-accel", "tcg,thread=multi", "-cpu", "max,-erms"),
+    *("-accel", "tcg,thread=multi"),
 )
 SHARED = "local,security_model=none"
+READ_ONLY = ",readonly=on,multidevs=remap"
 # Emulating what guards against speculation takes as long as everything else.
-OPTIONS = "console=ttyS0 quiet panic=-1 mitigations=off transparent_hugepage=never tsc=reliable"
+OPTIONS = "quiet panic=-1 mitigations=off transparent_hugepage=never tsc=reliable"
 END = 2000  # characters of the console that an error has
 
 
 @dataclass(frozen=True)
 class Hardware:
-    """The machine to emulate, by which command (behind `prefix`), and its other `devices`."""
+    """The machine to emulate. `prefix`: a command that runs qemu; `devices`: arguments of it."""
 
+    platform: Platform = AMD64
     cpus: int = 2
     memory: str = "2G"
     prefix: tuple[str, ...] = ()
-    qemu: tuple[str, ...] = (QEMU,)
     devices: tuple[str, ...] = ()
 
     def command(self) -> tuple[str, ...]:
         """Return the command without kernel, console and files."""
         size = ("-smp", str(self.cpus), "-m", self.memory)
-        return (*self.prefix, "nice", *self.qemu, *BARE, *size)
+        platform = self.platform
+        return (*self.prefix, "nice", *platform.qemu, *platform.board, *BARE, *size)
 
 
 class MachineError(Exception):
@@ -63,7 +64,7 @@ def run(
     (share / "job").write_text(job)
     with tempfile.TemporaryDirectory() as work:
         archive = Path(work) / "initramfs"
-        _pack(kernel, Path(work) / "root", archive)
+        _pack(kernel, hardware.platform.busybox, Path(work) / "root", archive)
         _emulate(kernel, share, archive, seconds, hardware)
     try:
         return int((share / "status").read_text())
@@ -75,24 +76,29 @@ def run(
 def _emulate(
     kernel: Kernel, share: Path, archive: Path, seconds: float, hardware: Hardware
 ) -> None:
-    words = f"{OPTIONS} SHARE={share} MODULES={kernel.modules}"
+    platform = hardware.platform
+    words = f"console={platform.console} {OPTIONS} SHARE={share} MODULES={kernel.modules}"
+    folders = [("host", Path("/"), READ_ONLY), ("share", share, "")]
+    if platform.userland:
+        words += " USERLAND=/userland"
+        folders.append(("userland", platform.userland, READ_ONLY))
     command = (
         *hardware.command(),
         *("-kernel", str(kernel.image), "-initrd", str(archive), "-append", words),
         *("-serial", f"file:{share / 'console'}"),
-        *("-virtfs", f"{SHARED},path=/,mount_tag=host,readonly=on,multidevs=remap"),
-        *("-virtfs", f"{SHARED},path={share},mount_tag=share"),
         *hardware.devices,
     )
+    for tag, folder, more in folders:
+        command += ("-virtfs", f"{SHARED},path={folder},mount_tag={tag}{more}")
     with contextlib.suppress(subprocess.TimeoutExpired):
         subprocess.run(command, stdin=subprocess.DEVNULL, check=True, timeout=seconds)
 
 
-def _pack(kernel: Kernel, root: Path, archive: Path) -> None:
+def _pack(kernel: Kernel, busybox: Path, root: Path, archive: Path) -> None:
     """An initramfs in `archive`, of the files that are put into `root`."""
-    for name in ("bin", "modules", "host", "layer", "root", "proc"):
+    for name in ("bin", "modules", "host", "userland", "layer", "root", "proc"):
         (root / name).mkdir(parents=True)
-    shutil.copy(BUSYBOX, root / "bin/busybox")
+    shutil.copy(busybox, root / "bin/busybox")
     shutil.copy(INIT, root / "init")
     for number, module in enumerate(_modules(kernel)):
         code = module.read_bytes()

@@ -12,6 +12,7 @@ import subprocess
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from kernels.releases import CACHE, KEYS, KEYS_ARCHIVE, UBUNTU_KEYRING, Archive, Release
@@ -61,7 +62,8 @@ def kept(name: str, make: Callable[[Path], None]) -> Path:
 
 
 def _install(release: Release, folder: Path) -> None:
-    unpack(release.archive, folder, lambda apt: _parts(apt, release.package))
+    parts = partial(_parts, package=release.package)
+    unpack(release.archive, folder, parts, release.architecture)
     if not (folder / "lib").exists():  # depmod and modprobe look there
         (folder / "lib").symlink_to("usr/lib")
     subprocess.run(["depmod", "-b", folder, Kernel(folder).version], check=True)
@@ -75,10 +77,15 @@ def _parts(apt: Path, package: str) -> list[str]:
     return sorted(set(PARTS.findall(told.stdout)))
 
 
-def unpack(archive: Archive, folder: Path, names: Callable[[Path], list[str]]) -> None:
+def unpack(
+    archive: Archive,
+    folder: Path,
+    names: Callable[[Path], list[str]],
+    architecture: str = "amd64",
+) -> None:
     """The files of the packages that `names` tells of an apt configured for the archive."""
     with tempfile.TemporaryDirectory() as work:
-        apt = _configure(archive, Path(work))
+        apt = _configure(archive, Path(work), architecture)
         environment = {"APT_CONFIG": str(apt), "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
         subprocess.run(["apt-get", "update", "-qq"], check=True, env=environment)
         download = ["apt-get", "download", "-qq", *names(apt)]
@@ -87,7 +94,7 @@ def unpack(archive: Archive, folder: Path, names: Callable[[Path], list[str]]) -
             subprocess.run(["dpkg-deb", "-x", package, folder], check=True)
 
 
-def _configure(archive: Archive, work: Path) -> Path:
+def _configure(archive: Archive, work: Path, architecture: str) -> Path:
     """A configuration of apt that knows this archive alone, and keeps all that it has in `work`."""
     for name in ("lists/partial", "cache/archives/partial", "none"):
         (work / name).mkdir(parents=True)
@@ -100,7 +107,7 @@ def _configure(archive: Archive, work: Path) -> Path:
         "Dir::Cache": work / "cache",
         "Dir::Etc::sourcelist": work / "sources.list",
         "Dir::Etc::sourceparts": work / "none",
-        "APT::Architecture": "amd64",
+        "APT::Architecture": architecture,
         "APT::Sandbox::User": "root",
         "Acquire::Languages": "none",
     }

@@ -24,6 +24,7 @@ class Release:
     origin: str
     archive: Archive
     package: str
+    architecture: str = "amd64"
 
 
 CACHE = Path("/var/cache/pktexp-kernels")
@@ -54,6 +55,7 @@ RELEASES = (
     ),
     Release("6.1", "Debian 12", _debian("bookworm-security", SECURITY), "linux-image-amd64"),
     Release("6.12", "Debian 12 backports", BACKPORTS, "linux-image-amd64"),
+    Release("6.12-arm64", "Debian 12 backports", BACKPORTS, "linux-image-arm64", "arm64"),
     Release("7.3", "Debian 13 backports", _debian("trixie-backports"), "linux-image-amd64"),
 )
 BY_NAME = {release.name: release for release in RELEASES}

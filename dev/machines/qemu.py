@@ -1,30 +1,18 @@
-"""A qemu that emulates all cards: the installed one, or that of Debian's backports.
-
-igb came with qemu 8.0. An older machine gets qemu unpacked into the cache of dev/kernels, beside
-its own, which other tests use.
-"""
+"""A qemu that emulates all cards; igb came with qemu 8.0."""
 
 from __future__ import annotations
 
 import subprocess
-from pathlib import Path
 
-from kernels.machine import QEMU
-from kernels.packages import kept, unpack
-from kernels.releases import BACKPORTS
-
-PACKAGES = ("qemu-system-x86", "qemu-system-common", "qemu-system-data")
-FIRMWARE = (Path("/usr/share/seabios"), Path("/usr/share/qemu"))
+from kernels.platforms import AMD64
+from kernels.qemu import unpacked
 
 
 def command() -> tuple[str, ...]:
-    """Return the command of a qemu with igb. Raises CalledProcessError if there is none."""
-    if _emulates_igb():
-        return (QEMU,)
-    usr = kept("qemu", lambda folder: unpack(BACKPORTS, folder, lambda _: list(PACKAGES))) / "usr"
-    modules = next(usr.glob("lib/*/qemu"))
-    firmware = (word for folder in (usr / "share/qemu", *FIRMWARE) for word in ("-L", str(folder)))
-    return ("env", f"QEMU_MODULE_DIR={modules}", str(usr / "bin" / QEMU), *firmware)
+    """Return the installed qemu, or that of Debian's backports if the installed one is older."""
+    if _emulates_igb(AMD64.qemu):
+        return AMD64.qemu
+    return unpacked("qemu-system-x86", *AMD64.qemu)
 
 
 def version(command: tuple[str, ...]) -> str:
@@ -33,7 +21,7 @@ def version(command: tuple[str, ...]) -> str:
     return said.stdout.split()[3]
 
 
-def _emulates_igb() -> bool:
-    asked = [QEMU, "-machine", "none", "-device", "igb,help"]
+def _emulates_igb(command: tuple[str, ...]) -> bool:
+    asked = [*command, "-machine", "none", "-device", "igb,help"]
     said = subprocess.run(asked, capture_output=True, text=True, check=False)
     return said.stdout.startswith("igb options")

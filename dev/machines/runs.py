@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from kernels import job, machine, packages
 from kernels.machine import Hardware
+from kernels.platforms import AMD64
 from kernels.releases import BY_NAME
 from machines import frames, monitor, qemu, wiring
 from machines.wiring import BY_DRIVER
 from support.netns.namespace import Namespace, making
 
+SECONDS = 3600  # for one machine; it takes ten minutes, or far more beside other work
 KERNEL = "6.12"  # has TCX, and all of the drivers
 
 
@@ -24,16 +26,14 @@ class Machine:
     name: str
     cpus: int
     memory: str
-    seconds: float
-    """after which it is ended"""
     driver: str = ""
     hotplug: bool = False
 
 
-CARDS = tuple(Machine(driver, 4, "3G", 1200, driver) for driver in BY_DRIVER)
+CARDS = tuple(Machine(driver, 4, "3G", driver) for driver in BY_DRIVER)
 CPUS = (
-    Machine("8-cpus", 8, "4G", 1500, hotplug=True),
-    Machine("64-cpus", 64, "8G", 2400),
+    Machine("8-cpus", 8, "4G", hotplug=True),
+    Machine("64-cpus", 64, "8G"),
 )
 MACHINES = {each.name: each for each in (*CARDS, *CPUS)}
 
@@ -47,11 +47,12 @@ def run(each: Machine, share: Path) -> int:
         else:
             script, plan, hardware = "machines.cpujob", _with_cpus(each), _hardware(each)
         (share / "plan.json").write_text(json.dumps(plan))
-        return machine.run(kernel, share, job.script(f"python -m {script}"), each.seconds, hardware)
+        return machine.run(kernel, share, job.script(f"python3 -m {script}"), SECONDS, hardware)
 
 
 def _hardware(each: Machine, **more: tuple[str, ...]) -> Hardware:
-    return Hardware(cpus=each.cpus, memory=each.memory, qemu=qemu.command(), **more)
+    platform = replace(AMD64, qemu=qemu.command())
+    return Hardware(platform, each.cpus, each.memory, **more)
 
 
 def _with_cpus(each: Machine) -> dict[str, Any]:
@@ -67,6 +68,6 @@ def _with_cards(
     return {"pair": wiring.plan(pair), "frames": frames.of_pair(pair)}, hardware
 
 
-def release() -> str:
-    """Return the release of the machines' kernel."""
-    return packages.fetch(BY_NAME[KERNEL]).version
+def versions() -> tuple[str, str]:
+    """Return the release of the machines' kernel, and the version of qemu."""
+    return packages.fetch(BY_NAME[KERNEL]).version, qemu.version(qemu.command())
