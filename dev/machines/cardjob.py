@@ -113,7 +113,7 @@ def unplugged(cards: Cards, frame: bytes) -> dict[str, Any]:
     try:
         service.wait_until_attached(name)
         counted = Counts(service, cards)
-        first = counted.frames(frame, JUMBO)["counted"]
+        first = counted.frames(frame, JUMBO)
         before = counted.counted()
         with Monitor() as monitor:
             monitor.ask("device_del", id=end.name)
@@ -123,7 +123,7 @@ def unplugged(cards: Cards, frame: bytes) -> dict[str, Any]:
         cards.place_counted()
         cards.counter.wait_for_carrier(name)
         hook = service.wait_until_attached(name)
-        again = counted.frames(frame, JUMBO)["counted"]
+        again = counted.frames(frame, JUMBO)
         goes_on = less(counted.counted(), before)[0] >= JUMBO
         return {"first": first, "kept": kept, "hook": hook, "again": again, "goes on": goes_on}
     finally:

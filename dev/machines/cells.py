@@ -7,11 +7,13 @@ from typing import Any
 
 from kernels.report import Column
 
+MODES = ("defaults", "xdp-native")
+
 
 def cards(found: dict[str, Any]) -> Column:
     """Return a column of what a machine found of its cards."""
     column: Column = {}
-    for mode in ("defaults", "xdp-native"):
+    for mode in MODES:
         if mode in found:
             head = mode if mode == "defaults" else f"`--ingress {mode}`"
             column |= {f"{head}: {row}": cell for row, cell in _mode(found[mode])}
@@ -41,7 +43,8 @@ def agreement(found: dict[str, Any]) -> str:
         return f"{packets:,} exact"
     if packets == counted:
         return f"{packets:,}, {(bytes_ - size) / packets:+.1f} bytes each"
-    return f"{counted:,} of {packets:,}"
+    received = f" ({found['received'][0]:,} received)" if "received" in found else ""
+    return f"{counted:,} of {packets:,}{received}"
 
 
 def cpus(found: dict[str, Any]) -> Column:

@@ -23,6 +23,7 @@ PAUSE = 0.01  # seconds
 SETTLING = 0.5  # seconds between pages until two are alike
 LOOKS = 20
 PORT = 5001
+WINDOW = 1 << 16  # bytes on their way, for the few buffers
 
 
 class Counts:
@@ -32,16 +33,15 @@ class Counts:
         self._service, self._cards = service, cards
 
     def frames(self, frame: bytes, number: int) -> dict[str, Sums]:
-        """Send frames, and return those sent and those counted."""
+        """Send frames; return those sent, received by the card, and counted."""
         sent = (number, number * len(frame))
-        return {"sent": sent, "counted": self._during(lambda: self._send(frame, number), sent)}
+        return {"sent": sent} | self._during(lambda: self._send(frame, number), sent)
 
     def connection(self, size: int) -> dict[str, Sums]:
-        """Send so many bytes over TCP; the kernel's queueing discipline says what was sent."""
+        """Send so many bytes over TCP; the sender's queueing discipline says what was sent."""
         before = queued(self._cards.sender, self._cards.sending)
-        counted = self._during(lambda: transfer(self._cards, size), (0, size))
-        after = queued(self._cards.sender, self._cards.sending)
-        return {"sent": less(after, before), "counted": counted}
+        found = self._during(lambda: transfer(self._cards, size), (0, size))
+        return {"sent": less(queued(self._cards.sender, self._cards.sending), before)} | found
 
     def counted(self) -> Sums:
         """Return the ingress of the counted interface."""
@@ -57,10 +57,14 @@ class Counts:
             time.sleep(SETTLING)
         return last
 
-    def _during(self, send: Callable[[], None], sent: Sums) -> Sums:
-        before = self.settled((0, 0))
+    def _during(self, send: Callable[[], None], sent: Sums) -> dict[str, Sums]:
+        before, received = self.settled((0, 0)), self._received()
         send()
-        return less(self.settled((before[0] + sent[0], before[1])), before)
+        counted = less(self.settled((before[0] + sent[0], before[1])), before)
+        return {"received": less(self._received(), received), "counted": counted}
+
+    def _received(self) -> Sums:
+        return self._cards.counter.statistics(self._cards.counted)
 
     def _send(self, frame: bytes, number: int) -> None:
         with self._cards.sender.packet_socket(self._cards.sending) as raw:
@@ -95,6 +99,7 @@ def transfer(cards: Cards, size: int) -> None:
     """Send so many bytes over a TCP connection."""
     with cards.counter.entered():
         listener = socket.create_server((cards.address, PORT))
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, WINDOW)
     with cards.sender.entered():
         client = socket.create_connection((cards.address, PORT))
     server, _ = listener.accept()

@@ -10,8 +10,6 @@ from typing import Any, Self
 
 from support.patience import wait_for
 
-PORT = Path("/dev/vport0p1")
-
 
 def devices(socket: Path) -> tuple[str, ...]:
     """Return the arguments of qemu that give the machine a port to the monitor of itself."""
@@ -27,8 +25,8 @@ class Monitor:
 
     def __enter__(self) -> Self:
         subprocess.run(["modprobe", "virtio_console"], check=True)
-        wait_for(PORT.exists)
-        self._port = PORT.open("r+b", buffering=0)
+        [port] = wait_for(lambda: list(Path("/dev").glob("vport*p1")))
+        self._port = port.open("r+b", buffering=0)
         self.ask("qmp_capabilities")
         return self
 

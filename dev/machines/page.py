@@ -1,24 +1,21 @@
-"""docs/machines.md, out of what the machines left: cards.json and cpus.json of the jobs."""
+"""docs/machines.md, out of what the machines found."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Self
 
 from kernels.report import Column, Report
-from machines.cells import cards, cpus, exactness
+from machines.cells import MODES, cards, cpus, exactness
 from machines.cpujob import INTERFACES
+from machines.results import Found
 
 PAGE = Path(__file__).parents[2] / "docs" / "machines.md"
 HEAD = """\
 # Machines
 
-pktexp on network cards and on many CPUs, as found on {date} by `{command}`, which
-writes this page. The machines run Linux {release} and are emulated by
-qemu {version}, without KVM.
+pktexp on network cards and on many CPUs, as found by `just test-machines`, which writes this page.
+The machines are emulated by qemu, without KVM.
 
 Counts, losses, carrier changes and memory are those of real machines. Times are not: emulation is
 ten to thirty times as slow, and all CPUs share those of the machine that emulates.
@@ -41,43 +38,24 @@ pages are *late*.
 """
 
 
-@dataclass(frozen=True)
-class Found:
-    """What a machine found; `complete`: up to the end of its job."""
-
-    name: str
-    cards: dict[str, Any]
-    cpus: dict[str, Any]
-    complete: bool
-
-    @classmethod
-    def read(cls, name: str, folder: Path, *, complete: bool) -> Self:
-        """Read what a machine left in a folder."""
-        return cls(name, _read(folder / "cards.json"), _read(folder / "cpus.json"), complete)
-
-
-def _read(path: Path) -> dict[str, Any]:
-    if not path.exists():
-        return {}
-    found: dict[str, Any] = json.loads(path.read_text())
-    return found
-
-
-def written(found: Sequence[Found], date: str, command: str, version: str, release: str) -> str:
-    """Return the page's text."""
-    parts = [HEAD.format(date=date, command=command, version=version, release=release)]
-    if with_cards := [each for each in found if each.cards]:
-        parts += [CARDS, table({each.name: cards(each.cards) for each in with_cards})]
-        parts += notes(with_cards)
-    if with_cpus := [each for each in found if each.cpus]:
-        parts += [
-            CPUS.format(interfaces=INTERFACES),
-            table({f"{e.cpus['CPUs']} CPUs": cpus(e.cpus) for e in with_cpus}),
-        ]
-        for each in with_cpus:
-            parts += [f"\n### Exactness, {each.cpus['CPUs']} CPUs\n", *exactness(each.cpus)]
-    parts += [f"\n{e.name}: it did not come to its end.\n" for e in found if not e.complete]
+def written(found: Mapping[str, Found]) -> str:
+    """Return the page's text, of what is known of each machine."""
+    parts = [HEAD]
+    with_cards = {name: each for name, each in found.items() if each.cards}
+    parts += [CARDS, table({n: _run(e) | cards(e.cards) for n, e in with_cards.items()})]
+    parts += notes(with_cards)
+    with_cpus = {f"{e.cpus['CPUs']} CPUs": e for e in found.values() if e.cpus}
+    parts += [CPUS.format(interfaces=INTERFACES)]
+    parts += [table({name: _run(each) | cpus(each.cpus) for name, each in with_cpus.items()})]
+    for name, each in with_cpus.items():
+        parts += [f"\n### Exactness, {name}\n", *exactness(each.cpus)]
     return "".join(parts)
+
+
+def _run(found: Found) -> Column:
+    """Return the rows about the run itself."""
+    state = "" if found.complete else ", not to its end"
+    return {"run on": found.day + state, "Linux": found.release, "qemu": found.qemu}
 
 
 def table(columns: dict[str, Column]) -> str:
@@ -85,12 +63,12 @@ def table(columns: dict[str, Column]) -> str:
     return Report(columns).table(list(columns))
 
 
-def notes(found: Sequence[Found]) -> Iterator[str]:
+def notes(found: Mapping[str, Found]) -> Iterator[str]:
     """Return the forecasts of `check`, and what was logged as a warning or worse."""
-    yield "\n`pktexp check` says beforehand, and the log says:\n\n"
-    for each in found:
-        for mode in [name for name in each.cards if name != "unplug"]:
-            told = each.cards[mode]
-            yield f"- {each.name}, {mode}: {told['forecast']['why']}\n"
-            yield from (f"  - log: {line}\n" for line in told["log"])
+    yield "\n`pktexp check` says beforehand:\n\n"
+    for name, each in found.items():
+        for mode in MODES:
+            if told := each.cards.get(mode):
+                yield f"- {name}, {mode}: {told['forecast']['why']}\n"
+                yield from (f"  - logged: {line}\n" for line in told["log"])
     yield "\n"
