@@ -16,7 +16,7 @@ from kernels.platforms import AMD64
 from kernels.releases import BY_NAME, CACHE, TOO_OLD
 from kernels.report import Report
 
-SECONDS = 1500  # for one kernel
+SECONDS = 3000  # for one kernel
 HERE = "here"
 
 
