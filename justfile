@@ -60,6 +60,9 @@ test-machines *names: build
 # what the programs cost a packet, as root; like those after it fills docs/performance.md
 bench-datapath *options: (bench "datapath" options)
 
+# what counting by cgroup costs a packet at its socket, as root
+bench-cgroups *options: (bench "cgroups" options)
+
 # what pktexp keeps up with and what it costs, as root
 bench-throughput *options: (bench "throughput" options)
 

@@ -22,6 +22,8 @@ struct cell_key {
 /* In a section of its own, so that user space maps it without other data. */
 SEC(".rodata.config") const volatile struct trace_config config = {};
 
+#include "cell.h"
+
 /* User space replaces its maps by those of packet.bpf.c before loading. */
 #include "interfaces.h"
 
@@ -39,14 +41,8 @@ SEC(".data.overflow") __u64 overflow = 0;
 static __always_inline void count_packets(__u32 interface, __u32 reason, __u64 packets)
 {
 	struct cell_key key = {interface, reason};
-	__u64 *cell = bpf_map_lookup_elem(&cells, &key), none = 0;
 
-	if (!cell) {
-		/* This fails if the map is full, or another CPU was first. */
-		bpf_map_update_elem(&cells, &key, &none, BPF_NOEXIST);
-		cell = bpf_map_lookup_elem(&cells, &key);
-	}
-	__sync_fetch_and_add(cell ? cell : &overflow, packets);
+	add_to_cell(&cells, &key, &overflow, packets);
 }
 
 #endif

@@ -25,8 +25,9 @@ enum {
 
 /* Set by user space before loading; the verifier treats them as constants. */
 struct cgroup_config {
-	__u32 rows;    /* of counters: one for each CPU that is online at the start, and one more */
-	__u32 buckets; /* of ids; a power of two */
+	__u32 last_row; /* of counters; the others are one for each CPU online at the start */
+	__u32 row_size; /* places, and one more for all ids that have none */
+	__u32 mask;	/* of the number of a bucket */
 };
 
 struct cgroup_bucket {
@@ -128,26 +129,26 @@ static __always_inline __u32 claim(struct cgroup_bucket *bucket, __u64 id)
 /* The place of a cgroup's counters; the last one if the id found none. */
 static __always_inline __u32 find_place(__u64 id)
 {
-	__u32 key = id * HASH_MULTIPLIER >> 32 & (config.buckets - 1), way = WAYS;
+	__u32 key = id * HASH_MULTIPLIER >> 32 & (config.mask), way = WAYS;
 	struct cgroup_bucket *bucket = bpf_map_lookup_elem(&cgroup_ids, &key);
 
 	if (!bucket || !id)
-		return config.buckets * WAYS;
+		return config.row_size - 1;
 #pragma unroll
 	for (__u32 i = 0; i < WAYS; i++)
 		if (bucket->ids[i] == id)
 			return key * WAYS + i;
 	way = claim(bucket, id);
-	return way < WAYS ? key * WAYS + way : config.buckets * WAYS;
+	return way < WAYS ? key * WAYS + way : config.row_size - 1;
 }
 
 /* The counters of a packet's cgroup in this CPU's row; sets *shared if other CPUs use them too. */
 static __always_inline struct cgroup_counters *find_counters(struct __sk_buff *skb, bool *shared)
 {
-	__u32 cpu = bpf_get_smp_processor_id(), last = config.rows - 1, key;
+	__u32 cpu = bpf_get_smp_processor_id(), last = config.last_row, key;
 
 	*shared = cpu >= last;
-	key = (*shared ? last : cpu) * (config.buckets * WAYS + 1);
+	key = (*shared ? last : cpu) * (config.row_size);
 	key += find_place(bpf_skb_cgroup_id(skb));
 	return bpf_map_lookup_elem(&cgroup_counts, &key);
 }
@@ -158,6 +159,15 @@ static __always_inline __u32 packets_of(const struct __sk_buff *skb)
 	__u32 segments = skb->gso_segs;
 
 	return segments ? segments : 1;
+}
+
+/* Counts the halves of a sum's fields that an addition has crossed. */
+static __always_inline void count_halves(struct packed_tally *to, __u64 crossed)
+{
+	if (crossed & HALF_OF_BYTES)
+		__sync_fetch_and_add(&to->byte_halves, 1);
+	if (crossed & HALF_OF_SUM)
+		__sync_fetch_and_add(&to->packet_halves, 1);
 }
 
 /* Received packets are counted with softirqs off: on one CPU no run interrupts another. */
@@ -192,10 +202,8 @@ SEC("cgroup_skb/egress") int count_sent(struct __sk_buff *skb)
 		return ALLOW;
 	before = __sync_fetch_and_add(&to->egress.sum, more);
 	crossed = before ^ (before + more);
-	if (crossed & HALF_OF_BYTES)
-		__sync_fetch_and_add(&to->egress.byte_halves, 1);
-	if (crossed & HALF_OF_SUM)
-		__sync_fetch_and_add(&to->egress.packet_halves, 1);
+	if (crossed & (HALF_OF_BYTES | HALF_OF_SUM))
+		count_halves(&to->egress, crossed);
 	return ALLOW;
 }
 

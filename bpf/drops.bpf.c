@@ -20,24 +20,14 @@
 
 #include "leased.h"
 #include "members.h"
+#include "reasons.h"
 
 enum {
 	AF_INET = 2,
 	AF_INET6 = 10,
 	ELSEWHERE = -1, /* in place of an ifindex: not in our namespace */
 	NOWHERE = 0,	/* in place of an ifindex: in our namespace, at no interface */
-	RECEIVER = 3,	/* the argument that holds the receiving socket */
 };
-
-/* libbpf finds enumerators by name; the numbers are those of the running kernel's BTF. */
-enum skb_drop_reason {
-	SKB_NOT_DROPPED_YET = 1,
-	SKB_CONSUMED = 2,
-};
-
-#define IS_REASON(number, name)                                                                    \
-	(bpf_core_enum_value_exists(enum skb_drop_reason, name) &&                                 \
-	 (number) == bpf_core_enum_value(enum skb_drop_reason, name))
 
 /*
  * Netlink and local sockets use the same buffers for data that are no packets. A drop without an
@@ -99,14 +89,6 @@ static __always_inline int locate(const struct sk_buff *skb, const struct sock *
 	return locate_without_device(skb, receiver, dev);
 }
 
-/* The number of packets on the wire for which a buffer stands. */
-static __always_inline __u32 packets_of(const struct skb_shared_info *shared)
-{
-	__u32 segments = BPF_CORE_READ(shared, gso_segs);
-
-	return segments ? segments : 1;
-}
-
 SEC("tp_btf/kfree_skb") int count_drop(__u64 *arguments)
 {
 	const struct sk_buff *skb = (void *)arguments[0];
@@ -116,9 +98,7 @@ SEC("tp_btf/kfree_skb") int count_drop(__u64 *arguments)
 	const struct net_device *dev;
 	int ifindex;
 
-	if (IS_REASON(reason, SKB_NOT_DROPPED_YET) || IS_REASON(reason, SKB_CONSUMED))
-		return 0;
-	if (is_member(skb))
+	if (!is_drop(reason) || is_member(skb))
 		return 0;
 	if (config.arguments > RECEIVER)
 		receiver = (void *)arguments[RECEIVER];

@@ -59,11 +59,25 @@ struct dst_entry {
 
 struct sock_common {
 	unsigned short skc_family;
+	unsigned char skc_state;
 	possible_net_t skc_net;
+};
+
+struct kernfs_node {
+	__u64 id;
+};
+
+struct cgroup {
+	struct kernfs_node *kn;
+};
+
+struct sock_cgroup_data {
+	struct cgroup *cgroup;
 };
 
 struct sock {
 	struct sock_common __sk_common;
+	struct sock_cgroup_data sk_cgrp_data;
 	struct dst_entry *sk_dst_cache;
 };
 

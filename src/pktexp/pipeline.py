@@ -53,12 +53,13 @@ from pktexp.metrics.flows import FlowPage
 from pktexp.metrics.interfaces import InterfaceCollector
 from pktexp.metrics.networks import NetworkPage
 from pktexp.metrics.traffic import TrafficPage
-from pktexp.metrics.units import UnitPage
+from pktexp.metrics.units import UnitDropPage, UnitPage
 from pktexp.netlink.links import LinkMonitor
 from pktexp.packet.enums import Direction
 from pktexp.settings import EventMode, FlowMode, Settings, flow_options
 from pktexp.tasks import background
 from pktexp.units import start as units
+from pktexp.units.drops import UnitDrops
 from pktexp.units.ledger import Ledger
 
 if TYPE_CHECKING:  # the Kubernetes client is imported only with --kubernetes
@@ -86,6 +87,7 @@ class Pipeline:
     drops: Drops | None
     retransmits: Retransmits | None
     cgroups: Ledger | None
+    unit_drops: UnitDrops | None
     pods: PodWatch | None
     flows: FlowTable | None
     networks: NetworkSums | None
@@ -114,8 +116,11 @@ class Pipeline:
             pages.append(DropPage(self.drops, active, since))
         if self.retransmits:
             pages.append(RetransmitPage(self.retransmits, active, since))
+        named = self.pods.pods if self.pods else None
         if self.cgroups:
-            pages.append(UnitPage(self.cgroups, self.pods.pods if self.pods else None, since))
+            pages.append(UnitPage(self.cgroups, named, since))
+        if self.unit_drops:
+            pages.append(UnitDropPage(self.unit_drops, named, self.started))
         return pages
 
     def collectors(self) -> list[Collector]:
@@ -168,8 +173,8 @@ async def running(
             stack.callback(pins.close)
         datapath = _load(stack, lib, settings, pins)
         interfaces = _attach(stack, lib, datapath, settings)
-        drops, retransmits = _trace(stack, lib, datapath, interfaces)
         cgroups = _count_cgroups(stack, lib, settings, pins)
+        drops, retransmits, unit_drops = _trace(stack, lib, datapath, interfaces, cgroups)
         if datapath.hooks.tcx:
             datapath.outlast_capabilities()
         _log_memory(datapath, interfaces)
@@ -201,6 +206,7 @@ async def running(
             drops=drops,
             retransmits=retransmits,
             cgroups=cgroups,
+            unit_drops=unit_drops,
             pods=pods,
             flows=flows,
             networks=sums,
@@ -255,18 +261,24 @@ def _attach(
 
 
 def _trace(
-    stack: AsyncExitStack, lib: Libbpf, datapath: Datapath, interfaces: Interfaces
-) -> tuple[Drops | None, Retransmits | None]:
+    stack: AsyncExitStack,
+    lib: Libbpf,
+    datapath: Datapath,
+    interfaces: Interfaces,
+    cgroups: Ledger | None,
+) -> tuple[Drops | None, Retransmits | None, UnitDrops | None]:
     """Count drops and retransmissions where this kernel has the tracepoints."""
-    with kernel_btf(lib):  # read once for all three below
+    with kernel_btf(lib):  # read once for all below
         dropped, sent_again = (tracing.start(lib, datapath, at) for at in (DROPS, RETRANSMITS))
         names = reason_names(lib) if dropped else {}
-    for traced in (dropped, sent_again):
+        unit_drops = units.start_drops(lib, cgroups, names) if dropped and cgroups else None
+    for traced in (dropped, sent_again, unit_drops):
         if traced:
             stack.callback(traced.close)
     return (
         Drops(interfaces, dropped, names) if dropped else None,
         Retransmits(interfaces, sent_again) if sent_again else None,
+        unit_drops,
     )
 
 

@@ -16,6 +16,7 @@ PAGE = ROOT / "docs" / "performance.md"
 # Bench: lines that its table has in a short run.
 EXPECTED = {
     "datapath": ("v4 64 B, 1,000 uniform",),
+    "cgroups": ("ingress", "egress", "mean of both"),
     "throughput": ("an empty program", "pktexp --events packet", "pktexp --events flow", "65,000"),
     "scrape": ("100 flows", "10 interfaces"),
     "pod": ("sidecar, 1 interface, 1,000 flows",),

@@ -13,6 +13,7 @@ import pytest
 from pktexp.units import hierarchy
 from support.kernel import bpffs
 from support.kernel.cgroups import Cgroup, making, script
+from support.kernel.features import needs_receivers
 from support.netns.namespace import Namespace
 from support.patience import finished, wait_for
 from support.service.process import Page, Service, select, serving, total
@@ -20,8 +21,18 @@ from support.service.process import Page, Service, select, serving, total
 # `ip netns exec` hides /sys/fs/cgroup behind a new sysfs.
 MOUNTED = ("sh", "-c", 'mount -t cgroup2 cgroup2 /sys/fs/cgroup && exec "$@"', "sh")
 BYTES, PACKETS = "pktexp_cgroup_bytes_total", "pktexp_cgroup_packets_total"
+DROPPED = "pktexp_cgroup_dropped_packets_total"
 ID = "0123456789abcdef" * 4  # of a container
 OFF = "traffic by cgroup is not counted: "
+# Datagrams to itself that nobody reads: count.
+FULL = """
+import socket, sys
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2304)
+s.bind(("127.0.0.1", 0))
+for _ in range(int(sys.argv[1])):
+    s.sendto(bytes(1000), s.getsockname())
+"""
 # Datagrams to itself: count, size.
 DATAGRAMS = """
 import socket, sys
@@ -78,6 +89,22 @@ def test_cgroups_have_series_with_their_names(own: Cgroup, namespace: Namespace)
             key = frozenset({**expected, "direction": direction}.items())
             assert (page[PACKETS, key], page[BYTES, key]) == (count, count * 128)
     assert select(page, BYTES, cgroup="other")
+
+
+@needs_receivers
+def test_full_receive_buffer_counts_at_its_cgroup(own: Cgroup, namespace: Namespace) -> None:
+    slow = own.make("slow.service")
+    with serving(namespace, "--interfaces", "lo", prefix=MOUNTED) as service:
+        slow.run(*namespace.command(*script(FULL, 50)))
+        errors = int(namespace.run("nstat", "-asz", "UdpRcvbufErrors").split()[-2])
+        assert errors > 10
+        labels = {"unit": "slow.service", "reason": "socket_rcvbuff"}
+        service.page_when(lambda page: total(page, DROPPED, **labels) == errors)
+        slow.remove()
+        send(own, namespace, 1)
+        page = service_of(service, own, 1)
+        assert total(page, DROPPED, **labels) == errors
+        assert not select(page, DROPPED, cgroup=own.path)
 
 
 def test_no_cgroups_and_a_tree_that_is_hidden_leave_the_families_out(namespace: Namespace) -> None:

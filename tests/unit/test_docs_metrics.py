@@ -135,6 +135,7 @@ def written(*, pods: bool) -> Families:
         "drops": SimpleNamespace(usual=lambda _: [("eth0", "no_socket")], read=dict, misses=0),
         "retransmits": SimpleNamespace(read=dict),
         "cgroups": OneCgroup(),
+        "unit_drops": SimpleNamespace(read=lambda: {("/a.service", "socket_rcvbuff"): 1}),
         "pods": Watch() if pods else None,
         "flows": FlowTable(1),
         "networks": NetworkSums(NamedNetworks(Path()), OneInterface.classes),

@@ -15,7 +15,7 @@ PATH_SIZE = 512  # bytes
 PACKETS_SHIFT = 40
 GONE = 2**64 - 1  # in place of an id whose place is about to be freed
 
-CGROUP_CONFIG = np.dtype([("rows", "u4"), ("buckets", "u4")])
+CGROUP_CONFIG = np.dtype([("last_row", "u4"), ("row_size", "u4"), ("mask", "u4")])
 CGROUP_BUCKET = np.dtype([("ids", "u8", WAYS)])
 PACKED_TALLY = np.dtype([("sum", "u8"), ("packet_halves", "u4"), ("byte_halves", "u4")])
 CGROUP_COUNTERS = np.dtype([("ingress", TALLY), ("egress", PACKED_TALLY)])

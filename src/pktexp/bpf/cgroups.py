@@ -111,7 +111,8 @@ class CgroupPrograms:
     def _configure(self) -> None:
         for name, entries in zip(MAPS, self._entries(), strict=True):
             self.object.resize(name, entries)
-        config = np.array((self._rows, self._buckets), CGROUP_CONFIG)
+        values = (self._rows - 1, self.size + 1, self._buckets - 1)
+        config = np.array(values, CGROUP_CONFIG)
         self.object.set_constants(".rodata.config", config.tobytes())
         if self._pins:
             drop_pins(self._pins, but=self._pin(""))

@@ -6,8 +6,6 @@ ids mean the same in both.
 
 from __future__ import annotations
 
-import ctypes as c
-import errno
 import logging
 import os
 from dataclasses import dataclass
@@ -18,6 +16,7 @@ import numpy as np
 
 from pktexp import logs
 from pktexp.bpf import layout, probes
+from pktexp.bpf.cells import PACKETS, Cells, cell_type
 from pktexp.bpf.datapath import Datapath
 from pktexp.bpf.libbpf import BpfError, Libbpf
 from pktexp.bpf.object import BpfObject
@@ -31,8 +30,7 @@ CELL_BYTES = 80  # of kernel memory: struct htab_elem, key, packets, and a bucke
 
 TRACE_CONFIG = np.dtype([("netns", "u4"), ("slots", "u4"), ("arguments", "u4")])
 CELL_KEY = np.dtype([("interface", "u4"), ("reason", "u4")])
-PACKETS = np.dtype("u8")
-CELL = np.dtype([("key", CELL_KEY), ("packets", PACKETS)])
+CELL = cell_type(CELL_KEY)
 SHARED = ("interfaces", "leases")  # maps of the datapath
 PINNED = ("cells", ".data.overflow")
 TRACE_STRUCTS = {"trace_config": TRACE_CONFIG, "cell_key": CELL_KEY}
@@ -70,16 +68,16 @@ class Tracing:
         refuses, PktexpError if the object is missing, broken, or of another build.
         """
         self._lib = lib
-        self._cells = tracepoint.cells
         self._link: int | None = None
         self._program = tracepoint.program
         self.object = BpfObject(lib, Path(str(files("pktexp") / tracepoint.object)))
         try:
-            self._configure(datapath, arguments)
+            self._configure(datapath, arguments, tracepoint.cells)
             if datapath.pins:
                 for name in PINNED:
                     datapath.pins.share(_pin(tracepoint, name), self.object, name)
             self.object.load([tracepoint.program])
+            self._cells = Cells(lib, self.object.map_fd("cells"), CELL_KEY, tracepoint.cells)
             self._overflow = self.object.view(".data.overflow", PACKETS, 1)
             self._attach(tracepoint, datapath.pins)
         except BaseException:
@@ -101,29 +99,12 @@ class Tracing:
         return int(self.object.program_info(self._program).get("recursion_misses", 0))
 
     def read(self) -> Records:
-        """Return all cells, an array of CELL in no order."""
-        keys, packets = np.zeros(self._cells, CELL_KEY), np.zeros(self._cells, PACKETS)
-        place, count = c.c_uint64(), c.c_uint32(self._cells)
-        buffers = (None, c.addressof(place), keys.ctypes.data, packets.ctypes.data)
-        arguments = (self.object.map_fd("cells"), *buffers, c.byref(count), None)
-        try:
-            self._lib("read the cells", "bpf_map_lookup_batch", *arguments)
-        except BpfError as error:
-            if error.errno != errno.ENOENT:  # the end of the map; the cells before it are read
-                raise
-        cells = np.zeros(count.value, CELL)
-        cells["key"], cells["packets"] = keys[: count.value], packets[: count.value]
-        return cells
+        """Return all cells, an array of CELL, in no order."""
+        return self._cells.read()
 
     def remove(self, keys: Records) -> None:
         """Remove cells by `keys`, an array of CELL_KEY, to make room for others."""
-        for key in keys:
-            arguments = (self.object.map_fd("cells"), key.tobytes())
-            try:
-                self._lib("remove a cell", "bpf_map_delete_elem", *arguments)
-            except BpfError as error:
-                if error.errno != errno.ENOENT:  # another scrape has removed it
-                    raise
+        self._cells.remove(keys)
 
     def close(self) -> None:
         """Detach and release the program and its map, unless they are pinned."""
@@ -144,9 +125,9 @@ class Tracing:
         if pins:
             pins.put(_pin(tracepoint, "link"), self._link)
 
-    def _configure(self, datapath: Datapath, arguments: int) -> None:
+    def _configure(self, datapath: Datapath, arguments: int, cells: int) -> None:
         layout.check_structs(self.object.btf, TRACE_STRUCTS)
-        self.object.resize("cells", self._cells)
+        self.object.resize("cells", cells)
         for name in SHARED:
             self.object.share(name, datapath.object.map_fd(name))
         constants = (probes.network_namespace(), datapath.options.slots, arguments)

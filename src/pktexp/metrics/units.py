@@ -11,6 +11,7 @@ from pktexp.metrics.births import Births
 from pktexp.metrics.exposition import Series, counter, label, write
 from pktexp.packet import labels
 from pktexp.packet.records import U64
+from pktexp.units.drops import UnitDrops
 from pktexp.units.ledger import Ledger
 from pktexp.units.names import Names, names_of
 
@@ -35,7 +36,7 @@ class UnitPage:
         snapshot = self._ledger.snapshot()
         pods = self._pods.by_uid if self._pods else {}
         cgroups = [cgroup_labels(lease.path, pods) for lease in snapshot.leases]
-        cgroups.append(_labels(labels.OTHER, Names(), NO_POD))
+        cgroups.append(cgroup_labels(labels.OTHER, pods))
         families = [
             counter(name, text, _series(cgroups, snapshot.counts[..., unit]))
             for unit, (name, text) in enumerate(FAMILIES)
@@ -43,8 +44,30 @@ class UnitPage:
         return write(self._births.dated(families, now), openmetrics)
 
 
+class UnitDropPage:
+    """Writes dropped packets by cgroup and reason; a series appears with its first packet."""
+
+    def __init__(self, drops: UnitDrops, pods: PodTable | None, since: float | None = None) -> None:
+        """`since`: Unix time when all counters were 0; None if it is unknown."""
+        self._drops = drops
+        self._pods = pods
+        self._births = Births(since)
+
+    def __call__(self, openmetrics: bool) -> str:
+        """Write the family."""
+        now = time.time()
+        pods = self._pods.by_uid if self._pods else {}
+        series = [
+            (f"{cgroup_labels(path, pods)},{label('reason', reason)}", packets)
+            for (path, reason), packets in self._drops.read().items()
+        ]
+        text = "Packets of a cgroup's sockets that the kernel dropped, by its own reason."
+        family = counter("pktexp_cgroup_dropped_packets", text, series)
+        return write(self._births.dated([family], now), openmetrics)
+
+
 def cgroup_labels(path: str, pods: Mapping[str, Pod]) -> str:
-    """Write the labels of a cgroup; `pods` by uid."""
+    """Write the labels of a cgroup, or of the others; `pods` by uid."""
     names = names_of(path)
     return _labels(readable(path), names, pods.get(names.pod_uid, NO_POD))
 

@@ -119,6 +119,16 @@ class Ledger:
             pairs = zip(owned["id"].tolist(), owned["owner"].tolist(), strict=True)
             return {number: names[owner] for number, owner in pairs if owner in names}
 
+    def shown(self) -> set[str]:
+        """Return the paths that have a lease."""
+        with self._lock:
+            return set(self._leases.by_path)
+
+    def new_ids(self) -> set[int]:
+        """Return the ids whose path is not known yet."""
+        with self._lock:
+            return set(self._programs.ids[self._new()].tolist())
+
     def update(self) -> None:
         """Find the paths of new ids, and free the places of cgroups that are gone."""
         now = time.monotonic()

@@ -7,11 +7,15 @@ import logging
 from pathlib import Path
 
 from pktexp import logs
+from pktexp.bpf import probes
+from pktexp.bpf.cgroupdrops import CgroupDropProgram
 from pktexp.bpf.cgroups import CgroupPrograms, drop_pins
 from pktexp.bpf.libbpf import BpfError, Libbpf
 from pktexp.bpf.pins import Pins
+from pktexp.bpf.tracepoints import DROPS
 from pktexp.errors import PktexpError
 from pktexp.units import hierarchy
+from pktexp.units.drops import UnitDrops
 from pktexp.units.ledger import Ledger
 
 log = logging.getLogger(__name__)
@@ -59,3 +63,18 @@ def why_not(error: OSError, root: Path) -> str:
         if error.errno == errno.EINVAL:
             return LACKING
     return str(error)
+
+
+def start_drops(lib: Libbpf, ledger: Ledger, reasons: dict[int, str]) -> UnitDrops | None:
+    """Count drops by cgroup; log one line and return None if the kernel refuses.
+
+    `reasons`: the kernel's names of its drop reasons, by number.
+    """
+    arguments = probes.tracepoint_arguments(lib, DROPS.name)
+    try:
+        with lib.quiet():
+            return UnitDrops(CgroupDropProgram(lib, ledger.limit, arguments), ledger, reasons)
+    except BpfError as error:
+        log.warning("dropped packets by cgroup are not counted: %s", error)
+        logs.debug_lines(log, "the verifier", getattr(error, "log", ""))
+        return None

@@ -33,3 +33,6 @@ needs_verifier_steps = needs(
     bool(probes.is_named(LIB, "bpf_func_id", "BPF_FUNC_trace_vprintk")),
     "verified_insns (Linux 5.16)",
 )
+needs_receivers = needs(
+    probes.tracepoint_arguments(LIB, DROPS.name) > DROPS.arguments, "receivers (Linux 6.11)"
+)
