@@ -1,4 +1,4 @@
-"""What is run in each kernel: smoke.py, and those of the kernel tests that `chosen` names."""
+"""What is run in each kernel: smoke.py, and the kernel tests that are chosen."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from pathlib import Path
 from kernels.platforms import AMD64, Platform
 
 REPOSITORY = Path(__file__).parents[2]
-CHOSEN = Path(__file__).parent / "chosen"
 PATIENCE = 600  # seconds, for what an emulated machine may take
 
 PYTEST = "python3 -m pytest -v -p no:cacheprovider --junitxml=$SHARE/junit.xml"
@@ -32,5 +31,5 @@ def script(command: str, python: Path = AMD64.python) -> str:
 def tests(platform: Platform) -> str:
     """Return a script for $SHARE/smoke.json and, where anything can be counted, junit.xml."""
     smoke = script("python3 -m kernels.smoke >$SHARE/smoke.json", platform.python)
-    chosen = " ".join(CHOSEN.read_text().split())
-    return f"{smoke} &&\n{PYTEST} -k 'not {platform.deselected}' {chosen}"
+    chosen = " ".join(platform.chosen.read_text().split())
+    return f"{smoke} &&\n{PYTEST} -k '{platform.selection}' {chosen}"

@@ -17,11 +17,14 @@ class Platform:
     busybox: Path
     python: Path
     """the folder of python3"""
-    deselected: str
-    """kernel tests that are not run, as pytest's -k has them"""
+    chosen: Path
+    """a list of kernel tests"""
+    selection: str
+    """those of them that are run, as pytest's -k has it"""
     userland: Path | None = None
 
 
+HERE = Path(__file__).parent
 BUSYBOX = Path("/usr/bin/busybox")
 AMD64 = Platform(
     qemu=("qemu-system-x86_64",),
@@ -29,6 +32,7 @@ AMD64 = Platform(
     console="ttyS0",
     busybox=BUSYBOX,
     python=Path(sys.executable).parent,
+    chosen=HERE / "chosen",
     # Of the two libbpf that tests run with here, the wheel's is taken: it is that of `serve`.
-    deselected="libbpf.so.1",
+    selection="not libbpf.so.1",
 )
