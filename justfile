@@ -89,7 +89,7 @@ bench-compare *options: (bench "compare" options)
 
 [private]
 bench name *options: build
-    PYTHONPATH=tests:bench python bench/{{ name }}.py {{ options }}
+    PYTHONPATH=src:tests:bench python bench/{{ name }}.py {{ options }}
 
 # man pages and shell completions, below a folder that stands for /usr/share
 extras folder:

@@ -60,12 +60,42 @@ static __always_inline __u64 hash_flow(const struct flow_record *flow)
 	return sum * config.hash_multiplier >> 32;
 }
 
-static __always_inline bool same_flow(const struct flow_record *a, const struct flow_record *b)
+/*
+ * A flow_record in whole words. On the fast path the words of a packet are registers, and memory is
+ * written only when the flow takes a place.
+ */
+struct flow_words {
+	__u64 saddr[2];
+	__u64 daddr[2];
+	__u64 ends; /* interface, ports */
+	__u64 sums; /* packet_class, direction, tcp_flags, padding, packets */
+	__u64 bytes;
+};
+
+_Static_assert(sizeof(struct flow_words) == sizeof(struct flow_record), "other words");
+
+#define SUMS_KEY 0xffff /* packet_class and direction */
+#define SUMS_FLAGS_AT 16
+#define SUMS_PACKETS_AT 32
+
+static __always_inline __u64 ends_of(const struct flow_record *flow)
 {
-	return a->saddr[0] == b->saddr[0] && a->daddr[0] == b->daddr[0] && a->ports == b->ports &&
-	       a->interface == b->interface && a->packet_class == b->packet_class &&
-	       a->direction == b->direction && a->saddr[1] == b->saddr[1] &&
-	       a->daddr[1] == b->daddr[1];
+	return (__u64)flow->ports << 32 | flow->interface;
+}
+
+static __always_inline __u64 sums_of(const struct flow_record *flow)
+{
+	return (__u64)flow->packets << SUMS_PACKETS_AT | flow->tcp_flags << SUMS_FLAGS_AT |
+	       flow->direction << 8 | flow->packet_class;
+}
+
+/* The second words of IPv4 addresses are 0. */
+static __always_inline bool same_flow(const struct flow_words *slot, const struct flow_record *flow)
+{
+	return slot->saddr[0] == flow->saddr[0] && slot->ends == ends_of(flow) &&
+	       !((slot->sums ^ sums_of(flow)) & SUMS_KEY) && slot->daddr[0] == flow->daddr[0] &&
+	       (is_ipv4(flow) ||
+		(slot->saddr[1] == flow->saddr[1] && slot->daddr[1] == flow->daddr[1]));
 }
 
 /*
@@ -80,13 +110,13 @@ static __always_inline struct flow_set *find_set(const struct flow_record *flow,
 	return bpf_map_lookup_elem(&flows, &index);
 }
 
-static __always_inline bool add_to_slot(struct flow_record *slot, const struct flow_record *flow)
+static __always_inline bool add_to_slot(struct flow_words *slot, const struct flow_record *flow)
 {
-	if (!same_flow(slot, flow) || slot->packets >= MAX_SLOT_PACKETS)
+	if (!same_flow(slot, flow) || slot->sums >> SUMS_PACKETS_AT >= MAX_SLOT_PACKETS)
 		return false;
-	slot->packets += flow->packets;
+	slot->sums = (slot->sums | flow->tcp_flags << SUMS_FLAGS_AT) +
+		     ((__u64)flow->packets << SUMS_PACKETS_AT);
 	slot->bytes += flow->bytes;
-	slot->tcp_flags |= flow->tcp_flags;
 	return true;
 }
 
@@ -99,28 +129,44 @@ static __always_inline void count_miss(const struct place *at)
 	mark(at);
 }
 
+/*
+ * Frees the place of the flow with the fewest packets; NULL if the ring has no room for it. A
+ * function of its own, as it would push the registers of a hit to the stack.
+ */
+static __noinline struct flow_record *evict(struct flow_set *set)
+{
+	struct flow_record *victim = &set->ways[0].flow;
+
+#pragma unroll
+	for (int i = 1; i < FLOW_WAYS; i++)
+		if (set->ways[i].flow.packets < victim->packets)
+			victim = &set->ways[i].flow;
+	return !victim->packets || send(victim) ? victim : NULL;
+}
+
 /* False if the flow must replace another, and the ring has no room for that one. */
 static __always_inline bool add_to_cache(const struct place *at, const struct flow_record *flow)
 {
 	struct flow_set *set = find_set(flow, at->row);
-	struct flow_record *victim;
+	struct flow_words *free;
 
 	if (!set)
 		return false;
-	victim = &set->ways[0].flow;
 #pragma unroll
-	for (int i = 0; i < FLOW_WAYS; i++) {
-		struct flow_record *slot = &set->ways[i].flow;
-
-		if (add_to_slot(slot, flow))
+	for (int i = 0; i < FLOW_WAYS; i++)
+		if (add_to_slot((void *)&set->ways[i].flow, flow))
 			return true;
-		if (slot->packets < victim->packets)
-			victim = slot;
-	}
 	count_miss(at);
-	if (victim->packets && !send(victim))
+	free = (void *)evict(set);
+	if (!free)
 		return false;
-	*victim = *flow;
+	*free = (struct flow_words){
+	    .saddr = {flow->saddr[0], flow->saddr[1]},
+	    .daddr = {flow->daddr[0], flow->daddr[1]},
+	    .ends = ends_of(flow),
+	    .sums = sums_of(flow),
+	    .bytes = flow->bytes,
+	};
 	return true;
 }
 

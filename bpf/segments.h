@@ -10,6 +10,12 @@
 #define JUMBO_BYTES 8	    /* option of RFC 2675, which BIG TCP adds to large segments only */
 #define GSO_BY_FRAGS 0xffff /* include/linux/skbuff.h: segments differ in size (SCTP) */
 
+/* Bytes of a buffer, with the VLAN tag that is not in its data. */
+static __always_inline __u32 buffer_bytes(struct __sk_buff *skb)
+{
+	return skb->len + (skb->vlan_present ? VLAN_BYTES : 0);
+}
+
 /* Bytes before the payload, up to the innermost transport header. */
 static __always_inline __u32 header_bytes(struct __sk_buff *skb, const struct flow_record *flow,
 					  const struct packet *p)
@@ -37,8 +43,7 @@ static __always_inline __u32 segments_of(struct __sk_buff *skb, __u32 payload)
 static __always_inline __u64 split(struct __sk_buff *skb, const struct flow_record *flow,
 				   struct packet *p)
 {
-	__u32 tag = skb->vlan_present ? VLAN_BYTES : 0;
-	__u32 bytes = skb->len + tag, headers;
+	__u32 bytes = buffer_bytes(skb), tag = bytes - skb->len, headers;
 
 	if (!skb->gso_size)
 		return bytes;

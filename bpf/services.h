@@ -59,14 +59,22 @@ static __always_inline bool is_tcp(const struct flow_record *flow)
 	       flow->packet_class == CLASS_IPV6 + IP_CLASS_TCP;
 }
 
+static __always_inline bool is_ipv4(const struct flow_record *flow)
+{
+	return flow->packet_class >= CLASS_IPV4 && flow->packet_class < CLASS_IPV6;
+}
+
 /* Whether the destination is the serving side; `by_port`: the answer by the ports alone. */
 static __always_inline bool dest_serves(const struct flow_record *flow, bool by_port)
 {
 	struct connection connection;
 	bool opener;
 
-	__builtin_memcpy(connection.client, by_port ? flow->saddr : flow->daddr, 16);
-	__builtin_memcpy(connection.server, by_port ? flow->daddr : flow->saddr, 16);
+	/* Word by word: chosen pointers would force the flow into memory. */
+	connection.client[0] = by_port ? flow->saddr[0] : flow->daddr[0];
+	connection.client[1] = by_port ? flow->saddr[1] : flow->daddr[1];
+	connection.server[0] = by_port ? flow->daddr[0] : flow->saddr[0];
+	connection.server[1] = by_port ? flow->daddr[1] : flow->saddr[1];
 	connection.packet_class = flow->packet_class;
 	connection.ports = by_port ? flow->ports : flow->ports << 16 | flow->ports >> 16;
 	if (flow->tcp_flags & TCP_SYN) {

@@ -6,6 +6,7 @@ and clears the counters before each run.
 
 from __future__ import annotations
 
+import itertools
 import os
 import struct
 import subprocess
@@ -13,10 +14,11 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 
-from pktexp.bpf import libbpf
+from pktexp.bpf import datapath, libbpf
 from pktexp.bpf.counters import InterfaceTable
 from pktexp.bpf.datapath import PROGRAMS, Datapath
 from pktexp.bpf.options import DatapathOptions
@@ -69,7 +71,11 @@ def build(folder: Path) -> Path:
 
 
 class Fuzzer:
-    """One datapath and a driver for it; close it at the end."""
+    """One datapath or two, and a driver for them; close it at the end.
+
+    Unless flows are cached, a second datapath counts each frame too. Its CPUs share a row of
+    counters, so all its packets take the full parser, none the fast path.
+    """
 
     def __init__(self, driver: Path, setting: Setting) -> None:
         options = DatapathOptions(
@@ -80,12 +86,12 @@ class Fuzzer:
             flow_cache=64 * setting.cached,
         )
         self._driver, self._setting = driver, setting
-        self._datapath = Datapath(libbpf.find(), options)
-        table = InterfaceTable(self._datapath.interfaces)
-        table.set(LOOPBACK, SLOT, setting.link_type)
-        self._datapath.counters.require(SLOT)
-        self._chunk = chunk_fd(self._datapath, SLOT)
-        self._bench = Bench(self._datapath, table, self._datapath.counters)
+        self._benches = [_bench(options, setting)]
+        self._bench = self._benches[0]
+        if not setting.cached:
+            with mock.patch.object(datapath, "highest_online_cpu", return_value=-1):
+                self._benches.append(_bench(options, setting))
+        self._chunks = [chunk_fd(bench.datapath, SLOT) for bench in self._benches]
 
     def run(self, seeds: Path, number: int, frames: int, every: int, *, cut: bool) -> Outcome:
         """Run so many frames, drawn by `number`; one of `every` is a sample.
@@ -94,10 +100,11 @@ class Fuzzer:
         """
         out = seeds.with_suffix(".out")
         self._bench.counters.restart(SLOT)
-        arguments = [seeds, out, frames, number, int(cut), every, *self._descriptors()]
+        arguments = [seeds, out, frames, number, int(cut), every]
+        arguments += itertools.chain(*map(self._side, self._descriptors()))
         done = finished(
             [self._driver, *map(str, arguments)],
-            pass_fds=self._passed(),
+            pass_fds=list(itertools.chain(*self._descriptors())),
             preexec_fn=lambda: os.sched_setaffinity(0, {0}),
             stdout=subprocess.PIPE,
             check=True,
@@ -107,18 +114,23 @@ class Fuzzer:
         return Outcome(counts, list(samples(out.read_bytes())), sums)
 
     def close(self) -> None:
-        os.close(self._chunk)
-        self._datapath.close()
+        for chunk, bench in zip(self._chunks, self._benches, strict=True):
+            os.close(chunk)
+            bench.datapath.close()
 
-    def _passed(self) -> list[int]:
-        programs = [self._datapath.object.program_fd(name) for name in PROGRAMS]
-        return [*programs, self._chunk, *(ring.fd for ring in self._datapath.rings)]
+    def _descriptors(self) -> list[list[int]]:
+        """Return the programs, the counters and the ring of each side."""
+        return [
+            [*map(b.datapath.object.program_fd, PROGRAMS), chunk, *(r.fd for r in b.datapath.rings)]
+            for b, chunk in zip(self._benches, self._chunks, strict=True)
+        ]
 
-    def _descriptors(self) -> list[int]:
-        *programs, maps, ring = self._passed()
+    def _side(self, descriptors: list[int]) -> list[int]:
+        """Return a SIDE of the driver's arguments."""
+        *programs, maps, ring = descriptors
         offset = SLOT * len(Direction) * INTERFACE_COUNTERS.itemsize  # CPU 0's row is the first
         ring = -1 if self._setting.cached else ring
-        return [*programs, maps, offset, ring, self._datapath.options.ring_size]
+        return [*programs, maps, offset, ring, self._bench.datapath.options.ring_size]
 
     def _compare_sums(self, counts: Counter[str]) -> str:
         """Return an error unless records and losses sum to the totals."""
@@ -137,6 +149,14 @@ class Fuzzer:
         """Yield all records, in batches of the size of a ring."""
         while len(events := self._bench.events()):
             yield events
+
+
+def _bench(options: DatapathOptions, setting: Setting) -> Bench:
+    loaded = Datapath(libbpf.find(), options)
+    table = InterfaceTable(loaded.interfaces)
+    table.set(LOOPBACK, SLOT, setting.link_type)
+    loaded.counters.require(SLOT)
+    return Bench(loaded, table, loaded.counters)
 
 
 def write_seeds(path: Path, frames: Iterable[bytes], link_type: LinkType) -> Path:

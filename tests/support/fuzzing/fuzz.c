@@ -1,10 +1,11 @@
 /*
  * Runs mutated frames (mutate.h) through the programs by BPF_PROG_TEST_RUN, and looks at what each
- * does: fuzz SEEDS OUT FRAMES SEED CUT EVERY XDP INGRESS EGRESS COUNTERS OFFSET RING RING_SIZE.
- * SEEDS holds frames, each behind its length as 16 bits. COUNTERS, RING and the programs are file
- * descriptors, OFFSET is where the two directions' counters lie. One of EVERY frames, and all at
- * which something is wrong, go to OUT with what was counted (struct sample). Without a RING (-1)
- * nothing is looked at but the verdicts. Prints how many frames had which enum wrong.
+ * does: fuzz SEEDS OUT FRAMES SEED CUT EVERY SIDE [SIDE], where a SIDE is a datapath: XDP INGRESS
+ * EGRESS COUNTERS OFFSET RING RING_SIZE. SEEDS holds frames, each behind its length as 16 bits.
+ * COUNTERS, RING and the programs are file descriptors, OFFSET is where the two directions'
+ * counters lie. One of EVERY frames, and all at which something is wrong, go to OUT with what was
+ * counted (struct sample). Without a RING (-1) nothing is looked at but the verdicts. With a second
+ * side both count each frame, and must agree. Prints how many frames had which enum wrong.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -14,14 +15,16 @@
 #include "testrun.h"
 
 static uint64_t wrongs[WRONGS];
+static struct side sides[2];
+static int side_count;
 
-/* What a frame is must not depend on the hook. */
-static enum wrong compare(struct sample *xdp, struct sample *skb)
+/* What a frame is must not depend on the hook or side. */
+static enum wrong compare(struct sample *xdp, struct sample *other)
 {
-	skb->flow.direction = xdp->flow.direction;
-	if (memcmp(&xdp->counters, &skb->counters, sizeof(xdp->counters)))
+	other->flow.direction = xdp->flow.direction;
+	if (memcmp(&xdp->counters, &other->counters, sizeof(xdp->counters)))
 		return DISAGREE;
-	return memcmp(&xdp->flow, &skb->flow, sizeof(xdp->flow)) ? DISAGREE : NOTHING;
+	return memcmp(&xdp->flow, &other->flow, sizeof(xdp->flow)) ? DISAGREE : NOTHING;
 }
 
 /* A large segment's packets have headers of at most its length; a jumbogram's lack an option. */
@@ -42,23 +45,23 @@ static enum wrong try_segments(uint64_t *state, const struct frame *f, struct sa
 	struct __sk_buff skb = {.gso_segs = below(state, 2) * below(state, 70),
 				.gso_size = below(state, 16) ? 1 + below(state, 1500) : 0xffff};
 	struct sample s = {0};
-	enum wrong wrong = observe(1, f, &skb, &s);
+	enum wrong wrong = observe(&sides[0], 1, f, &skb, &s);
 
 	xdp->segments = skb.gso_segs;
 	xdp->segment_bytes = skb.gso_size;
-	return wrong || !data ? wrong : look_at_segments(f, &s, &skb, xdp);
+	return wrong || !sides[0].data ? wrong : look_at_segments(f, &s, &skb, xdp);
 }
 
 static enum wrong try_hooks(uint64_t *state, const struct frame *f, struct sample *xdp)
 {
-	enum wrong wrong = observe(0, f, NULL, xdp);
+	enum wrong wrong = observe(&sides[0], 0, f, NULL, xdp);
 
-	for (int program = 1; program < 3 && !wrong; program++) {
-		struct sample skb = {0};
+	for (int i = 1; i < 3 * side_count && !wrong; i++) {
+		struct sample other = {0};
 
-		wrong = observe(program, f, NULL, &skb);
-		if (data && !wrong)
-			wrong = compare(xdp, &skb);
+		wrong = observe(&sides[i / 3], i % 3, f, NULL, &other);
+		if (sides[0].data && !wrong)
+			wrong = compare(xdp, &other);
 	}
 	return wrong || below(state, 4) ? wrong : try_segments(state, f, xdp);
 }
@@ -83,27 +86,36 @@ static void load(struct seeds *seeds, const char *path)
 	}
 }
 
+static void add_side(char **argv)
+{
+	struct side *side = &sides[side_count++];
+	size_t offset = atoll(argv[4]), size = 2 * sizeof(*side->counted);
+	int ring = atoi(argv[5]);
+
+	for (int i = 0; i < 3; i++)
+		side->programs[i] = atoi(argv[i]);
+	side->counted =
+	    (void *)((char *)map(atoi(argv[3]), offset + size, PROT_READ | PROT_WRITE, 0) + offset);
+	side->ring_size = atoll(argv[6]);
+	if (ring >= 0)
+		map_ring(side, ring);
+}
+
 int main(int argc, char **argv)
 {
 	static struct seeds seeds;
 	static struct frame frame;
 
-	if (argc != 14)
+	if (argc != 14 && argc != 21)
 		return 2;
 	FILE *out = fopen(argv[2], "wb");
 	uint64_t frames = atoll(argv[3]), state = strtoull(argv[4], NULL, 0);
 	uint64_t every = atoll(argv[6]);
-	size_t offset = atoll(argv[11]), size = 2 * sizeof(*counted);
-	int cut = atoi(argv[5]), ring = atoi(argv[12]);
+	int cut = atoi(argv[5]);
 
 	load(&seeds, argv[1]);
-	for (int i = 0; i < 3; i++)
-		programs[i] = atoi(argv[7 + i]);
-	counted = (void *)((char *)map(atoi(argv[10]), offset + size, PROT_READ | PROT_WRITE, 0) +
-			   offset);
-	ring_size = atoll(argv[13]);
-	if (ring >= 0)
-		map_ring(ring);
+	for (int at = 7; at < argc; at += 7)
+		add_side(argv + at);
 	for (uint64_t i = 0; i < frames; i++) {
 		struct sample s = {0};
 

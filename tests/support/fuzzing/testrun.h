@@ -33,12 +33,15 @@ struct ring_record {
 	struct flow_record flow;
 };
 
-static int programs[3];			   /* XDP, ingress, egress */
-static struct interface_counters *counted; /* by direction */
-static uint64_t *consumed;
-static const uint64_t *produced;
-static const char *data;
-static uint64_t ring_size;
+/* A datapath; without a ring only verdicts are looked at. */
+struct side {
+	int programs[3];		    /* XDP, ingress, egress */
+	struct interface_counters *counted; /* by direction */
+	uint64_t *consumed;
+	const uint64_t *produced;
+	const char *data;
+	uint64_t ring_size;
+};
 
 static void *map(int fd, size_t size, int protection, off_t offset)
 {
@@ -51,14 +54,14 @@ static void *map(int fd, size_t size, int protection, off_t offset)
 	return at;
 }
 
-static void map_ring(int fd)
+static void map_ring(struct side *side, int fd)
 {
 	long page = sysconf(_SC_PAGESIZE);
-	char *shared = map(fd, page + 2 * ring_size, PROT_READ, page);
+	char *shared = map(fd, page + 2 * side->ring_size, PROT_READ, page);
 
-	consumed = map(fd, page, PROT_READ | PROT_WRITE, 0);
-	produced = (void *)shared;
-	data = shared + page;
+	side->consumed = map(fd, page, PROT_READ | PROT_WRITE, 0);
+	side->produced = (void *)shared;
+	side->data = shared + page;
 }
 
 /* 0, or why it could not be run; *verdict is what the program returned. */
@@ -101,35 +104,36 @@ static bool agree(const struct interface_counters *c, const struct flow_record *
 }
 
 /* The flow that the programs told of since it was last asked; NULL if there is not just one. */
-static const struct flow_record *take(void)
+static const struct flow_record *take(struct side *side)
 {
-	const struct ring_record *record = (const void *)(data + (*consumed & (ring_size - 1)));
-	uint64_t told = *produced - *consumed;
+	uint64_t at = *side->consumed, told = *side->produced - at;
+	const struct ring_record *record =
+	    (const void *)(side->data + (at & (side->ring_size - 1)));
 
-	*consumed = *produced;
+	*side->consumed = *side->produced;
 	return told == sizeof(*record) ? &record->flow : NULL;
 }
 
 /* Runs a program, takes out its one record, and says what is wrong with what was counted. */
-static enum wrong observe(int program, const struct frame *f, const struct __sk_buff *skb,
-			  struct sample *s)
+static enum wrong observe(struct side *side, int program, const struct frame *f,
+			  const struct __sk_buff *skb, struct sample *s)
 {
 	enum direction direction = program == 2 ? DIRECTION_EGRESS : DIRECTION_INGRESS;
-	struct interface_counters *c = &counted[direction];
+	struct interface_counters *c = &side->counted[direction];
 	const struct flow_record *flow;
 	uint32_t verdict = 0;
 	int error;
 
-	if (data)
+	if (side->data)
 		memset(c, 0, sizeof(*c));
-	error = run(programs[program], f, skb, &verdict);
+	error = run(side->programs[program], f, skb, &verdict);
 	if (error)
 		return error == EINVAL && program ? REFUSED : FAILED;
 	if (verdict != (program ? NEXT : XDP_VERDICT))
 		return VERDICT;
-	if (!data)
+	if (!side->data)
 		return NOTHING;
-	flow = take();
+	flow = take(side);
 	if (!flow)
 		return COUNT;
 	s->counters = *c;
