@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import random
 import re
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -60,6 +61,26 @@ for _ in range(8):
     keep = globals().setdefault("kept", []); keep += [client, peer]
 for t in threads: t.start()
 for t in threads: t.join()
+"""
+# `ip netns exec` hides /sys/fs/cgroup behind a new sysfs.
+MOUNTED = ("sh", "-c", 'mount -t cgroup2 cgroup2 /sys/fs/cgroup && exec "$@"', "sh")
+# Enters one new cgroup after the other, and sends from each; removes most of them: folder, count.
+NOMAD = """
+import os, pathlib, socket, sys
+own, count = pathlib.Path(sys.argv[1]), int(sys.argv[2])
+for n in range(count):
+    lasting = n % 100 == 0
+    here = own / f"{'lasting' if lasting else 'brief'}-{n}"
+    here.mkdir()
+    (here / "cgroup.procs").write_text(str(os.getpid()))
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        s.bind(("127.0.0.1", 0))
+        for _ in range(3):
+            s.sendto(bytes(n), s.getsockname())
+            s.recv(n or 1)
+    (own / "cgroup.procs").write_text(str(os.getpid()))
+    if not lasting:
+        here.rmdir()
 """
 
 
@@ -286,3 +307,32 @@ def test_cgroups_beyond_the_limit_count_as_other_until_one_is_gone(
     assert sums(ledger)[waiting.path] == ((7, 7 * 128),) * 2
     total = sum(outs[1] for _, outs in sums(ledger).values())
     assert total >= octets(namespace)[1]
+
+
+def test_sums_are_complete_while_2000_cgroups_come_and_go(
+    programs: Callable[..., CgroupPrograms], own: Cgroup, namespace: Namespace
+) -> None:
+    loaded = programs(limit=64)
+    ledger = ledger_of(loaded)
+    command = namespace.command(*MOUNTED, *script(NOMAD, f"/sys/fs/cgroup{own.path}", 2000))
+    with subprocess.Popen(own.command(*command)) as nomad:
+        while nomad.poll() is None:
+            ledger.update()
+            assert len(ledger.snapshot().leases) <= 64
+    assert nomad.returncode == 0
+    ledger.update()
+    told = sums(ledger)
+    living = {path: told[path] for path in told if path.startswith(f"{own.path}/lasting")}
+    assert living
+    for path, (_, (packets, size)) in living.items():
+        assert (packets, size) == (3, 3 * (28 + int(path.rpartition("-")[2])))
+    places = np.arange(loaded.size + 1)
+
+    def complete() -> bool:
+        before = cgroupmaps.read(loaded.counts, places).sum(axis=0).tolist()
+        ledger.update()
+        found = ledger.snapshot().counts.sum(axis=0).tolist()
+        return bool(before == found == cgroupmaps.read(loaded.counts, places).sum(axis=0).tolist())
+
+    wait_for(complete)
+    assert sum(outs[1] for _, outs in sums(ledger).values()) >= octets(namespace)[1]

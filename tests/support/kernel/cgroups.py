@@ -71,3 +71,12 @@ def making(name: str = "") -> Iterator[Cgroup]:
 def script(code: str, *arguments: object) -> Sequence[str]:
     """Return a command that runs Python code."""
     return ("python3", "-c", code, *map(str, arguments))
+
+
+def remove_everywhere(name: str) -> None:
+    """Remove a folder of control groups from the hierarchies of both versions."""
+    root = hierarchy.find()
+    hierarchies = [root, *root.parent.iterdir()] if root.name == "unified" else [root]
+    for top in hierarchies:
+        for folder, _, _ in os.walk(top / name, topdown=False):
+            Path(folder).rmdir()
