@@ -42,7 +42,7 @@ CASES = {
     Case("node, 500 interfaces, 1,000 flows", 500, 1_000): (),
     Case("sidecar, 1 interface, 1,000 flows", 1, 1_000): (
         *("--max-interfaces", "16"),
-        *("--flow-cache", "2048"),
+        *("--flow-cache", "4MiB"),
         *("--ring-size", str(1 << 20)),
     ),
 }

@@ -28,7 +28,7 @@ from support.service.process import Service, serving
 PAGE = Path(__file__).parent.parent / "docs" / "reliability.md"
 PLOT = PAGE.parent / "images" / "soak.svg"
 EVERY = 2.0  # seconds between samples
-OPTIONS = ("--interfaces", "v*", "--max-interfaces", "256", "--flow-cache", "1024")
+OPTIONS = ("--interfaces", "v*", "--max-interfaces", "256", "--flow-cache", "256KiB")
 RING = ("--ring-size", str(64 << 10))  # so small that it is full at times
 
 

@@ -25,8 +25,9 @@ from pktexp.bpf.cgroups import drop_pins
 from pktexp.bpf.datapath import Datapath
 from pktexp.bpf.ingressrules import IngressRules
 from pktexp.bpf.libbpf import Libbpf
-from pktexp.bpf.options import DatapathOptions
+from pktexp.bpf.options import DatapathOptions, cached_flows
 from pktexp.bpf.pins import Pins, open_pins
+from pktexp.bpf.probes import highest_online_cpu
 from pktexp.bpf.runtime import RunTimes
 from pktexp.bpf.tracepoints import DROPS, RETRANSMITS, reason_names
 from pktexp.flows import memory
@@ -222,23 +223,24 @@ async def running(
 def require_memory(settings: Settings) -> str:
     """Return how much memory the settings need, in words. Raises PktexpError if it cannot fit."""
     max_flows = 0 if settings.flows is FlowMode.OFF else settings.max_flows
-    return memory.require(datapath_options(settings), max_flows)
+    return memory.require(datapath_options(settings, highest_online_cpu() + 1), max_flows)
 
 
-def datapath_options(settings: Settings) -> DatapathOptions:
+def datapath_options(settings: Settings, cpus: int) -> DatapathOptions:
     """Translate settings into the sizes and constants that the object is loaded with."""
+    flow_cache = cached_flows(settings.flow_cache, cpus)
     return DatapathOptions(
         slots=settings.max_interfaces,
         rings=settings.workers,
         ring_size=settings.ring_size,
         decap=settings.decap,
-        flow_cache=settings.flow_cache if settings.events is EventMode.FLOW else 0,
+        flow_cache=flow_cache if settings.events is EventMode.FLOW else 0,
         **flow_options(settings.flows, networks=settings.networks is not None),
     )
 
 
 def _load(stack: AsyncExitStack, lib: Libbpf, settings: Settings, pins: Pins | None) -> Datapath:
-    datapath = Datapath(lib, datapath_options(settings), pins=pins)
+    datapath = Datapath(lib, datapath_options(settings, highest_online_cpu() + 1), pins=pins)
     stack.callback(datapath.close)
     log.info("pktexp %s with libbpf %s (%s)", __version__, lib.version, lib.path)
     return datapath

@@ -50,8 +50,8 @@ class Settings:
     flows: FlowMode
     max_flows: int
     events: EventMode
-    flow_cache: int
-    """flows per CPU"""
+    flow_cache: int | None
+    """bytes for all CPUs; None for the default"""
     workers: int
     ring_size: int
     """bytes"""

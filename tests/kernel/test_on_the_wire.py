@@ -168,7 +168,7 @@ def test_a_flood_is_counted_exactly_and_every_packet_has_a_flow(
 def test_a_full_ring_loses_flows_but_no_totals(pair: Pair, flood: str, events: str) -> None:
     a, b = pair
     connect_ip(pair)
-    size = ("--ring-size", "4096", "--flow-cache", "16")
+    size = ("--ring-size", "4096", "--flow-cache", "4KiB")
     arguments = ("--interfaces", "vb", "--flows", "sockets", "--events", events, *size)
     with serving(b, *arguments) as service:
         service.wait_until_attached("vb")
@@ -220,12 +220,13 @@ def test_totals_are_exact_with_flows_off(pair: Pair, flood: str) -> None:
 def test_the_log_and_the_page_show_the_flow_caches_memory(pair: Pair) -> None:
     _, b = pair
     cpus = highest_online_cpu() + 1
-    with serving(b, "--interfaces", "vb", "--flow-cache", "1024") as service:
+    with serving(b, "--interfaces", "vb", "--flow-cache", "256KiB") as service:
         said = service.wait_for_line("kernel memory: ")
         page = service.page()
-    assert said.endswith(f"flow cache {cpus * 128} KiB (1024 flows a CPU)")
-    assert total(page, "pktexp_flow_cache_memory_bytes") == cpus * 128 * 1024
-    assert total(page, "pktexp_flow_cache_limit") == 1024
+    flows = 256 * 1024 // 128 // cpus // 4 * 4
+    assert said.endswith(f"flow cache {cpus * flows // 8} KiB ({flows} flows a CPU)")
+    assert total(page, "pktexp_flow_cache_memory_bytes") == cpus * flows * 128
+    assert total(page, "pktexp_flow_cache_limit") == flows
 
 
 def test_two_workers_share_a_flood_without_losses(pair: Pair, flood: str) -> None:

@@ -17,7 +17,7 @@ from support.service.process import Page, Service, serving, total
 
 Pair = tuple[Namespace, Namespace]
 MANY = frames(30_000)  # more than cache and ring of these services hold
-SMALL = ("--interfaces", "vb", "--flow-cache", "16", "--ring-size", "4096", "--max-flows", "10")
+SMALL = ("--interfaces", "vb", "--flow-cache", "4KiB", "--ring-size", "4096", "--max-flows", "10")
 MISSED = 20_000  # packets, far more than cache and ring hold
 
 

@@ -159,7 +159,7 @@ def test_limit_of_open_files_leaves_interfaces_out_with_a_warning(pair: Pair) ->
 
 def test_too_little_memory_for_maps_is_an_error_with_a_hint(pair: Pair) -> None:
     with limited(150 << 20) as prefix:
-        options = ("--flow-cache", str(1 << 20), "--log-level", "error")  # 256 MiB with two CPUs
+        options = ("--flow-cache", "256MiB", "--log-level", "error")
         command = pair[1].command(sys.executable, *SERVE, *options)
         status, said = ended(
             subprocess.Popen((*prefix, *command), stderr=subprocess.PIPE, text=True)

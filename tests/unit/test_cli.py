@@ -85,7 +85,7 @@ def test_options_have_their_documented_defaults(
             flows=FlowMode.HOSTS,
             max_flows=1000,
             events=EventMode.FLOW,
-            flow_cache=16384,
+            flow_cache=None,
             workers=1,
             ring_size=8 << 20,
             cgroups=True,
@@ -139,7 +139,7 @@ def test_every_option_has_a_variable(
         "FLOWS": "Sockets",
         "MAX_FLOWS": "7",
         "EVENTS": "Packet",
-        "FLOW_CACHE": "1024",
+        "FLOW_CACHE": "64mib",
         "WORKERS": "3",
         "RING_SIZE": "65536",
         "CGROUPS": "no",
@@ -171,7 +171,7 @@ def test_every_option_has_a_variable(
             flows=FlowMode.SOCKETS,
             max_flows=7,
             events=EventMode.PACKET,
-            flow_cache=1024,
+            flow_cache=64 << 20,
             workers=3,
             ring_size=65536,
             cgroups=False,
@@ -205,6 +205,15 @@ def test_pe_workers_sets_workers(monkeypatch: pytest.MonkeyPatch, started: list[
     assert started[0].workers == 5
 
 
+def test_flow_cache_without_a_unit_is_an_error_that_says_what_changed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_main(monkeypatch, "serve", "--flow-cache", "16384") == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "a size with a unit, such as 32MiB" in line
+    assert "16384 of them are 2MiB a CPU" in line
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -217,8 +226,10 @@ def test_pe_workers_sets_workers(monkeypatch: pytest.MonkeyPatch, started: list[
         ("--ring-size", "5000"),
         ("--ring-size", "1024"),
         ("--ring-size", "big"),
-        ("--flow-cache", "1000"),
-        ("--flow-cache", "8"),
+        ("--flow-cache", "16384"),
+        ("--flow-cache", "32MB"),
+        ("--flow-cache", "1KiB"),
+        ("--flow-cache", "65GiB"),
         ("--events", "flows"),
         ("--max-interfaces", "1000"),
         ("--max-cgroups", "0"),

@@ -7,10 +7,12 @@ import re
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 
 from pktexp.commands.main import serve
-from pktexp.packet.records import FLOW_SLOT, INTERFACE_COUNTERS
+from pktexp.commands.options import settings_of
+from pktexp.pipeline import datapath_options
 from support.kubernetes.manifestchecks import problems
 from support.kubernetes.manifests import (
     FOLDER,
@@ -26,7 +28,7 @@ from support.kubernetes.manifests import (
 FOLDERS = sorted(path.parent.name for path in FOLDER.glob("*/kustomization.yaml"))
 PAGE = FOLDER.parents[1] / "docs" / "kubernetes.md"
 SHOWN = re.findall(r"(?s)```yaml\n(apiVersion: kustomize.*?)```", PAGE.read_text())
-CPUS = 64
+CPUS = 256
 INTERFACES = 100
 PROCESS = 132_000_000  # bytes; docs/performance.md, Pod, has the figures
 
@@ -105,19 +107,19 @@ def test_mistake_in_a_policy_is_found(path: str, value: Any) -> None:
 
 
 @pytest.mark.parametrize("name", FOLDERS)
-def test_the_memory_limit_holds_with_64_cpus(name: str) -> None:
+def test_the_memory_limit_holds_with_256_cpus(name: str) -> None:
     _, container = pktexp(build(FOLDER / name))
     values = environment(container, hostIP="", nodeName="")
+    context = click.Context(serve)
 
-    def option(flag: str) -> int:
-        (found,) = (option for option in serve.params if flag in option.opts)
-        default: Any = found.default
-        return int(next((values[x] for x in found.envvar or () if x in values), default))
-
-    interfaces = min(option("--max-interfaces"), INTERFACES)
-    counters = 2 * INTERFACE_COUNTERS.itemsize * interfaces * (CPUS + 2)
-    flows = 2 * FLOW_SLOT.itemsize * option("--flow-cache") * CPUS
-    needed = PROCESS + counters + flows + option("--workers") * option("--ring-size")
+    given = {
+        str(option.name): option.type_cast_value(context, values[variable])
+        for option in serve.params
+        for variable in option.envvar or ()
+        if variable in values and option.name in ("max_interfaces", "flow_cache", "ring_size")
+    }
+    options = datapath_options(settings_of(given), CPUS)
+    needed = PROCESS + sum(options.memory(CPUS, min(options.slots, INTERFACES)))
     assert quantity(container["resources"]["limits"]["memory"]) > needed
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from pktexp.bpf import memorylimit
 from pktexp.bpf.memorylimit import Limit
-from pktexp.bpf.options import DatapathOptions
+from pktexp.bpf.options import DatapathOptions, cached_flows
 from pktexp.errors import PktexpError
 from pktexp.flows import memory
 
@@ -190,6 +190,22 @@ def test_sum_is_that_of_its_parts_and_just_fits(monkeypatch: pytest.MonkeyPatch)
     memory.require(options, 1000)
     bounded(monkeypatch, exact - 1)
     refusal(options, 1000)
+
+
+@pytest.mark.parametrize(
+    ("size", "cpus", "flows"),
+    [
+        (None, 1, 16384),
+        (None, 16, 16384),
+        (None, 64, 4096),
+        (None, 24, 10920),
+        (64 << 20, 2, 1 << 18),
+        (4096, 2, 16),
+        (4096, 256, 4),
+    ],
+)
+def test_flow_cache_is_dealt_out_over_the_cpus(size: int | None, cpus: int, flows: int) -> None:
+    assert cached_flows(size, cpus) == flows
 
 
 @pytest.mark.parametrize("limit_", [128 << 20, 64 << 20, None])

@@ -24,6 +24,8 @@ REVERSED = 16384  # connections remembered whose ports do not show the serving s
 INTERFACE_BYTES = records.INTERFACE_COUNTERS.itemsize * len(Direction)
 SLOT_BYTES = records.INTERFACE_BUCKET.itemsize + records.LEASE.itemsize
 CACHED_FLOW_BYTES = records.FLOW_SLOT.itemsize * HALVES
+CPU_CACHE = 2 << 20  # bytes of the flow cache for each CPU by default: 16,384 flows
+MACHINE_CACHE = 32 << 20  # bytes of it for all CPUs, by default at most
 WAKEUP_SHARE = 8  # a reader is woken when 1/WAKEUP_SHARE of its ring is full
 
 
@@ -114,6 +116,15 @@ class DatapathOptions:
         descriptions = [str(dtype.descr) for dtype in (*types, records.RING_RECORD, records.LEASE)]
         sizes = (cpus, self.slots, self.rings, self.ring_size, self.flow_sets)
         return f"{descriptions} {sizes} {self.services}"
+
+
+def cached_flows(size: int | None, cpus: int) -> int:
+    """Return how many flows each CPU caches, for DatapathOptions.flow_cache.
+
+    `size`: kernel memory of the whole cache in bytes, None for the default.
+    """
+    share = min(CPU_CACHE, MACHINE_CACHE // cpus) if size is None else size // cpus
+    return max(share // CACHED_FLOW_BYTES // FLOW_WAYS, 1) * FLOW_WAYS
 
 
 def ephemeral_ports() -> tuple[int, int]:

@@ -15,9 +15,9 @@ import click
 from pktexp import logs
 from pktexp.bpf.cgroupmaps import CGROUP_BYTES
 from pktexp.bpf.ingressrules import IngressMode
-from pktexp.bpf.options import CACHED_FLOW_BYTES, INTERFACE_BYTES
+from pktexp.bpf.options import CACHED_FLOW_BYTES, CPU_CACHE, INTERFACE_BYTES, MACHINE_CACHE
 from pktexp.commands.declare import listen, option, port
-from pktexp.commands.paramtypes import Ingress, OneOf, PowerOfTwo, Tunnels, UrlPath
+from pktexp.commands.paramtypes import Ingress, MemorySize, OneOf, PowerOfTwo, Tunnels, UrlPath
 from pktexp.settings import EventMode, FlowMode, Settings
 
 FILE = click.Path(path_type=Path)
@@ -135,10 +135,12 @@ COUNTING = (
     ),
     option(
         "--flow-cache",
-        type=PowerOfTwo(16, 1 << 20),
-        default=16384,
-        help="Flows that each CPU sums up before it sends a record; "
-        f"{CACHED_FLOW_BYTES} bytes of kernel memory each.",
+        type=MemorySize(4 << 10, 64 << 30),
+        default="auto",
+        metavar="SIZE",
+        help="Kernel memory in which packets are summed by flow before a record is sent, such as "
+        f"64MiB; {CACHED_FLOW_BYTES} bytes a flow, dealt out over the CPUs. auto: "
+        f"{CPU_CACHE >> 20}MiB a CPU, {MACHINE_CACHE >> 20}MiB at most. From 4KiB to 64GiB.",
     ),
     option(
         "--workers",

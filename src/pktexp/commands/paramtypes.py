@@ -13,6 +13,7 @@ from pktexp.bpf.ingressrules import IngressMode, IngressRule
 from pktexp.packet import labels
 from pktexp.packet.enums import Tunnel
 
+UNITS = {"K": 10, "M": 20, "G": 30}
 RESERVED = ("/healthz", "/readyz", "/api", "/page")
 
 
@@ -71,6 +72,33 @@ class PowerOfTwo(click.ParamType[int]):
                 f"{number} is not a power of two from {self.least} to {self.most}", param, ctx
             )
         return number
+
+
+class MemorySize(click.ParamType[int | None]):
+    """Memory in bytes, given with a unit, from `least` to `most`; "auto" is None."""
+
+    name = "size"
+
+    def __init__(self, least: int, most: int) -> None:
+        self.least = least
+        self.most = most
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> int | None:
+        """Return the number of bytes. Raises click's usage error if it is not such a size."""
+        if value == "auto":
+            return None
+        if not (found := re.fullmatch(r"(\d+) ?([KMG])iB", str(value), re.IGNORECASE)):
+            self.fail(
+                f"'{value}' is not auto or a size with a unit, such as 32MiB: it is the memory "
+                "for all CPUs (earlier versions took flows a CPU; 16384 of them are 2MiB a CPU)",
+                param,
+                ctx,
+            )
+        size = int(found[1]) << UNITS[found[2].upper()]
+        if not self.least <= size <= self.most:
+            span = f"{self.least >> 10}KiB to {self.most >> 30}GiB"
+            self.fail(f"{value} is not a size from {span}", param, ctx)
+        return size
 
 
 class UrlPath(click.ParamType[str]):

@@ -7,7 +7,7 @@ from typing import Any
 from pktexp.commands.options import settings_of
 from pktexp.settings import Settings
 
-SMALL = {"port": 0, "max_interfaces": 64, "flow_cache": 1024, "ring_size": 1 << 16}
+SMALL = {"port": 0, "max_interfaces": 64, "flow_cache": 256 << 10, "ring_size": 1 << 16}
 
 
 def settings(**changed: Any) -> Settings:

@@ -19,6 +19,7 @@ from pktexp.bpf.datapath import OBJECT, Datapath
 from pktexp.bpf.libbpf import Libbpf, VerifierError
 from pktexp.bpf.object import BpfObject
 from pktexp.bpf.pins import open_pins
+from pktexp.bpf.probes import highest_online_cpu
 from pktexp.commands.check import cgroups, interfaces, kernel
 from pktexp.commands.check.findings import Checked, Finding, State, finding
 from pktexp.commands.serve.files import declared
@@ -110,7 +111,7 @@ def _programs(lib: Libbpf, settings: Settings, privileged: bool, room: Finding) 
         "programs",
         "BPF programs",
         "accepted by the kernel (loaded and unloaded)",
-        lambda: Datapath(lib, datapath_options(settings)).close(),
+        lambda: Datapath(lib, datapath_options(settings, highest_online_cpu() + 1)).close(),
     )
 
 
