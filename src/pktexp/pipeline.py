@@ -101,18 +101,29 @@ class Pipeline:
     missing: Callable[[], str]
     """returns why the pipeline does not count; "" while it is attached and reading"""
 
+    @property
+    def _since(self) -> float | None:
+        """Unix time when all counters were 0.
+
+        None if they go on from an earlier process: nobody here saw them begin.
+        """
+        return None if self.interfaces.inherited else self.started
+
     def pages(self) -> list[Page]:
-        """Return the pages in writing order: records first, so that they are never ahead."""
-        # Counters of an earlier process go on from values that nobody here saw begin.
-        since = None if self.interfaces.inherited else self.started
-        interfaces, active = self.interfaces, self.interfaces.active
+        """Return pages of records and totals in writing order: records first, never ahead."""
+        interfaces, since = self.interfaces, self._since
         pages: list[Page] = []
         if self.flows:
             pods = self.pods.pods if self.pods else None
             pages.append(FlowPage(interfaces, self.flows, pods, since))
         if self.networks:
             pages.append(NetworkPage(interfaces, self.networks, interfaces.classes, since))
-        pages.append(TrafficPage(interfaces, since, self.legacy_metrics))
+        return [*pages, TrafficPage(interfaces, since, self.legacy_metrics)]
+
+    def independent_pages(self) -> list[Page]:
+        """Return the other pages; their counters are read without records."""
+        active, since = self.interfaces.active, self._since
+        pages: list[Page] = []
         if self.drops:
             pages.append(DropPage(self.drops, active, since))
         if self.retransmits:

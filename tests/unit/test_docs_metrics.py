@@ -144,7 +144,7 @@ def written(*, pods: bool) -> Families:
     reloader = SimpleNamespace(files={"web": Figure()})
     files = Files(cast("Any", reloader), cast("Any", Figure()), None)
     source = run._source(Pipeline(**parts), files, cast("Any", Figure()))  # noqa: SLF001
-    pages = "".join(page(True) for page in source.pages)
+    pages = "".join(page(True) for page in (*source.pages, *source.independent))
     text = pages + generate_latest(source.registry).decode()
     families = [f for f in text_string_to_metric_families(text) if f.name[:8] != "process_"]
     assert all(family.samples for family in families)

@@ -115,7 +115,7 @@ async def serve(security: Security, up: list[Served], ready: threading.Event) ->
     async with AsyncExitStack() as stack:
         listening = listen("127.0.0.1", 0)
         made = Connections(64, security)
-        app = make_app(Source(CollectorRegistry(), [], flush, str), security, "/metrics")
+        app = make_app(Source(CollectorRegistry(), [], [], flush, str), security, "/metrics")
         loop = asyncio.get_running_loop()
         served = Served(listening.getsockname(), made, loop)
         loop.set_exception_handler(lambda _, context: served.errors.append(context))

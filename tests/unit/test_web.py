@@ -32,6 +32,7 @@ class Backend:
 
     def __init__(self) -> None:
         self.flushes = 0
+        self.written: list[str] = []
         self.may_go_on = asyncio.Event()
         self.may_go_on.set()
 
@@ -39,7 +40,13 @@ class Backend:
         self.flushes += 1
         await self.may_go_on.wait()
 
+    def drops(self, openmetrics: bool) -> str:
+        self.written.append("drops")
+        name = "drops" if openmetrics else "drops_total"
+        return f"# HELP {name} Drops.\n# TYPE {name} counter\ndrops_total 2\n"
+
     def flows(self, openmetrics: bool) -> str:
+        self.written.append("flows")
         name = "flows" if openmetrics else "flows_total"
         return f"# HELP {name} Flows.\n# TYPE {name} counter\nflows_total 5\n"
 
@@ -53,7 +60,8 @@ def backend() -> Backend:
 async def client(backend: Backend) -> AsyncIterator[Client]:
     registry = CollectorRegistry()
     Counter("things", "Things.", registry=registry).inc(3)
-    source = Source(registry, [backend.flows], backend.flush, lambda: backend.missing)
+    pages, independent = [backend.flows], [backend.drops]
+    source = Source(registry, pages, independent, backend.flush, lambda: backend.missing)
     headers = {"Accept-Encoding": "identity"}
     async with TestClient(
         TestServer(make_app(source, Security(None), "/metrics")),
@@ -72,6 +80,18 @@ async def test_metrics_default_to_text_and_flush_events_first(
     assert "things_total 3.0" in await answer.text()
     assert "flows_total 5" in await answer.text()
     assert backend.flushes == 1
+
+
+async def test_page_is_written_during_the_flush_but_for_the_flows(
+    client: Client, backend: Backend
+) -> None:
+    backend.may_go_on.clear()
+    asking = asyncio.create_task(client.get("/metrics"))
+    await until(lambda: backend.written == ["drops"])
+    backend.may_go_on.set()
+    text = await (await asking).text()
+    assert backend.written == ["drops", "flows"]
+    assert text.index("flows_total 5") < text.index("drops_total 2") < text.index("things_total 3")
 
 
 async def test_metrics_are_openmetrics_on_request(client: Client) -> None:

@@ -25,7 +25,8 @@ Mask = npt.NDArray[np.bool_]
 WORDS = 8  # of an IPv6 address, 16 bits each
 OPEN, PORT = 0, 50  # columns of "[" and of ":port"; the address and "]" are between them
 WIDTH = PORT + WORD
-POWERS = np.array([10000, 1000, 100, 10, 1], np.uint32)
+POWERS = (10000, 1000, 100, 10, 1)
+DIGITS = np.frombuffer(b"0123456789", np.uint8)
 
 
 def padded(texts: list[bytes]) -> Texts:
@@ -78,11 +79,11 @@ def _endpoints(addresses: Bytes, ports: Ports, ipv4: Mask, ipv6: Mask) -> Texts:
 @functools.cache
 def _ports() -> U64:
     """Return ":port" for each port, nothing for port 0; eight characters as a word."""
-    ports = np.arange(1 << 16, dtype=np.uint32)[:, None]
-    digits = ports // POWERS
-    texts = np.zeros((len(ports), WORD), np.uint8)
+    texts = np.zeros((1 << 16, WORD), np.uint8)
     texts[1:, 0] = ord(":")
-    texts[:, 1 : 1 + len(POWERS)] = np.where(digits > 0, ord("0") + digits % 10, 0)
+    for column, power in enumerate(POWERS, 1):
+        texts[:, column] = np.resize(np.repeat(DIGITS, power), len(texts))
+        texts[:power, column] = 0  # no leading zeros
     words: U64 = texts.view(np.uint64)[:, 0]
     return words
 

@@ -23,6 +23,8 @@ from pktexp.web.sharedpage import SharedPage
 MAX_BODY = 1024  # bytes; no request needs a body
 
 Encode = Callable[[CollectorRegistry], bytes]
+Page = Callable[[bool], str]
+"""writes families outside of the registry, as OpenMetrics or (False) as text"""
 
 
 @dataclass
@@ -30,9 +32,11 @@ class Source:
     """The data behind the handlers."""
 
     registry: CollectorRegistry
-    pages: Sequence[Callable[[bool], str]]
-    """render families outside of the registry, as OpenMetrics or (False) as text; called in this
-    order, as flows must not be newer than the totals"""
+    pages: Sequence[Page]
+    """render families of records and totals after `flush`; called in this order, as flows must not
+    be newer than the totals"""
+    independent: Sequence[Page]
+    """render families that do not depend on `flush`, while it waits"""
     flush: Callable[[], Awaitable[None]]
     """waits a bounded time until the events of packets counted so far are merged"""
     ready: Callable[[], str]
@@ -70,12 +74,14 @@ class Handlers:
         return web.Response(body=body, headers=headers)
 
     async def _render(self, encode: Encode, content_type: str) -> bytes:
-        await self._source.flush()
-        return await asyncio.to_thread(self._write, encode, content_type.startswith(OPENMETRICS))
+        openmetrics = content_type.startswith(OPENMETRICS)
+        independent = asyncio.to_thread(_written, self._source.independent, openmetrics)
+        _, middle = await asyncio.gather(self._source.flush(), independent)
+        return await asyncio.to_thread(self._write, encode, openmetrics, middle)
 
-    def _write(self, encode: Encode, openmetrics: bool) -> bytes:
-        pages = [page(openmetrics).encode() for page in self._source.pages]
-        return b"".join([*pages, encode(self._source.registry)])  # the registry ends the page
+    def _write(self, encode: Encode, openmetrics: bool, middle: bytes) -> bytes:
+        first = _written(self._source.pages, openmetrics)
+        return b"".join((first, middle, encode(self._source.registry)))  # which ends the page
 
     async def healthz(self, _: web.Request) -> web.Response:
         """Return 200 as long as the process responds."""
@@ -85,6 +91,10 @@ class Handlers:
         """Return 200 when attached and reading, else 503 with the reason."""
         missing = self._source.ready()
         return web.Response(text=f"{missing or 'ready'}\n", status=503 if missing else 200)
+
+
+def _written(pages: Sequence[Page], openmetrics: bool) -> bytes:
+    return b"".join([page(openmetrics).encode() for page in pages])
 
 
 def make_app(source: Source, security: Security, telemetry_path: str) -> web.Application:

@@ -76,7 +76,13 @@ def _source(pipeline: Pipeline, files: Files, connections: Connections) -> Sourc
     for collector in (*pipeline.collectors(), exporter):
         registry.register(collector)
     ProcessCollector(registry=registry)
-    return Source(registry, pages=pipeline.pages(), flush=pipeline.flush, ready=pipeline.missing)
+    return Source(
+        registry,
+        pages=pipeline.pages(),
+        independent=pipeline.independent_pages(),
+        flush=pipeline.flush,
+        ready=pipeline.missing,
+    )
 
 
 def _signals() -> tuple[asyncio.Event, asyncio.Event]:
