@@ -84,6 +84,9 @@ soak *options: (bench "soak" options)
 # how long it takes to wait for running programs, as root
 bench-grace *options: (bench "grace" options)
 
+# what an idle machine with many CPUs costs, from arrays
+bench-idle *options: (bench "idle" options)
+
 # one program from several objects in turn, as root: MODE FLOWS OBJECT OBJECT...
 bench-compare *options: (bench "compare" options)
 

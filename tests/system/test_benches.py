@@ -21,6 +21,7 @@ EXPECTED = {
     "scrape": ("100 flows", "10 interfaces"),
     "pod": ("sidecar, 1 interface, 1,000 flows",),
     "watching": ("10 interfaces",),
+    "idle": ("128", "256"),
     "grace": ("membarrier", "update of a map of maps"),
     "impact": ("nothing attached", "empty program", "pktexp --flows off"),
 }
