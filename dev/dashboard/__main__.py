@@ -19,7 +19,7 @@ from grafana_foundation_sdk.models.dashboard import (
     VariableSort,
 )
 
-from dashboard import drops, health, interfaces, overview, talkers
+from dashboard import drops, health, interfaces, overview, services, talkers
 from dashboard.parts import SOURCE
 from dashboard.promql import HOST
 
@@ -28,6 +28,7 @@ ROWS = {
     "Overview": overview.PANELS,
     "Interfaces": interfaces.PANELS,
     "Talkers": talkers.PANELS,
+    "Services": services.PANELS,
     "Drops": drops.PANELS,
     "Exporter health": health.PANELS,
 }

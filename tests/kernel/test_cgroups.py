@@ -20,7 +20,7 @@ from pktexp.packet.enums import Direction
 from pktexp.units import hierarchy
 from pktexp.units import ledger as ledgers
 from pktexp.units.ledger import Ledger
-from support.kernel.cgroups import Cgroup, making, script
+from support.kernel.cgroups import MOUNTED, Cgroup, making, script
 from support.kernel.datapath import ROOT, build
 from support.netns.namespace import Namespace
 from support.patience import wait_for
@@ -62,8 +62,6 @@ for _ in range(8):
 for t in threads: t.start()
 for t in threads: t.join()
 """
-# `ip netns exec` hides /sys/fs/cgroup behind a new sysfs.
-MOUNTED = ("sh", "-c", 'mount -t cgroup2 cgroup2 /sys/fs/cgroup && exec "$@"', "sh")
 # Enters one new cgroup after the other, and sends from each; removes most of them: folder, count.
 NOMAD = """
 import os, pathlib, socket, sys

@@ -12,14 +12,12 @@ import pytest
 
 from pktexp.units import hierarchy
 from support.kernel import bpffs
-from support.kernel.cgroups import Cgroup, making, script
+from support.kernel.cgroups import MOUNTED, Cgroup, making, script
 from support.kernel.features import needs_receivers
 from support.netns.namespace import Namespace
 from support.patience import finished, wait_for
 from support.service.process import Page, Service, select, serving, total
 
-# `ip netns exec` hides /sys/fs/cgroup behind a new sysfs.
-MOUNTED = ("sh", "-c", 'mount -t cgroup2 cgroup2 /sys/fs/cgroup && exec "$@"', "sh")
 BYTES, PACKETS = "pktexp_cgroup_bytes_total", "pktexp_cgroup_packets_total"
 DROPPED = "pktexp_cgroup_dropped_packets_total"
 ID = "0123456789abcdef" * 4  # of a container
@@ -128,6 +126,17 @@ def test_cgroup_namespace_without_the_host_s_tree_is_one_line(
         assert "shows only a part of the host's cgroups" in line
         assert "mount the host's /sys/fs/cgroup" in line
         assert total(service.page(), "pktexp_interface_attached", interface="lo") == 2
+
+
+def test_host_s_tree_is_found_beside_the_container_s_own(
+    own: Cgroup, namespace: Namespace, tmp_path: Path
+) -> None:
+    mount = f"mount -t cgroup2 cgroup2 {tmp_path} && echo $$ >{tmp_path}{own.path}/cgroup.procs"
+    inside = ("sh", "-c", f'{mount} && exec unshare --cgroup "$@"', "sh", *MOUNTED)
+    with serving(namespace, "--interfaces", "lo", prefix=inside) as service:
+        told = own.make("a.service")
+        send(told, namespace, 3)
+        service_of(service, told, 3)
 
 
 def test_counters_survive_a_restart_with_pins(

@@ -13,12 +13,11 @@ import pytest
 
 from support.environments.booted import Machine, booted
 from support.environments.podman import Podman
-from support.kernel.cgroups import remove_everywhere
+from support.kernel.cgroups import MOUNTED, remove_everywhere
 from support.netns.namespace import Namespace
 from support.patience import wait_for
 from support.service.process import Page, select, serving, total
 
-MOUNTED = ("sh", "-c", 'mount -t cgroup2 cgroup2 /sys/fs/cgroup && exec "$@"', "sh")
 BYTES = "pktexp_cgroup_bytes_total"
 PYTHON = "/usr/bin/python3"
 # TCP and UDP to itself, over IPv4 and IPv6, with large segments; then it stays: bytes, address.

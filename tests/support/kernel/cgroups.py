@@ -13,6 +13,8 @@ from pktexp.units import hierarchy
 from support.patience import PATIENCE, finished, wait_for
 
 ENTER = 'echo $$ >"$1/cgroup.procs"; shift; exec "$@"'
+# Prefix of a command in a namespace: `ip netns exec` hides /sys/fs/cgroup behind a new sysfs.
+MOUNTED = ("sh", "-c", 'mount -t cgroup2 cgroup2 /sys/fs/cgroup && exec "$@"', "sh")
 _numbers = itertools.count()
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from support.kernel.cgroups import MOUNTED
 from support.monitoring.grafana import BUILT_IN, View
 from support.monitoring.prometheus import Prometheus, prometheus
 from support.netns.allsorts import all_sorts
@@ -55,7 +56,7 @@ def scraped(folder: Path) -> Iterator[Seen]:
     with making() as make:
         host = host_with_pod(make)
         words = on_bus(folder, "wire")
-        with serving(host[1], *LIMITS, prefix=words) as service:
+        with serving(host[1], *LIMITS, prefix=(*MOUNTED, *words)) as service:
             port = int(service.url.rstrip("/").rsplit(":", 1)[1])
             with prometheus(host[1], folder, port, *files) as server, all_sorts(host):
                 # Of all series these are the last to grow: TCP waits for a second.
