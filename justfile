@@ -78,6 +78,9 @@ bench-watching *options: (bench "watching" options)
 # what attaching costs the traffic, as root
 bench-impact *options: (bench "impact" options)
 
+# what a dropped packet costs the machine, as root
+bench-drops *options: (bench "drops" options)
+
 # pktexp under everything at once for so many minutes, as root; fills docs/reliability.md
 soak *options: (bench "soak" options)
 

@@ -60,16 +60,16 @@ HEADER = (
 class Sender:
     """Sends frames of many flows out of `va` of a namespace, from this thread."""
 
-    def __init__(self, a: Namespace, sender: BpfObject) -> None:
+    def __init__(self, a: Namespace, sender: BpfObject, frame: bytes = FRAME) -> None:
         self._lib, self._namespace = libbpf.find(), a
         self._fd = sender.program_fd("send_out")
         self._sequence = flows.view(sender)
-        self._data = c.create_string_buffer(FRAME, len(FRAME))
+        self._data = c.create_string_buffer(frame, len(frame))
 
     def send(self, count: int) -> None:
         """So many frames."""
         options = TestRunOpts(sz=c.sizeof(TestRunOpts), repeat=count, flags=LIVE_FRAMES)
-        options.batch_size, options.data_size_in = BATCH, len(FRAME)
+        options.batch_size, options.data_size_in = BATCH, len(self._data)
         options.data_in = c.addressof(self._data)
         self._lib("send", "bpf_prog_test_run_opts", self._fd, c.byref(options))
 
