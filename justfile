@@ -69,6 +69,9 @@ bench-throughput *options: (bench "throughput" options)
 # how long a scrape takes, as root
 bench-scrape *options: (bench "scrape" options)
 
+# the first scrape after many new flows, as root
+bench-newflows *options: (bench "newflows" options)
+
 # what a pod takes of memory and CPU, as root
 bench-pod *options: (bench "pod" options)
 

@@ -19,6 +19,7 @@ EXPECTED = {
     "cgroups": ("ingress", "egress", "mean of both"),
     "throughput": ("an empty program", "pktexp --events packet", "pktexp --events flow", "65,000"),
     "scrape": ("100 flows", "10 interfaces"),
+    "newflows": ("1,000",),
     "pod": ("sidecar, 1 interface, 1,000 flows",),
     "watching": ("10 interfaces",),
     "idle": ("128", "256"),
