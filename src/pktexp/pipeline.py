@@ -203,7 +203,8 @@ async def running(
             await stack.enter_async_context(background(cgroups.follow()))
         accounts = await _account(stack, interfaces, flows, attribution)
         facts = InterfaceFacts(PodLinks(pods.pods) if pods else None)
-        parts = Parts(interfaces, attribution, flows, facts, drops, pods.pods if pods else None)
+        table = pods.pods if pods else None
+        parts = Parts(interfaces, attribution, flows, facts, drops, table, cgroups)
         flush, missing = partial(_flush, attribution), partial(_missing, interfaces, attribution)
         status = Status(lib.version, missing, settings, datapath)
         live = await stack.enter_async_context(watch(parts, status, flush))

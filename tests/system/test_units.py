@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -87,6 +88,25 @@ def test_cgroups_have_series_with_their_names(own: Cgroup, namespace: Namespace)
             key = frozenset({**expected, "direction": direction}.items())
             assert (page[PACKETS, key], page[BYTES, key]) == (count, count * 128)
     assert select(page, BYTES, cgroup="other")
+
+
+def test_services_of_the_api_have_names_sums_and_rates(own: Cgroup, namespace: Namespace) -> None:
+    unit = own.make("system.slice/a.service")
+    with serving(namespace, "--interfaces", "lo", prefix=MOUNTED) as service:
+        service.get("api/v1/services").read()
+        send(unit, namespace, 3)
+
+        def rated() -> Any:
+            path = f"api/v1/services?cgroup={own.path}*"
+            (row,) = json.loads(service.get(path).read())["services"] or [{}]
+            return row if row.get("egress", {}).get("packets_per_second") else None
+
+        row = wait_for(rated, 0.3)
+        assert (row["cgroup"], row["unit"]) == (unit.path, "a.service")
+        assert (row["egress"]["packets"], row["ingress"]["bytes"]) == (3, 3 * 128)
+        assert 0 < row["egress"]["packets_per_second"] <= 6
+        every = json.loads(service.get("api/v1/services").read())["services"]
+        assert every[-1]["cgroup"] == "other"
 
 
 @needs_receivers

@@ -25,6 +25,7 @@ from pktexp.live.past import past
 from pktexp.live.readers import Readers
 from pktexp.live.sample import Parts, Sample
 from pktexp.live.sampler import Sampler
+from pktexp.live.services import services
 from pktexp.live.status import Status
 from pktexp.tasks import background
 
@@ -72,6 +73,11 @@ class Live:
         """Build the answer to GET /drops."""
         return drops(samples, interface)
 
+    def services(self, samples: Samples, name: str) -> list[Document] | None:
+        """Build the answer to GET /services; None if cgroups are not counted."""
+        pods = self.sampler.parts.pods
+        return services(samples, pods.by_uid if pods else {}, name)
+
     def past(self, samples: Samples, interface: str, seconds: int, step: int) -> Document:
         """Build the answer to GET /history."""
         known, history = self.sampler.known_links, self.sampler.history
@@ -105,6 +111,7 @@ class Live:
             "status": self.status(samples),
             "interfaces": self.interfaces(samples),
             "drops": self.drops(samples, "*")["drops"],
+            "services": self.services(samples, "*"),
         }
         return {name: orjson.Fragment(orjson.dumps(x)) for name, x in documents.items()}
 

@@ -22,6 +22,7 @@ from pktexp.kubernetes.pods import Pod, PodTable
 from pktexp.netlink.linkinfo import Link
 from pktexp.packet.enums import Direction
 from pktexp.packet.records import U64
+from pktexp.units.ledger import Ledger, UnitCounts
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,7 @@ class Parts:
     facts: InterfaceFacts
     drops: Drops | None
     pods: PodTable | None
+    cgroups: Ledger | None = None
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,8 @@ class Sample:
     By row of `leases` and direction: `classes` (class, unit), `sizes` (bucket), `lost` (unit).
     `at` is seconds since the boot, `now` the Unix time; `second`: the full second since the boot
     that the sample stands for, None if it was taken for a request. `links`: the wanted interfaces
-    that exist, by name; `hooks` as in Snapshot; `cpu`: CPU seconds of this process.
+    that exist, by name; `hooks` as in Snapshot; `cpu`: CPU seconds of this process; `units`:
+    traffic by cgroup, read with the details.
     """
 
     at: float
@@ -91,6 +94,7 @@ class Sample:
     cpu: float
     flows: FlowReading | None
     details: Details | None
+    units: UnitCounts | None = None
 
 
 def take(parts: Parts, *, flows: bool, details: bool, second: int | None = None) -> Sample:
@@ -103,6 +107,7 @@ def take(parts: Parts, *, flows: bool, details: bool, second: int | None = None)
     reading = _flows(parts) if flows else None
     drops = parts.drops.read() if parts.drops and details else {}
     snapshot = parts.interfaces.snapshot()
+    units = parts.cgroups.snapshot() if parts.cgroups and details else None
     at = boot_time()
     return Sample(
         at=at,
@@ -119,6 +124,7 @@ def take(parts: Parts, *, flows: bool, details: bool, second: int | None = None)
         cpu=time.process_time(),
         flows=reading,
         details=_details(parts, links, drops) if details else None,
+        units=units,
     )
 
 

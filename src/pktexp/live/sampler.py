@@ -33,7 +33,7 @@ class Sampler:
     def __init__(
         self, parts: Parts, history: History, flush: Callable[[], Awaitable[None]]
     ) -> None:
-        self._parts = parts
+        self.parts = parts
         self._flush = flush
         self._lock = asyncio.Lock()
         self._taken = asyncio.Condition()
@@ -108,7 +108,7 @@ class Sampler:
         started = time.thread_time()
         with self.failures.suppressed("failed to take a sample, leaving a gap"):
             flows = watched or self._due(second)
-            sample = take(self._parts, flows=flows, details=watched, second=second)
+            sample = take(self.parts, flows=flows, details=watched, second=second)
             self._remember(sample.links)
             if second is not None:
                 self._add(sample.second or second, sample)
@@ -122,7 +122,7 @@ class Sampler:
         return not known or (second or 0) % FLOWS == 0
 
     def _remember(self, links: dict[str, Link]) -> None:
-        names = self._parts.interfaces.lease_names().values()
+        names = self.parts.interfaces.lease_names().values()
         found = {name: links.get(name) or self.known_links.get(name) for name in names}
         self.known_links = {name: link for name, link in found.items() if link}
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Mapping
 
@@ -13,7 +12,7 @@ from pktexp.packet import labels
 from pktexp.packet.records import U64
 from pktexp.units.drops import UnitDrops
 from pktexp.units.ledger import Ledger
-from pktexp.units.names import Names, names_of
+from pktexp.units.names import Names, names_of, readable
 
 FAMILIES = (
     ("pktexp_cgroup_packets", "IP packets that the sockets of a cgroup sent or received."),
@@ -70,11 +69,6 @@ def cgroup_labels(path: str, pods: Mapping[str, Pod]) -> str:
     """Write the labels of a cgroup, or of the others; `pods` by uid."""
     names = names_of(path)
     return _labels(readable(path), names, pods.get(names.pod_uid, NO_POD))
-
-
-def readable(path: str) -> str:
-    """Return a path with bytes that are no UTF-8 escaped."""
-    return os.fsencode(path).decode(errors="backslashreplace")
 
 
 def _labels(cgroup: str, names: Names, pod: Pod) -> str:

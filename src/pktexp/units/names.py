@@ -8,6 +8,7 @@ kubepods-burstable-podUID.slice with systemd, else kubepods/burstable/podUID.
 
 from __future__ import annotations
 
+import os
 import re
 from typing import NamedTuple
 
@@ -44,3 +45,8 @@ def names_of(path: str) -> Names:
         containers[-1][:SHORT] if containers else "",
         pods[-1].replace("_", "-") if pods else "",
     )
+
+
+def readable(path: str) -> str:
+    """Return a path with bytes that are no UTF-8 escaped."""
+    return os.fsencode(path).decode(errors="backslashreplace")

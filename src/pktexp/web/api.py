@@ -88,6 +88,10 @@ def _drops(live: Live, samples: Samples, values: dict[str, Any]) -> Document:
     return live.drops(samples, **values)
 
 
+def _services(live: Live, samples: Samples, values: dict[str, Any]) -> Document:
+    return {"now": samples[-1].now, "services": live.services(samples, values["cgroup"])}
+
+
 def _history(live: Live, samples: Samples, values: dict[str, Any]) -> Document:
     return live.past(samples, **values)
 
@@ -103,6 +107,7 @@ DOCUMENTS: dict[str, Builder] = {
     "/interfaces": _interfaces,
     "/flows": _flows,
     "/drops": _drops,
+    "/services": _services,
     "/history": _history,
 }
 

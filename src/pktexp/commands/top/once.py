@@ -9,16 +9,19 @@ from pktexp.commands import terminal
 from pktexp.commands.top.events import Event, Query, Source, rates_known
 from pktexp.commands.top.rows import (
     INTERFACE_SORTS,
+    SERVICE_SORTS,
     Column,
     Row,
     flow_columns,
     flow_rows,
     interface_columns,
+    service_columns,
     shown,
     summary,
 )
 from pktexp.errors import escaped
 
+SERVICES = 20  # rows at most
 LEFT_OUT = {"last 20 s", ""}  # columns that only a screen needs
 
 
@@ -40,12 +43,15 @@ def as_json(event: Event) -> str:
 
 
 def as_tables(event: Event, sort: str, width: int) -> str:
-    """Return interfaces, talkers and drops; `width` is the number of characters in a line."""
+    """Return interfaces, services, talkers and drops in lines of `width` characters."""
     interfaces = sorted(event["interfaces"], key=INTERFACE_SORTS["traffic"])
     parts = [
         escaped(", ".join(f"{what} {text}" for what, text, _ in summary(event))),
         _table(interface_columns({}, plain=True), interfaces, width),
     ]
+    if services := event.get("services"):
+        largest = sorted(services, key=SERVICE_SORTS["traffic"])[:SERVICES]
+        parts.append(_table(service_columns({}, plain=True), largest, width))
     if event["flows"]:
         columns = flow_columns(event["flows"]["view"], plain=True)
         parts.append(_table(columns, flow_rows(event["flows"], sort), width))

@@ -73,6 +73,35 @@ def interface_columns(latest: Mapping[str, Sequence[float]], plain: bool) -> lis
     ]
 
 
+def service_name(row: Row) -> str:
+    """Return the name of a service: its pod, container or unit, else its cgroup."""
+    pod = f"{row['pod_namespace']}/{row['pod']}" if row["pod"] else ""
+    container = f"container {row['container']}" if row["container"] else ""
+    return str(pod or container or row["unit"] or row["cgroup"])
+
+
+SERVICE_SORTS: Mapping[str, Callable[[Row], Any]] = {
+    "traffic": lambda row: -both_ways(row),
+    "sent": lambda row: -(_rate(row, "egress", "bytes") or 0),
+    "name": service_name,
+}
+
+
+def service_columns(latest: Mapping[str, Sequence[float]], plain: bool) -> list[Column]:
+    """Return the columns; `latest` has each cgroup's bytes per second, one value per second."""
+    return [
+        Column("service", service_name),
+        Column("received", lambda row: bits(_rate(row, "ingress", "bytes")), right=True),
+        Column("sent", lambda row: bits(_rate(row, "egress", "bytes")), right=True),
+        Column("last 20 s", lambda row: line(latest.get(row["cgroup"], ()), LATEST, plain)),
+        Column("in", lambda row: packets(_rate(row, "ingress", "packets")), right=True, room=90),
+        Column("out", lambda row: packets(_rate(row, "egress", "packets")), right=True, room=90),
+        Column("received, total", lambda row: si(row["ingress"]["bytes"], "B"), True, 110),
+        Column("sent, total", lambda row: si(row["egress"]["bytes"], "B"), True, 110),
+        Column("cgroup", lambda row: row["cgroup"], room=140),
+    ]
+
+
 def _state(row: Row) -> str:
     hooks = [hook for d in DIRECTIONS if (hook := row["hooks"][d]) and hook != "none"]
     return ", ".join(hooks) if row["state"] == "counting" else str(row["state"])

@@ -13,7 +13,7 @@ from textual.widgets import DataTable, Footer, Input, Static
 
 from pktexp.commands.top.events import Event, Source
 from pktexp.commands.top.rows import Column, summary
-from pktexp.commands.top.view import INTERFACES, TALKERS, View
+from pktexp.commands.top.view import INTERFACES, SERVICES, TALKERS, View
 from pktexp.errors import PktexpError, escaped
 
 RETRY = 2.0  # seconds
@@ -22,8 +22,9 @@ Tab        switch between the tables
 s          sort by the next column          d   ingress, egress, or both
 /          filter this table by text        Esc clear all filters
 Enter      the talkers at this interface    c   count each packet once, or at every interface
-space      pause or resume                  q   quit
-?          this help"""
+v          interfaces or services           q   quit
+space      pause or resume                  ?   this help"""
+UPPER = (INTERFACES, SERVICES)
 
 
 class Top(App[None]):
@@ -31,7 +32,8 @@ class Top(App[None]):
 
     CSS = """
     #summary, #state, #help { height: auto; padding: 0 1; }
-    #interfaces { height: auto; max-height: 40%; }
+    #interfaces, #services { height: auto; max-height: 40%; }
+    #services, #services-title { display: none; }
     #talkers { height: 1fr; }
     .title { height: 1; padding: 0 1; text-style: bold; }
     #find, #help { display: none; }
@@ -43,6 +45,7 @@ class Top(App[None]):
         Binding("slash", "find", "find"),
         Binding("d", "direction", "direction"),
         Binding("c", "view", "count"),
+        Binding("v", "upper", "services"),
         Binding("escape", "clear_filters", "clear"),
         Binding("question_mark,h", "help", "help"),
     ]
@@ -60,7 +63,7 @@ class Top(App[None]):
         """Yield the widgets from top to bottom."""
         yield Static(id="summary", markup=False)
         yield Static(id="state", markup=False)
-        for name in (INTERFACES, TALKERS):
+        for name in (*UPPER, TALKERS):
             yield Static(id=f"{name}-title", classes="title", markup=False)
             yield DataTable(id=name, cursor_type="row")
         yield Static(HELP, id="help", markup=False)
@@ -101,7 +104,7 @@ class Top(App[None]):
 
     def draw(self) -> None:
         """Redraw all widgets from the latest event."""
-        for name in (INTERFACES, TALKERS):
+        for name in (*UPPER, TALKERS):
             self.query_one(f"#{name}-title", Static).update(escaped(self.view.title(name)))
             self.fill(self.query_one(f"#{name}", DataTable), name)
         if self.view.event:
@@ -126,7 +129,8 @@ class Top(App[None]):
 
     def table(self) -> str:
         """Return the name of the table that receives keys."""
-        return INTERFACES if self.focused and self.focused.id == INTERFACES else TALKERS
+        focused = self.focused.id if self.focused else None
+        return focused if focused in UPPER else TALKERS
 
     def action_pause(self) -> None:
         """Pause or resume."""
@@ -149,6 +153,18 @@ class Top(App[None]):
         """Switch between conversations and flows at every interface."""
         self.view.next_view()
         self.restart()
+
+    def action_upper(self) -> None:
+        """Show services in place of interfaces, or interfaces again."""
+        was, shown = (
+            UPPER if self.query_one(f"#{SERVICES}").styles.display == "none" else UPPER[::-1]
+        )
+        focused = self.table() == was
+        for name, display in ((was, "none"), (shown, "block")):
+            for widget in (f"#{name}", f"#{name}-title"):
+                self.query_one(widget).styles.display = display
+        if focused:
+            self.query_one(f"#{shown}").focus()
 
     def action_help(self) -> None:
         """Show or hide the help."""

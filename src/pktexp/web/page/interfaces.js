@@ -1,14 +1,11 @@
 // The table of interfaces: rates, a sparkline of the last minute, hooks.
 
-import { Spark } from "./chart.js";
 import { find, make, setText } from "./dom.js";
 import { bits, count, packets } from "./format.js";
+import { Minutes, order, rate } from "./minutes.js";
 import { Table } from "./table.js";
 
 const SHOWN = 100; // rows at most; filters find the others
-const MINUTE = 60;
-
-const rate = (row, direction, unit) => row[direction]?.[`${unit}_per_second`] ?? null;
 
 const KEYS = {
   name: (row) => row.name,
@@ -22,7 +19,7 @@ const KEYS = {
 };
 
 export class Interfaces {
-  #minutes = new Map(); // by name: bytes per second of the last minute, both directions
+  minutes = new Minutes((row) => row.name);
 
   constructor(selection) {
     this.selection = selection;
@@ -38,7 +35,7 @@ export class Interfaces {
       { title: "Interface", name: "name", make: (cell, row) => this.#name(cell, row) },
       number("Received", "received", (row) => bits(rate(row, "ingress", "bytes"))),
       number("Sent", "sent", (row) => bits(rate(row, "egress", "bytes"))),
-      { title: "Last minute", make: (cell, row) => this.#spark(cell, row) },
+      this.minutes.column(),
       number("Packets in", "packets-in", (row) => packets(rate(row, "ingress", "packets"))),
       number("Packets out", "packets-out", (row) => packets(rate(row, "egress", "packets"))),
       number("Dropped, total", "dropped", (row) => count(row.lost)),
@@ -55,31 +52,9 @@ export class Interfaces {
     return { show: () => {} };
   }
 
-  #spark(cell, { name }) {
-    const place = make("div", { className: "spark", "aria-hidden": "true" });
-    cell.append(place);
-    const spark = new Spark(place);
-    return { show: () => spark.show(this.#minutes.get(name) ?? []), end: () => spark.destroy() };
-  }
-
   #sort(name) {
     const down = this.selection.get("sort") === name ? this.selection.get("down") !== "1" : name !== "name";
     this.selection.set({ sort: name, down: down ? "1" : "0" });
-  }
-
-  // Sets the past minute from the history: bytes per second by name.
-  remember(minutes) {
-    this.#minutes = minutes;
-  }
-
-  take(rows) {
-    const names = new Set(rows.map((row) => row.name));
-    for (const name of this.#minutes.keys()) if (!names.has(name)) this.#minutes.delete(name);
-    for (const row of rows) {
-      const values = this.#minutes.get(row.name) ?? [];
-      values.push((rate(row, "ingress", "bytes") ?? 0) + (rate(row, "egress", "bytes") ?? 0));
-      this.#minutes.set(row.name, values.slice(-MINUTE));
-    }
   }
 
   // `harmless`: drop reasons that closing a socket causes; they are left out.
@@ -103,8 +78,6 @@ export class Interfaces {
     return { sort: this.selection.get("sort"), down: this.selection.get("down") === "1", text };
   }
 }
-
-const order = (a, b) => (a < b ? -1 : a > b ? 1 : 0);
 
 const words = (row) =>
   [row.name, row.alias, row.pod, row.pod_namespace, row.class, row.kind, row.state].join("\n").toLowerCase();

@@ -7,6 +7,7 @@ import { Interfaces } from "./interfaces.js";
 import { Drops, Sizes, showHealth, showNow } from "./panels.js";
 import { GAP, GROUPS, Past } from "./past.js";
 import { Selection } from "./selection.js";
+import { Services } from "./services.js";
 import { ask, Source } from "./source.js";
 import { Talkers } from "./talkers.js";
 import { followTheme } from "./theme.js";
@@ -26,6 +27,7 @@ const charts = [
   new Chart(find("packets-chart"), find("packets-text"), "packets", packets),
 ];
 const interfaces = new Interfaces(selection);
+const services = new Services(selection);
 const talkers = new Talkers(selection);
 const drops = new Drops();
 const sizes = new Sizes();
@@ -51,7 +53,8 @@ async function take(told) {
   sample = told;
   if (missed) loaded = null;
   if (missed) await loadMinutes().catch(() => {});
-  else interfaces.take(told.interfaces);
+  else interfaces.minutes.take(told.interfaces);
+  services.minutes.take(told.services ?? []);
   if (loaded === scope()) past.add(told, counted());
   else await load();
   if (told.now - devicesAt > DEVICES) {
@@ -76,7 +79,7 @@ async function loadMinutes() {
       series.reduce((all, { bytes }) => (bytes[i] === null ? all : (all ?? 0) + bytes[i]), null);
     return [name, Array.from({ length: document.length }, (_, i) => sum(i))];
   });
-  interfaces.remember(new Map(minutes));
+  interfaces.minutes.remember(new Map(minutes));
 }
 
 async function load() {
@@ -103,6 +106,7 @@ function show() {
   charts.forEach((chart) => chart.show(past));
   talkers.show(sample.flows, names);
   interfaces.show(sample.interfaces, harmless(sample.drops));
+  services.show(sample.services);
   drops.show(sample.drops, devices);
   sizes.show(counted(), titleOf(of));
   showHealth(sample.status);

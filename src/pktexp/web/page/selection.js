@@ -5,6 +5,9 @@ export const DEFAULTS = {
   sort: "received",  // column of the interfaces table
   down: "1",         // 1: the largest first
   find: "",          // search text for interfaces
+  "service-sort": "sent", // column of the services table
+  "service-down": "1",
+  "service-find": "", // search text for services
   view: "conversations", // or "flows": talkers at every interface
   interface: "",
   direction: "",
