@@ -44,7 +44,7 @@ def _run(name: str, folder: Path) -> Found:
         click.echo(error, err=True)
     said = share / "output"
     click.echo(said.read_text(errors="replace") if said.exists() else "", err=True)
-    return Found.read(share, datetime.now(UTC).date(), *runs.versions(), complete=status == 0)
+    return Found.read(share, datetime.now(UTC).date(), runs.versions(), complete=status == 0)
 
 
 if __name__ == "__main__":

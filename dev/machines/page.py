@@ -55,7 +55,8 @@ def written(found: Mapping[str, Found]) -> str:
 def _run(found: Found) -> Column:
     """Return the rows about the run itself."""
     state = "" if found.complete else ", not to its end"
-    return {"run on": found.day + state, "Linux": found.release, "qemu": found.qemu}
+    run = {"run on": found.day + state, "pktexp": f"`{found.commit}`"}
+    return run | {"Linux": found.release, "qemu": found.qemu}
 
 
 def table(columns: dict[str, Column]) -> str:

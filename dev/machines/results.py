@@ -18,6 +18,8 @@ class Found:
     """What a machine found; `complete`: up to the end of its job."""
 
     day: str
+    commit: str
+    """of pktexp"""
     release: str
     """of the machine's kernel"""
     qemu: str
@@ -26,10 +28,12 @@ class Found:
     cpus: dict[str, Any]
 
     @classmethod
-    def read(cls, folder: Path, day: date, release: str, qemu: str, *, complete: bool) -> Self:
-        """Read what a machine left in a folder."""
+    def read(
+        cls, folder: Path, day: date, versions: tuple[str, str, str], *, complete: bool
+    ) -> Self:
+        """Read what a machine left in a folder; `versions`: commit, release, qemu."""
         cards, cpus = (_read(folder / name) for name in ("cards.json", "cpus.json"))
-        return cls(day.isoformat(), release, qemu, complete, cards, cpus)
+        return cls(day.isoformat(), *versions, complete, cards, cpus)
 
 
 def kept() -> dict[str, Found]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -68,6 +69,8 @@ def _with_cards(
     return {"pair": wiring.plan(pair), "frames": frames.of_pair(pair)}, hardware
 
 
-def versions() -> tuple[str, str]:
-    """Return the release of the machines' kernel, and the version of qemu."""
-    return packages.fetch(BY_NAME[KERNEL]).version, qemu.version(qemu.command())
+def versions() -> tuple[str, str, str]:
+    """Return the commit of pktexp, the release of the machines' kernel, the version of qemu."""
+    git = ["git", "-C", str(job.REPOSITORY), "rev-parse", "--short", "HEAD"]
+    commit = subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip()
+    return commit, packages.fetch(BY_NAME[KERNEL]).version, qemu.version(qemu.command())

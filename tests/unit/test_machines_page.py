@@ -53,7 +53,8 @@ def found(folder: Path, *, complete: bool = True, **results: object) -> Found:
     folder.mkdir()
     for file, content in results.items():
         (folder / f"{file}.json").write_text(json.dumps(content))
-    return Found.read(folder, date(2026, 1, 2), "6.12.95", "10.0.2", complete=complete)
+    versions = ("abc1234", "6.12.95", "10.0.2")
+    return Found.read(folder, date(2026, 1, 2), versions, complete=complete)
 
 
 @pytest.fixture
@@ -108,6 +109,7 @@ def test_forecasts_and_warnings_are_listed(page: str) -> None:
 
 def test_columns_state_their_run(page: str) -> None:
     assert "| run on | 2026-01-02 | 2026-01-02, not to its end |\n" in page
+    assert "| pktexp | `abc1234` | `abc1234` |\n" in page
     assert "| qemu | 10.0.2 | 10.0.2 |\n" in page
     assert "found by `just test-machines`" in " ".join(page.split())
 
