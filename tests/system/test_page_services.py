@@ -22,6 +22,7 @@ while True:
     s.recv(65535)
     time.sleep(0.05)
 """
+OPTIONS = ("--interfaces", "lo", "--flows", "sockets")
 SERVICES = "document.querySelectorAll('#services tbody tr').length"
 
 
@@ -37,7 +38,7 @@ def service(own: Cgroup) -> Iterator[Service]:
     large, small = own.make("system.slice/zz-large.service"), own.make("system.slice/small.service")
     try:
         with (
-            serving(namespace, "--interfaces", "lo", prefix=MOUNTED) as service,
+            serving(namespace, *OPTIONS, prefix=MOUNTED) as service,
             large.running(*namespace.command(*script(SENDER, 9000))),
             small.running(*namespace.command(*script(SENDER, 10))),
         ):
@@ -80,3 +81,14 @@ def test_search_finds_units_and_is_kept_in_the_address(view: Opened) -> None:
 
 def test_last_minute_has_a_line(view: Opened) -> None:
     view.wait("document.querySelectorAll('#services .spark canvas').length === 2")
+
+
+def test_a_click_shows_the_conversations_of_a_service(view: Opened) -> None:
+    view.page.locator("#services button", has_text="small.service").click()
+    view.wait("document.querySelector('#flow-search').value === 'small.service'")
+
+    def only_its_own() -> bool:
+        ends = [cell for row in view.rows("#flows") for cell in row[:2]]
+        return bool(ends) and all(cell.endswith("small.service") for cell in ends)
+
+    wait_for(only_its_own)

@@ -23,6 +23,20 @@ BYTES, PACKETS = "pktexp_cgroup_bytes_total", "pktexp_cgroup_packets_total"
 DROPPED = "pktexp_cgroup_dropped_packets_total"
 ID = "0123456789abcdef" * 4  # of a container
 OFF = "traffic by cgroup is not counted: "
+# Accepts a connection and reads it; the other end sends without pause: port.
+SERVER = """
+import socket
+s = socket.create_server(("0.0.0.0", 0))
+print(s.getsockname()[1], flush=True)
+peer, _ = s.accept()
+while peer.recv(65536): pass
+"""
+CLIENT = """
+import socket, sys, time
+s = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
+while True:
+    s.sendall(bytes(1000)); time.sleep(0.05)
+"""
 # Datagrams to itself that nobody reads: count.
 FULL = """
 import socket, sys
@@ -107,6 +121,30 @@ def test_services_of_the_api_have_names_sums_and_rates(own: Cgroup, namespace: N
         assert 0 < row["egress"]["packets_per_second"] <= 6
         every = json.loads(service.get("api/v1/services").read())["services"]
         assert every[-1]["cgroup"] == "other"
+
+
+@pytest.mark.parametrize(("mode", "both"), [("services", False), ("sockets", True)])
+def test_local_ends_of_flows_have_their_service(
+    own: Cgroup, namespace: Namespace, mode: str, both: bool
+) -> None:
+    server, client = own.make("server.service"), own.make("client.service")
+    options = ("--interfaces", "lo", "--flows", mode)
+    with (
+        serving(namespace, *options, prefix=MOUNTED) as service,
+        server.running(*namespace.command(*script(SERVER))) as serves,
+    ):
+        assert serves.stdout
+        port = serves.stdout.readline().strip()
+        with client.running(*namespace.command(*script(CLIENT, port))):
+
+            def found() -> Any:
+                query = "api/v1/flows?search=server.service"
+                rows = json.loads(service.get(query).read())["flows"]
+                return next((row for row in rows if row["dest"].endswith(f":{port}")), None)
+
+            row = wait_for(found, 0.3)
+            assert row["dest_service"] == "server.service"
+            assert row["source_service"] == ("client.service" if both else "")
 
 
 @needs_receivers

@@ -10,6 +10,7 @@ import pytest
 from pktexp.flows.table import FlowSnapshot
 from pktexp.interfaces.leases import Lease
 from pktexp.live.flows import Flows, Query
+from pktexp.live.flowservices import FlowServices
 from pktexp.live.interfaces import classes, interfaces
 from pktexp.live.sample import Details, Events, FlowReading, Sample
 from pktexp.netlink.linkinfo import Link
@@ -65,7 +66,7 @@ def grown(seen: list[Seen], links: dict[str, Link]) -> list[Sample]:
 def ask(samples: list[Sample], **changed: Any) -> dict[str, Any]:
     query: dict[str, Any] = {"top": 20, "sort": "bytes_per_second", "interface": "*"}
     query |= dict.fromkeys(("direction", "protocol", "search"), "") | {"view": "conversations"}
-    document = Flows()(samples, Query(**query | changed))
+    document = Flows(FlowServices())(samples, Query(**query | changed))
     assert document
     return document
 

@@ -8,6 +8,7 @@ import pytest
 
 from pktexp.live.drops import drops
 from pktexp.live.flows import Flows, Query
+from pktexp.live.flowservices import FlowServices
 from pktexp.live.interfaces import classes, interfaces
 from pktexp.live.sample import Sample
 from support.service.samples import SIZE, TCP4, TCP6, UDP4, link, sample
@@ -24,7 +25,7 @@ EVERY = Query(
 
 
 def ask(samples: list[Sample], **changed: Any) -> dict[str, Any]:
-    document = Flows()(samples, Query(**{**vars(EVERY), **changed}))
+    document = Flows(FlowServices())(samples, Query(**{**vars(EVERY), **changed}))
     assert document
     return document
 
@@ -205,7 +206,7 @@ def test_flows_of_an_interface_never_exceed_it() -> None:
 
 
 def test_disabled_flows_have_no_document() -> None:
-    assert Flows()([sample(1, COUNTS)], EVERY) is None
+    assert Flows(FlowServices())([sample(1, COUNTS)], EVERY) is None
 
 
 def test_drops_have_rates() -> None:

@@ -19,6 +19,7 @@ import orjson
 
 from pktexp.live.drops import drops
 from pktexp.live.flows import Flows, Query
+from pktexp.live.flowservices import FlowServices
 from pktexp.live.history import History
 from pktexp.live.interfaces import interfaces
 from pktexp.live.past import past
@@ -53,7 +54,7 @@ class Live:
         self.readers = Readers()
         self._status = status
         self._executor = executor
-        self._flows = Flows()
+        self._flows = Flows(FlowServices(sampler.parts.cgroups))
         self._common: Common | None = None
         self._under_way: dict[Hashable, asyncio.Future[bytes]] = {}
 

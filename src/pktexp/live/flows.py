@@ -15,7 +15,8 @@ from pktexp.flows.keylabels import FlowLabels, Remembered, flow_labels
 from pktexp.live import flowtable
 from pktexp.live.conversations import conversations, tiers_of
 from pktexp.live.flowrows import Rows, added, way
-from pktexp.live.flowtable import Table
+from pktexp.live.flowservices import UNKNOWN, Ends, FlowServices
+from pktexp.live.flowtable import Indices, Table
 from pktexp.live.interfaces import outside
 from pktexp.live.rates import DIGITS, Rates, rates
 from pktexp.live.sample import Sample
@@ -42,7 +43,8 @@ class Query:
 class Flows:
     """Answers queries; keeps the labels of shown flows and the table of the latest sample."""
 
-    def __init__(self) -> None:
+    def __init__(self, services: FlowServices) -> None:
+        self._services = services
         self._remembered = Remembered(flow_labels)
         self._labels: dict[bytes, FlowLabels | None] = {}
         self._table: Table | None = None
@@ -54,16 +56,19 @@ class Flows:
             return None
         wanted = _sites(table.sample, query)
         joined = query.view == CONVERSATIONS
-        rows, classes = self._conversations(table, wanted) if joined else self._flows(table, wanted)
-        every = np.arange(len(classes))
+        rows, flows = self._conversations(table, wanted) if joined else self._flows(table, wanted)
+        classes = table.keys["packet_class"][flows]
+        every = np.arange(len(flows))
         uncounted = outside(table.sample) if joined and query.interface == ALL else wanted
         other = _other(table, uncounted)
         total = added(rows.summed(every), other) if joined else _total(table, wanted)
         found = every[np.isin(classes, _classes(query.protocol))]
         if query.search:
+            self._find_services(table, flows)
             found = found[[query.search.lower() in rows.text(row) for row in found.tolist()]]
         found = rows.largest(found, query.sort)
         shown, hidden = found[: query.top], found[query.top :]
+        self._find_services(table, flows[shown])
         return {
             "now": table.sample.now,
             "view": query.view,
@@ -84,20 +89,23 @@ class Flows:
             self._labels = self._remembered(raw, names, owners)
         return self._table
 
-    def _flows(self, table: Table, wanted: Mask) -> tuple[Rows, npt.NDArray[np.uint8]]:
-        """Return a row for each flow at the wanted places, and their packet classes."""
+    def _flows(self, table: Table, wanted: Mask) -> tuple[Rows, Indices]:
+        """Return a row for each flow at the wanted places, and the flow of each row."""
         flows = np.flatnonzero(wanted[table.rows, table.directions])
         growth = None if table.growth is None else table.growth[flows]
         rows = Rows(
             table.sums[flows],
             growth,
             lambda row: self._text(table, int(flows[row])),
-            lambda row: self._label(table, int(flows[row]))._asdict(),
+            lambda row: (
+                self._label(table, int(flows[row]))._asdict()
+                | _named(self._ends(table, int(flows[row])))
+            ),
         )
-        return rows, table.keys["packet_class"][flows]
+        return rows, flows
 
-    def _conversations(self, table: Table, wanted: Mask) -> tuple[Rows, npt.NDArray[np.uint8]]:
-        """Return a row for each conversation at the wanted places, and their packet classes."""
+    def _conversations(self, table: Table, wanted: Mask) -> tuple[Rows, Indices]:
+        """Return a row for each conversation at the wanted places, and a flow of each row."""
         flows = np.flatnonzero(wanted[table.rows, table.directions])
         names = [lease.name for lease in table.sample.leases]
         tiers = tiers_of(names, table.sample.links)
@@ -105,7 +113,9 @@ class Flows:
 
         def document(row: int) -> dict[str, Any]:
             flow = int(found.flows[row])
-            label = way(self._label(table, flow), table.keys[flow], bool(found.forward[row]))
+            forward, ends = bool(found.forward[row]), self._ends(table, flow)
+            label = way(self._label(table, flow), table.keys[flow], forward)
+            label |= _named(ends if forward else Ends(ends.dest, ends.source))
             return label | {"forward": found.way(row, 0), "backward": found.way(row, 1)}
 
         rows = Rows(
@@ -114,7 +124,7 @@ class Flows:
             lambda row: self._text(table, int(found.flows[row])),
             document,
         )
-        return rows, table.keys["packet_class"][found.flows]
+        return rows, found.flows
 
     def _label(self, table: Table, flow: int) -> FlowLabels:
         label = self._labels[table.raw[flow]]
@@ -123,7 +133,18 @@ class Flows:
 
     def _text(self, table: Table, flow: int) -> str:
         label = self._label(table, flow)
-        return "\n".join((label.source, label.dest, *label.pods.values())).lower()
+        ends = self._ends(table, flow)
+        return "\n".join((label.source, label.dest, *label.pods.values(), *ends)).lower()
+
+    def _find_services(self, table: Table, flows: Indices) -> None:
+        self._services.find([table.raw[flow] for flow in flows.tolist()])
+
+    def _ends(self, table: Table, flow: int) -> Ends:
+        return self._services.known.get(table.raw[flow], UNKNOWN)
+
+
+def _named(ends: Ends) -> dict[str, str]:
+    return {"source_service": ends.source, "dest_service": ends.dest}
 
 
 def _sites(sample: Sample, query: Query) -> Mask:

@@ -167,7 +167,8 @@ def _place(row: Row) -> str:
 
 def _end(row: Row, end: str) -> str:
     pod = row[f"{end}_pod"]
-    return f"{row[end]} {row[f'{end}_namespace']}/{pod}" if pod else str(row[end])
+    name = f"{row[f'{end}_namespace']}/{pod}" if pod else row.get(f"{end}_service", "")
+    return f"{row[end]} {name}".rstrip()
 
 
 def flow_key(row: Row) -> str:

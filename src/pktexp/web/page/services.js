@@ -43,14 +43,11 @@ export class Services {
     ];
   }
 
-  // A service that names a pod leads to the pod's conversations.
+  // A click leads to the service's conversations; the API finds them by pod, container, unit or cgroup.
   #name(cell, row) {
-    if (!row.pod) {
-      cell.append(make("span", { text: nameOf(row) }));
-      return { show: () => {} };
-    }
-    const button = make("button", { type: "button", text: nameOf(row), title: `Talkers of ${row.pod}` });
-    button.addEventListener("click", () => this.selection.set({ search: row.pod }));
+    const search = row.pod || row.container || row.unit || row.cgroup;
+    const button = make("button", { type: "button", text: nameOf(row), title: `Conversations of ${search}` });
+    button.addEventListener("click", () => this.selection.set({ search: search.slice(0, 100) }));
     cell.append(button);
     return { show: () => {} };
   }

@@ -17,7 +17,7 @@ const NOTES = {
   conversations: "Each packet counts once, at the interface nearest to the outside.",
   flows: "A packet counts at each interface it crosses.",
 };
-const SEARCHED = ["source", "dest", "source_namespace", "source_pod", "dest_namespace", "dest_pod"];
+const SEARCHED = ["source", "dest"].flatMap((end) => [end, `${end}_namespace`, `${end}_pod`, `${end}_service`]);
 
 const pod = (namespace, name) => (name ? `${namespace}/${name}` : "");
 const number = (title, name, text) => ({ title, name, number: true, text });
@@ -158,7 +158,7 @@ function end(cell, which) {
   return {
     show: (row) => {
       setText(address, row[which]);
-      setText(name, pod(row[`${which}_namespace`], row[`${which}_pod`]));
+      setText(name, pod(row[`${which}_namespace`], row[`${which}_pod`]) || row[`${which}_service`] || "");
     },
   };
 }
