@@ -25,7 +25,8 @@ CARDS = """\
 ## Network cards
 Two cards of a kind are joined; pktexp counts one of them. An ICMP echo is sent every 10 ms while
 pktexp starts and stops. *packets* compares those sent with those counted at ingress, in packets and
-bytes; a TCP connection's are those that the sender's queueing discipline counted.
+bytes; a TCP connection's are those that the sender's queueing discipline counted. Frames that are
+not *received* the emulated card dropped.
 
 """
 CPUS = """\
