@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import socket
 import threading
 from collections.abc import Callable, Iterator
 
 import pytest
 
 from support.netns.namespace import Namespace
-from support.netns.traffic import A, B, Side, addressed
+from support.netns.traffic import A, B, Side, addressed, transfer
 from support.netns.tun import tun
 from support.packets.cases import ETHER, V4
-from support.patience import PATIENCE, joined
+from support.patience import joined
 from support.service.process import Page, Service, select, serving, total
 
 Pair = tuple[Namespace, Namespace]
@@ -68,23 +67,6 @@ def test_value_stays_when_segments_hide_packets(pair: Pair, service: Service) ->
     with addressed(a, b) as (one, other):
         transfer(one.namespace, other.namespace)
     assert unseen(service.page()) == {("va", "egress"): 5}
-
-
-def transfer(a: Namespace, b: Namespace) -> None:
-    """Send 4 MB by TCP, in large segments."""
-    with b.entered():
-        listening = socket.create_server((B, 9000))
-    with a.entered():
-        sending = socket.create_connection((B, 9000), PATIENCE)
-    receiving, _ = listening.accept()
-    with listening, sending, receiving:
-        receiving.settimeout(PATIENCE)
-        thread = threading.Thread(target=sending.sendall, args=(bytes(4_000_000),))
-        thread.start()
-        left = 4_000_000
-        while left:
-            left -= len(receiving.recv(1 << 20))
-        joined(thread)
 
 
 def ordinary(a: Side, b: Side) -> None:

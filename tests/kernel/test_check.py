@@ -124,6 +124,7 @@ def test_each_hook_has_a_reason(zoo: Namespace) -> None:
     assert "not at xdp-native: its driver does not report native XDP" in told["br0"]
     assert told["vb"] == (
         "chosen by --ingress xdp-native; veth takes segmentation offload from its peer; "
+        "XDP does not see the VLAN tags that the device strips, 4 bytes a tagged frame; "
         "at tcx-ingress if its driver refuses"
     )
     auto = {place["name"]: place["why"] for place in found(zoo)["interfaces"]}

@@ -86,6 +86,18 @@ def test_forced_xdp_that_is_refused_warns_of_generic_xdp_too(attach: Make) -> No
     assert then == ["attach xdp-generic", f"xdp-generic ({why})"]
 
 
+def test_forced_xdp_that_misses_vlan_tags_is_logged(
+    attach: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(driver, "strips_vlan_tags", lambda _: True)
+    for mode in (IngressMode.XDP_NATIVE, IngressMode.XDP_GENERIC):
+        warning, *_ = attach(mode, bus="pci")
+        assert warning.endswith(
+            "; XDP does not see the VLAN tags that the device strips, 4 bytes a tagged frame"
+        )
+    assert attach(IngressMode.AUTO, bus="pci")[-1] == "tcx-ingress"
+
+
 def test_bond_is_never_attached_at_native_xdp(attach: Make) -> None:
     why = "not at xdp-native: a bond hands the program to its ports"
     found = attach(IngressMode.XDP_NATIVE, kind="bond")

@@ -20,10 +20,11 @@ def predicted(
     tcx: bool = True,
     native_xdp: bool | None = True,
     driver: str = "",
+    strips: bool = False,
     **told: Any,
 ) -> tuple[Hook, str]:
     link = Link(ifindex=7, name="x", hardware_type=ETHERNET, up=True, mtu=1500, **told)
-    return forecast.ingress(IngressRule(mode), link, driver, tcx, native_xdp)
+    return forecast.ingress(IngressRule(mode), link, driver, tcx, native_xdp, strips)
 
 
 @pytest.mark.parametrize(
@@ -71,6 +72,24 @@ def test_forced_generic_xdp_of_hardware_names_what_it_does_to_the_link() -> None
         "chosen by --ingress xdp-generic; "
         "generic XDP turns LRO and hardware GRO off, for which some cards restart"
     )
+
+
+@pytest.mark.parametrize(
+    ("driver", "mode", "missed"),
+    [
+        ("igb", IngressMode.XDP_NATIVE, True),
+        ("igb", IngressMode.XDP_GENERIC, True),
+        ("igb", IngressMode.TCX, False),
+        ("cpsw", IngressMode.XDP_NATIVE, False),  # its tag is still there when XDP runs
+    ],
+)
+def test_xdp_misses_the_tags_that_the_device_strips(
+    driver: str, mode: IngressMode, missed: bool
+) -> None:
+    _, why = predicted(mode, bus="pci", driver=driver, strips=True)
+    assert ("4 bytes a tagged frame" in why) is missed
+    _, why = predicted(mode, bus="pci", driver=driver)
+    assert "tagged" not in why
 
 
 def test_forced_xdp_of_a_bond_is_generic() -> None:

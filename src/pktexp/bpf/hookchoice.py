@@ -33,6 +33,7 @@ XDP_HOOKS = {
     IngressMode.TCX: (),
 }
 OTHER_XDP = "another XDP program is attached"
+STRIPPED = "XDP does not see the VLAN tags that the device strips, 4 bytes a tagged frame"
 SILENT = "it saw no packets"
 GENERIC_EFFECT = "generic XDP turns LRO and hardware GRO off, for which some cards restart"
 # Kinds without hardware and without lower devices: generic XDP costs them throughput at most.
@@ -69,8 +70,17 @@ def barrier(hook: Hook, link: Link) -> str:
     return "a bond hands the program to its ports" if is_bond else ""
 
 
-def effect(hook: Hook, link: Link, driver: str) -> str:
-    """Return what a hook does to an interface's link, in words; "" if nothing is known."""
+def effect(hook: Hook, link: Link, driver: str, strips: bool = False) -> str:
+    """Return what a hook does to an interface's link and misses, in words; "" if nothing is known.
+
+    `strips`: whether the device has rx-vlan-offload. Drivers in QUIET strip a tag after XDP.
+    """
+    misses = hook.xdp and strips and driver not in xdpdrivers.QUIET
+    told = [_effect(hook, link, driver), STRIPPED if misses else ""]
+    return "; ".join(filter(None, told))
+
+
+def _effect(hook: Hook, link: Link, driver: str) -> str:
     physical = link.interface_class is InterfaceClass.PHYSICAL
     if hook is Hook.XDP_NATIVE:
         return xdpdrivers.effect(driver, physical)

@@ -19,14 +19,13 @@ mana is not among them: it lowers the largest MTU (mana_xdp_set, 6.12), starts i
 
 _RESTARTS = "restarts the link or its queues when an XDP program is attached or detached"
 _REPLACED = "restarts the link or its queues when an XDP program is attached, replaced or detached"
-_NO_TAGS = "; XDP does not see the VLAN tags that it strips, 4 bytes a frame"
 
 EFFECTS = {
     # Measured with an echo every 10 ms in emulated machines, Linux 6.12 and 7.3.
     "igb": "restarts the link when an XDP program is attached or detached: about 3 s without "
-    f"traffic; it refuses other MTUs meanwhile{_NO_TAGS}",
+    "traffic; it refuses other MTUs meanwhile",
     "vmxnet3": "restarts its queues when an XDP program is attached or detached: about 0.3 s "
-    f"without traffic; LRO goes off and stays off{_NO_TAGS}",
+    "without traffic; LRO goes off and stays off",
     "virtio_net": "restarts its queues when an XDP program is attached or detached: about 0.3 s "
     "without traffic; it adds queues and turns receive offloads off, so TCP arrives in small "
     "packets",
@@ -37,10 +36,12 @@ EFFECTS = {
     "ena": f"{_RESTARTS}; it lowers the largest MTU",  # ena_xdp_set
     "fsl_dpaa2_eth": "takes the interface down and up when an XDP program is attached, replaced or "
     "detached: its routes are lost",  # dpaa2_eth_setup_xdp, by dev_close
-    "mana": f"restarts its queues when an XDP program is attached, replaced or detached (Linux "
-    f"6.18); it lowers the largest MTU{_NO_TAGS}",
-    "vif": "may accept the program without running it: nothing is counted then",  # xen-netfront
-    "hv_netvsc": "hands the program to its virtual function, whose packets are then not counted",
+    "mana": "restarts its queues when an XDP program is attached, replaced or detached (Linux "
+    "6.18); it lowers the largest MTU",
+    # xen-netfront
+    "vif": "may accept the program without running it; pktexp then uses the next hook",
+    "hv_netvsc": "hands the program to its virtual function, whose packets are then not counted; "
+    "if few others arrive, pktexp uses the next hook",
     "veth": "takes segmentation offload from its peer",  # veth_xdp_set
     **dict.fromkeys(("atlantic", "funeth", "ice", "ionic", "ixgbevf", "mlx4_en", "nfp"), _RESTARTS),
     **dict.fromkeys(("fsl_dpa", "lan966x-switch", "mvneta", "mvpp2", "netsec"), _RESTARTS),

@@ -146,5 +146,7 @@ class Attacher:
 
 def _warn(hook: Hook, link: Link, name: str) -> None:
     """Log what a hook is about to do to an interface's link."""
-    if happens := effect(hook, link, name):
+    physical = link.interface_class is InterfaceClass.PHYSICAL
+    strips = physical and hook.xdp and driver.strips_vlan_tags(link.name)
+    if happens := effect(hook, link, name, strips):
         log.warning("%s: attaching at %s: %s", link.name, hook, happens)

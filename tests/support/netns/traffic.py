@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import json
 import socket
+import threading
 from collections.abc import Iterator
 
 from support.netns.namespace import Namespace
-from support.patience import PATIENCE, wait_for
+from support.patience import PATIENCE, joined, wait_for
 from support.service.process import Page, Service, select
 
 A, B = "10.99.0.1", "10.99.0.2"
@@ -59,6 +60,23 @@ def addressed(a: Namespace, b: Namespace) -> Iterator[tuple[Side, Side]]:
         here.ip("neigh", "add", other, "lladdr", mac, "dev", name, "nud", "permanent")
     with contextlib.ExitStack() as stack:
         yield Side(a, stack), Side(b, stack)
+
+
+def transfer(a: Namespace, b: Namespace) -> None:
+    """Send 4 MB by TCP, in large segments."""
+    with b.entered():
+        listening = socket.create_server((B, 9000))
+    with a.entered():
+        sending = socket.create_connection((B, 9000), PATIENCE)
+    receiving, _ = listening.accept()
+    with listening, sending, receiving:
+        receiving.settimeout(PATIENCE)
+        thread = threading.Thread(target=sending.sendall, args=(bytes(4_000_000),))
+        thread.start()
+        left = 4_000_000
+        while left:
+            left -= len(receiving.recv(1 << 20))
+        joined(thread)
 
 
 def drops(page: Page, interface: str | None = None) -> Drops:

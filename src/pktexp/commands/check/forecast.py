@@ -23,17 +23,23 @@ NOT_SUPPORTED = "its driver does not report native XDP"
 
 
 def ingress(
-    rule: IngressRule, link: Link, driver: str, tcx: bool, native_xdp: bool | None
+    rule: IngressRule,
+    link: Link,
+    driver: str,
+    tcx: bool,
+    native_xdp: bool | None,
+    strips: bool = False,
 ) -> tuple[Hook, str]:
     """Return the ingress hook, and the reason for it with what it does to the link.
 
     `native_xdp` is whether the driver reports native XDP; None if the kernel does not report it.
+    `strips`: whether the device has rx-vlan-offload.
     """
     hooks = list(ingress_hooks(rule.mode, link, driver, tcx))
     reasons = [preference(rule, link, driver)]
     while obstacle := barrier(hooks[0], link) or _obstacle(hooks[0], link, native_xdp):
         reasons.append(not_at(hooks.pop(0), obstacle))
-    if happens := effect(hooks[0], link, driver):
+    if happens := effect(hooks[0], link, driver, strips):
         reasons.append(happens)
     if hooks[0] is Hook.XDP_NATIVE:
         reasons.append(f"at {hooks[1]} if its driver refuses")

@@ -82,6 +82,7 @@ def _place(
         hooks = UNKNOWN, UNKNOWN, "cannot determine whether the kernel has TCX"
     else:
         rules = IngressRules(settings.ingress)
-        ingress, why = forecast.ingress(rules.of(link.name), link, name, tcx, native_xdp)
+        strips = driver.strips_vlan_tags(link.name)
+        ingress, why = forecast.ingress(rules.of(link.name), link, name, tcx, native_xdp, strips)
         hooks = ingress, forecast.egress(tcx) if settings.egress else "", why
     return Place(link.name, link.kind, link.interface_class, name, *hooks)
