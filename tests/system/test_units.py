@@ -221,6 +221,10 @@ def test_counters_survive_a_restart_with_pins(
                 name: sent(page, unit=f"{name}.service") for name in ("lasting", "brief", "late")
             }
             assert counted == {"lasting": 9, "brief": 5, "late": 6}
+            assert len(list((mount / "pktexp").glob("*/cgroups-*"))) == 6
+            with serving(namespace, *arguments, "--max-cgroups", "9", prefix=MOUNTED) as service:
+                assert not select(service.page(), PACKETS, unit="brief.service")
+            assert len(list((mount / "pktexp").glob("*/cgroups-*"))) == 6
             with serving(namespace, *arguments, "--no-cgroups", prefix=MOUNTED):
                 pass
             assert not list((mount / "pktexp").glob("*/cgroups-*"))
