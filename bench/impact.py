@@ -28,7 +28,9 @@ from pathlib import Path
 import report
 from attaching import attached
 from pktexp.bpf import libbpf
+from pktexp.bpf.cgroups import CgroupPrograms
 from pktexp.bpf.object import BpfObject
+from pktexp.units import hierarchy
 from support.kernel.datapath import build
 from support.netns.namespace import Namespace, connect
 from support.patience import PATIENCE
@@ -104,6 +106,14 @@ def counted(server: Namespace, *options: str) -> Iterator[str]:
     """Attach pktexp to every interface of the server's namespace."""
     with serving(server, *options) as service:
         yield service.wait_until_attached(RECEIVING)
+
+
+@contextmanager
+def by_cgroup() -> Iterator[str]:
+    """Attach the programs that count by cgroup, which see both ends."""
+    with closing(CgroupPrograms(libbpf.find(), 256)) as programs:
+        programs.attach(hierarchy.find())
+        yield "cgroup2"
 
 
 def throughput(client: Namespace, server: Namespace, seconds: int) -> float:
@@ -215,7 +225,8 @@ def all_cases(programs: BpfObject, server: Namespace) -> list[Case]:
         for hook, name in PROGRAMS.items()
     ]
     services = [Case(" ".join(("pktexp", *x)), partial(counted, server, *x)) for x in SERVICES]
-    return [Case("nothing attached", lambda: nullcontext("none")), *empty, *services]
+    cgroups = Case("programs at cgroups", by_cgroup)
+    return [Case("nothing attached", lambda: nullcontext("none")), *empty, cgroups, *services]
 
 
 def main() -> None:
