@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from pktexp.units import hierarchy
+from support.environments.privileged import as_nobody, held
 from support.kernel import bpffs
 from support.kernel.cgroups import MOUNTED, Cgroup, making, script
 from support.kernel.features import needs_receivers
@@ -195,6 +196,16 @@ def test_host_s_tree_is_found_beside_the_container_s_own(
         told = own.make("a.service")
         send(told, namespace, 3)
         service_of(service, told, 3)
+
+
+def test_three_capabilities_are_enough_and_none_is_kept(own: Cgroup, namespace: Namespace) -> None:
+    # With a fourth that pktexp does not need, as the interpreter may be in a private home.
+    nobody = as_nobody("bpf", "net_admin", "perfmon", "dac_read_search")
+    with serving(namespace, "--interfaces", "lo", prefix=(*MOUNTED, *nobody)) as service:
+        send(own, namespace, 3)
+        service_of(service, own, 3)
+        assert held(service.pid, "CapEff", "CapPrm") == {0}
+        assert service.messages("warning", "error") == []
 
 
 def test_counters_survive_a_restart_with_pins(
