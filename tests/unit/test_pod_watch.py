@@ -49,6 +49,18 @@ async def test_pods_without_their_own_addresses_are_ignored(
     await until(lambda: "10.244.1.6" in names(following))
     assert names(following) == WEB_NAMED | DB_NAMED
     assert NODE_ADDRESS not in names(following)
+    assert following.pods.count == len({*WEB_NAMED.values(), *DB_NAMED.values()})
+
+
+async def test_pods_on_the_host_s_network_are_known_by_uid(
+    server: ApiServer, following: PodWatch
+) -> None:
+    server.put(pod("kube-proxy-x", host_network=True, namespace="kube-system"))
+
+    def known() -> set[tuple[str, str]]:
+        return {(x.namespace, x.name) for x in following.pods.by_uid.values()}
+
+    await until(lambda: ("kube-system", "kube-proxy-x") in known())
 
 
 async def test_pods_of_the_node_are_listed_in_pages(server: ApiServer, following: PodWatch) -> None:

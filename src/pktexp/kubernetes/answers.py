@@ -66,14 +66,16 @@ class PodObject(NamespacedResourceG, Struct):
     status: Status = field(default_factory=Status)
 
     def pod(self) -> Pod | None:
-        """Return the pod, or None without addresses of its own; ValueError if one is invalid.
+        """Return the pod, None before it has addresses or once it has ended.
 
-        With hostNetwork the addresses are the node's, shared by all such pods. Addresses of a pod
-        that has ended may be assigned to others.
+        With hostNetwork the addresses are the node's, shared by all such pods: it has none of its
+        own. Addresses of a pod that has ended may be assigned to others. Raises ValueError if one
+        is invalid.
         """
-        if self.spec.host_network or self.status.phase in ENDED or not self.status.addresses:
+        if self.status.phase in ENDED or not self.status.addresses:
             return None
-        addresses = [ipaddress.ip_address(address.ip).packed for address in self.status.addresses]
+        told = [] if self.spec.host_network else self.status.addresses
+        addresses = [ipaddress.ip_address(address.ip).packed for address in told]
         started = self.status.start_time or ""
         return Pod(self.metadata.namespace, self.metadata.name, tuple(addresses), started)
 

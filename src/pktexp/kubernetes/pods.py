@@ -9,7 +9,7 @@ LIMIT = 4096  # pods; a kubelet runs at most 110 by default
 
 
 class Pod(NamedTuple):
-    """A pod with addresses of its own, which has not ended."""
+    """A pod that has not ended; without addresses of its own if it is on the host's network."""
 
     namespace: str
     name: str
@@ -42,8 +42,8 @@ class PodTable:
 
     @property
     def count(self) -> int:
-        """Number of pods in the table."""
-        return len(self._pods)
+        """Number of pods that have addresses of their own."""
+        return sum(bool(pod.addresses) for pod in list(self._pods.values()))
 
     def replace(self, pods: Iterable[tuple[str, Pod]]) -> None:
         """Replace all pods with these pairs of uid and pod."""
