@@ -10,11 +10,11 @@ from collections.abc import Iterator
 
 from pktexp.bpf import libbpf
 from pktexp.bpf.pinnedlinks import link_info
+from pktexp.netlink.links import xdp_programs
 from support.kernel.features import MULTI_BUFFER_XDP
 from support.netns.namespace import Namespace
 
-# include/uapi/linux/bpf.h (5.15): BPF_PROG_TYPE_XDP, BPF_LINK_TYPE_XDP.
-PROGRAM_XDP, LINK_XDP = 6, 6
+PROGRAM_XDP = 6  # BPF_PROG_TYPE_XDP (include/uapi/linux/bpf.h, 5.15)
 ATTACH_XDP, XDP_HAS_FRAGS = 37, 1 << 5
 PASS = bytes.fromhex("b700000002000000 9500000000000000")  # r0 = XDP_PASS; exit
 
@@ -34,7 +34,7 @@ class LoadOpts(c.Structure):
 def detach(namespace: Namespace, interface: str) -> int:
     """Detach every link of an interface; return how many there were."""
     with _links(namespace, interface) as (dll, found):
-        for fd, _ in found:
+        for fd in found:
             assert dll.bpf_link_detach(fd) == 0
         return len(found)
 
@@ -47,25 +47,28 @@ def silence_xdp(namespace: Namespace, interface: str) -> None:
     options = LoadOpts(c.sizeof(LoadOpts), attach_type=ATTACH_XDP, flags=frags)
     arguments = (PROGRAM_XDP, b"pass", b"GPL", PASS, len(PASS) // 8, c.byref(options))
     program = lib("load a program", "bpf_prog_load", *arguments)
+    with namespace.entered():
+        ids = xdp_programs(socket.if_nametoindex(interface))
     with _links(namespace, interface) as (_, found):
-        (link,) = [fd for fd, kind in found if kind == LINK_XDP]
+        # Other namespaces may have an interface of the same ifindex, with links of its own.
+        (link,) = [fd for fd in found if link_info(lib, fd).program in ids]
         lib("exchange the program of a link", "bpf_link_update", link, program, None)
     os.close(program)
 
 
 @contextlib.contextmanager
-def _links(namespace: Namespace, interface: str) -> Iterator[tuple[c.CDLL, list[tuple[int, int]]]]:
-    """Yield libbpf, and (descriptor, type) of every link of an interface."""
+def _links(namespace: Namespace, interface: str) -> Iterator[tuple[c.CDLL, list[int]]]:
+    """Yield libbpf, and the descriptors of all links of an ifindex."""
     with namespace.entered():
         ifindex = socket.if_nametoindex(interface)
     lib = libbpf.find()
     dll = c.CDLL(lib.path)
     # Listed first: who lost one may have made another by the time that the next is looked at.
-    every = [(fd, link_info(lib, fd)) for fd in _descriptors(dll)]
+    every = list(_descriptors(dll))
     try:
-        yield dll, [(fd, info.type) for fd, info in every if info.ifindex == ifindex]
+        yield dll, [fd for fd in every if link_info(lib, fd).ifindex == ifindex]
     finally:
-        for fd, _ in every:
+        for fd in every:
             os.close(fd)
 
 
