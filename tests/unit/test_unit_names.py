@@ -79,8 +79,13 @@ def test_unreadable_mount_is_one_error(tmp_path: Path) -> None:
         hierarchy.find(mounted(tmp_path, tmp_path / "missing"))
 
 
+def test_unreadable_list_of_mounts_is_one_error(tmp_path: Path) -> None:
+    with pytest.raises(PktexpError, match=r"cannot read .*mountinfo"):
+        hierarchy.find(tmp_path / "mountinfo")
+
+
 def test_mount_point_with_a_space_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    point = tmp_path / "a b"
+    point = tmp_path / "a b é"
     point.mkdir()
     monkeypatch.setattr(hierarchy, "ROOT_ID", point.stat().st_ino)
     assert hierarchy.find(mounted(tmp_path, str(point).replace(" ", r"\040"))) == point

@@ -7,6 +7,7 @@ a mount that begins elsewhere shows a part of the tree only, as in most containe
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import NamedTuple
 from pktexp.errors import PktexpError
 
 MOUNTS = Path("/proc/self/mountinfo")
+OCTAL = re.compile(r"\\([0-7]{3})")  # as mountinfo writes spaces and the like
 ROOT_ID = 1
 MOST = 65_536  # cgroups that a scan looks at
 MOUNT = "mount the host's /sys/fs/cgroup, read only"
@@ -77,7 +79,11 @@ def _children(folder: str) -> Iterator[tuple[str, int]]:
 
 
 def _mount_points(mounts: Path) -> Iterator[Path]:
-    for line in mounts.read_text().splitlines():
+    try:
+        lines = mounts.read_text(errors="surrogateescape").splitlines()
+    except OSError as error:
+        raise PktexpError(f"cannot read {mounts}: {error.strerror}", "mount /proc") from error
+    for line in lines:
         mount, _, rest = line.partition(" - ")
         if rest.split()[0] == "cgroup2":
-            yield Path(mount.split()[4].encode().decode("unicode_escape"))
+            yield Path(OCTAL.sub(lambda found: chr(int(found[1], 8)), mount.split()[4]))
