@@ -28,7 +28,9 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_wheel_carries_objects_page_types_and_licences(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
-    objects = {"packet.bpf.o", "drops.bpf.o", "retransmits.bpf.o"}
+    objects = {
+        f"{name}.bpf.o" for name in ("packet", "drops", "retransmits", "cgroups", "cgroupdrops")
+    }
     others = {"commands/main.py", "web/openapi.json", "py.typed"}
     page = {"index.html", "main.js", "vendor/uPlot.iife.min.js", "vendor/uPlot.LICENSE"}
     assert {f"pktexp/web/page/{name}" for name in page} <= names
