@@ -44,6 +44,10 @@ def test_hardware_uses_tcx_and_the_reason_names_what_xdp_would_do(driver: str, w
     assert why.startswith(what)
 
 
+def test_hardware_without_native_xdp_names_no_effect_of_it() -> None:
+    assert predicted(bus="pci", driver="e1000e", native_xdp=False)[1] == "leaves the link alone"
+
+
 @pytest.mark.parametrize("driver", QUIET)
 def test_drivers_that_leave_the_link_alone_use_native_xdp(driver: str) -> None:
     why = f"{driver} takes XDP programs without touching the link"

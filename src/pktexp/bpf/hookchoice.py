@@ -87,8 +87,11 @@ def _effect(hook: Hook, link: Link, driver: str) -> str:
     return GENERIC_EFFECT if hook is Hook.XDP_GENERIC and physical else ""
 
 
-def preference(rule: IngressRule, link: Link, driver: str) -> str:
-    """Return why the first of ingress_hooks is the best, in words for the operator."""
+def preference(rule: IngressRule, link: Link, driver: str, native_xdp: bool | None) -> str:
+    """Return why the first of ingress_hooks is the best, in words for the operator.
+
+    `native_xdp`: whether the driver reports native XDP; None if the kernel does not report it.
+    """
     if rule.mode is not IngressMode.AUTO:
         return f"chosen by --ingress {rule.text}"
     if driver in xdpdrivers.QUIET:
@@ -97,6 +100,8 @@ def preference(rule: IngressRule, link: Link, driver: str) -> str:
         return "loopback: XDP would copy large segments"
     if link.interface_class is InterfaceClass.VIRTUAL:
         return "virtual device: native XDP would cost its peer segmentation offload"
+    if native_xdp is False:
+        return "leaves the link alone"
     return f"leaves the link alone; with native XDP, {effect(Hook.XDP_NATIVE, link, driver)}"
 
 

@@ -36,7 +36,7 @@ def ingress(
     `strips`: whether the device has rx-vlan-offload.
     """
     hooks = list(ingress_hooks(rule.mode, link, driver, tcx))
-    reasons = [preference(rule, link, driver)]
+    reasons = [preference(rule, link, driver, native_xdp)]
     while obstacle := barrier(hooks[0], link) or _obstacle(hooks[0], link, native_xdp):
         reasons.append(not_at(hooks.pop(0), obstacle))
     if happens := effect(hooks[0], link, driver, strips):
