@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from pktexp.flows.columns import Hasher, HashIndex, group, key_mask, keys_of
 from pktexp.flows.table import FlowTable
 from pktexp.packet.records import (
+    FLOW_KEY,
     FLOW_RECORD,
     FLOW_SLOT,
     KEY_FIELDS,
@@ -26,6 +27,7 @@ from pktexp.packet.records import (
 FLOW_CACHE = Path(__file__).parents[2] / "bpf" / "flowcache.h"
 LAST = 2**64 - 1
 KEY_NAMES = [name for name, *_ in KEY_FIELDS if not name.startswith("_")]
+KEY_SIZES = {name: FLOW_KEY[name].itemsize for name in KEY_NAMES}
 BYTES = [
     (name, offset + byte)
     for name, (dtype, offset, *_) in (FLOW_RECORD.fields or {}).items()
@@ -148,7 +150,22 @@ def test_mask_follows_fields_that_move() -> None:
 @pytest.mark.parametrize("function", ["hash_flow", "same_flow"])
 def test_flow_cache_reads_every_field_of_the_key(function: str, name: str) -> None:
     """The programs list the fields by hand; flows that differ in a forgotten one would merge."""
-    (body,) = re.findall(
-        rf"\b{function}\(const struct flow_record.*?\n}}", FLOW_CACHE.read_text(), re.S
-    )
-    assert re.search(rf"->{name}\b", body)
+    body = flow_cache_function(function)
+    called = [flow_cache_function(called) for called in re.findall(r"(\w+_of)\(flow\)", body)]
+    assert re.search(rf"->{name}\b", "".join([body, *called]))
+
+
+@pytest.mark.parametrize("name", KEY_NAMES)
+def test_mask_of_the_last_words_covers_the_fields_of_the_key_in_them(name: str) -> None:
+    """same_flow compares these words under SUMS_KEY."""
+    place = re.search(rf"flow->{name}\b(?: << (\d+))?", flow_cache_function("sums_of"))
+    (mask,) = re.findall(r"#define SUMS_KEY (\w+)", FLOW_CACHE.read_text())
+    bits = ((1 << 8 * KEY_SIZES[name]) - 1) << int(place[1] or 0) if place else 0
+    assert bits & ~int(mask, 16) == 0
+
+
+def flow_cache_function(name: str) -> str:
+    """Return the text of a function that takes a flow."""
+    pattern = rf"\b{name}\([^)]*const struct flow_record \*flow\).*?\n}}"
+    (body,) = re.findall(pattern, FLOW_CACHE.read_text(), re.DOTALL)
+    return str(body)
