@@ -69,18 +69,32 @@ def test_failure_of_a_required_call_is_one_line_and_leaves_nothing(
 
 
 def test_failed_pin_ends_the_start_or_is_skipped(pair: Pair, tmp_path: Path, root: Path) -> None:
-    """Maps come first, then links, then what counts drops."""
-    python = failing_at(tmp_path, "bpf_obj_pin", after=7)
+    """Seven maps come first, then two links, the counters, and what counts drops."""
+    python = failing_at(tmp_path, "bpf_obj_pin", after=6)
     status, said = ended(started(pair[1], (python, *SERVE, "--pin", str(root))))
     assert status == 1
     assert "goes on" not in "".join(said)
     assert pinned(root) == []
     python = failing_at(tmp_path, "bpf_obj_pin", after=9)
-    with serving(pair[1], "--interfaces", "vb", "--pin", str(root), python=python) as service:
+    options = ("--interfaces", "vb", "--pin", str(root))
+    with serving(pair[1], *options, python=python) as service:
+        assert total(service.page(), "pktexp_interface_attach_failures_total") == 1
+        said = [
+            line for line in service.messages("WARNING") if ": pin /" in line or "(pin /" in line
+        ]
+        assert [line.split(":")[0] for line in said] == [
+            "vb",
+            "dropped packets are not counted",
+            "retransmitted segments are not counted",
+        ]
+        assert attached(pair[1], "vb") == {}
+    options = ("--interfaces", "vb", "--pin", str(root.with_name("other")))
+    python = failing_at(tmp_path, "bpf_obj_pin", after=8, count=1)
+    with serving(pair[1], *options, python=python) as service:
         page = service.page()
         assert attached(pair[1], "vb") == {"tcx-ingress": 1}
         assert total(page, "pktexp_interface_attach_failures_total") == 1
-        assert len([line for line in service.messages("WARNING") if ": pin /" in line]) == 3
+        assert len([line for line in service.messages("WARNING") if ": pin /" in line]) == 1
     assert attached(pair[1], "vb") == {"tcx-ingress": 1}
 
 

@@ -24,10 +24,11 @@ BYTES, PACKETS = "pktexp_cgroup_bytes_total", "pktexp_cgroup_packets_total"
 DROPPED = "pktexp_cgroup_dropped_packets_total"
 ID = "0123456789abcdef" * 4  # of a container
 OFF = "traffic by cgroup is not counted: "
-# Accepts a connection and reads it; the other end sends without pause: port.
+# Accepts a connection and reads it; the other end sends without pause: port. Of two ephemeral ports
+# either could be the service's.
 SERVER = """
 import socket
-s = socket.create_server(("0.0.0.0", 0))
+s = socket.create_server(("0.0.0.0", 4443))
 print(s.getsockname()[1], flush=True)
 peer, _ = s.accept()
 while peer.recv(65536): pass

@@ -117,7 +117,7 @@ def test_bytes_of_units_are_those_that_systemd_counts(
 def test_containers_count_under_their_ids_as_their_namespaces_do(
     podman: Podman, namespaces: Callable[[], Namespace]
 ) -> None:
-    own = f"pktexp-test-{os.getpid()}"
+    own = f"pktexp-test-{os.getpid()}-containers"  # the machine above has one of its own
     parents = (f"/{own}", *[f"/{own}/kubepods/burstable/pod{UID}"] * 2)
     with serving(namespaces(), "--interfaces", "lo", prefix=MOUNTED) as service:
         ids = []
