@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import inspect
+import logging
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -50,6 +51,15 @@ def turn(
         fcntl.flock(turn, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
         fcntl.flock(queue, fcntl.LOCK_UN)
         yield
+
+
+@pytest.fixture(autouse=True)
+def level() -> Iterator[None]:
+    """Restores the level of log lines, which a command that runs in the test's process sets."""
+    root = logging.getLogger()
+    before = root.level
+    yield
+    root.setLevel(before)
 
 
 @pytest.fixture
