@@ -141,6 +141,20 @@ async def test_stream_yields_a_first_sample_and_then_each_full_second(rig: Rig) 
     assert full == sorted(set(full), key=lambda second: second or 0)
 
 
+async def test_stream_goes_on_after_a_stall_longer_than_samples_stay_detailed(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with background(rig.sampler.run()), asyncio.timeout(PATIENCE):
+        stream = rig.sampler.each_second()
+        await anext(stream)
+        monkeypatch.setattr(sampler_module, "WATCHED", 0.0)  # any wait is a stall
+        following = asyncio.ensure_future(anext(stream))
+        await rig.taken(1)
+        monkeypatch.undo()
+        samples = await following
+    assert samples[-1].details
+
+
 async def test_flows_are_read_for_a_first_request_while_nobody_watches() -> None:
     rig = Rig(flows=FlowTable(10))
 

@@ -68,10 +68,15 @@ class Sampler:
         if samples := await self.now():
             second = int(samples[-1].at)
             yield samples
-        while True:
+
+        def due() -> list[Sample]:
+            # At each sample: after a longer stall the next one must be detailed again.
             self._watched_until = time.monotonic() + WATCHED
+            return self._until_second(second)
+
+        while True:
             async with self._taken:
-                await self._taken.wait_for(lambda: self._until_second(second))  # noqa: B023
+                await self._taken.wait_for(due)
             samples = self._until_second(second)
             second = samples[-1].second or second
             yield samples
