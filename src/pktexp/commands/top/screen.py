@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 from typing import Any, ClassVar
 
@@ -15,6 +16,8 @@ from pktexp.commands.top.events import Event, Source
 from pktexp.commands.top.rows import Column, summary
 from pktexp.commands.top.view import INTERFACES, SERVICES, TALKERS, View
 from pktexp.errors import PktexpError, escaped
+
+log = logging.getLogger(__name__)
 
 RETRY = 2.0  # seconds
 HELP = """\
@@ -96,6 +99,9 @@ class Top(App[None]):
                     self.draw()
             except PktexpError as error:
                 self.show_state(f"{error} ({error.hint}); retrying")
+            except Exception as error:
+                log.exception("failed to show an event")
+                self.show_state(f"{type(error).__name__}: {error} (a fault of pktexp); retrying")
             await asyncio.sleep(RETRY)
 
     def show_state(self, state: str) -> None:
