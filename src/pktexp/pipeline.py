@@ -189,7 +189,7 @@ async def running(
         drops, retransmits, unit_drops = _trace(stack, lib, datapath, interfaces, cgroups)
         if datapath.hooks.tcx:
             datapath.outlast_capabilities()
-        _log_memory(datapath, interfaces)
+        _log_memory(datapath, interfaces, cgroups)
         # A thread keeps the capabilities it was started with: all threads are started below.
         privileges.give_up(datapath.hooks.tcx, settings.kubernetes)
         pods = await stack.enter_async_context(naming(settings))
@@ -235,7 +235,8 @@ async def running(
 def require_memory(settings: Settings) -> str:
     """Return how much memory the settings need, in words. Raises PktexpError if it cannot fit."""
     max_flows = 0 if settings.flows is FlowMode.OFF else settings.max_flows
-    return memory.require(datapath_options(settings, highest_online_cpu() + 1), max_flows)
+    options = datapath_options(settings, highest_online_cpu() + 1)
+    return memory.require(options, max_flows, settings.max_cgroups if settings.cgroups else 0)
 
 
 def datapath_options(settings: Settings, cpus: int) -> DatapathOptions:
@@ -309,14 +310,16 @@ def _count_cgroups(
     return cgroups
 
 
-def _log_memory(datapath: Datapath, interfaces: Interfaces) -> None:
+def _log_memory(datapath: Datapath, interfaces: Interfaces, cgroups: Ledger | None) -> None:
     log.info(
-        "kernel memory: counters %d KiB (%d interfaces), rings %d KiB, flow cache %d KiB (%s)",
+        "kernel memory: counters %d KiB (%d interfaces), rings %d KiB, flow cache %d KiB (%s), "
+        "cgroups %d KiB",
         datapath.counter_bytes >> 10,
         interfaces.counted[0],
         datapath.ring_bytes >> 10,
         datapath.flow_cache_bytes >> 10,
         f"{datapath.flow_cache_entries} flows a CPU" if datapath.flow_cache else "off",
+        cgroups.nbytes >> 10 if cgroups else 0,
     )
 
 

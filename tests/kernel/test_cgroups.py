@@ -14,7 +14,7 @@ import pytest
 
 from pktexp.bpf import cgroupmaps
 from pktexp.bpf.cgroupmaps import PACKETS_SHIFT
-from pktexp.bpf.cgroups import OBJECT, CgroupPrograms
+from pktexp.bpf.cgroups import MAPS, OBJECT, CgroupPrograms
 from pktexp.bpf.libbpf import Libbpf
 from pktexp.packet.enums import Direction
 from pktexp.units import hierarchy
@@ -139,6 +139,20 @@ def octets(namespace: Namespace) -> tuple[int, int]:
     told = namespace.run("nstat", "-asz", "IpExtInOctets", "IpExtOutOctets")
     found = dict(re.findall(r"^(\w+) +(\d+)", told, re.MULTILINE))
     return int(found["IpExtInOctets"]), int(found["IpExtOutOctets"])
+
+
+@pytest.mark.parametrize("limit", [1, 5, 256])
+def test_memory_told_is_that_of_the_kernel(lib: Libbpf, limit: int) -> None:
+    programs = CgroupPrograms(lib, limit)
+    try:
+        files = [Path(f"/proc/self/fdinfo/{programs.object.map_fd(name)}") for name in MAPS]
+        words = [re.search(r"memlock:\s+(\d+)", file.read_text()) for file in files]
+        memory = sum(int(word[1]) for word in words if word)
+    finally:
+        programs.close()
+    assert len(MAPS) == sum(word is not None for word in words)
+    # The kernel rounds each map up to pages, after a header.
+    assert 0 <= memory - programs.nbytes < len(MAPS) * 2 * 4096
 
 
 @pytest.mark.parametrize("direction", Direction)

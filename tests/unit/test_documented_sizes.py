@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from pktexp.bpf.cgroupmaps import CGROUP_BYTES, CGROUP_LEASE, CGROUP_PLACE, WAYS, kernel_bytes
 from pktexp.bpf.options import (
     CACHED_FLOW_BYTES,
     CPU_CACHE,
@@ -27,6 +28,7 @@ DEFAULTS: dict[str | None, Any] = {option.name: option.default for option in ser
 PROCESS = 132_000_000  # bytes, as docs/kubernetes.md rounds what was measured
 NODE = 100  # interfaces in the table of docs/kubernetes.md
 MB, MIB = 10**6, 1 << 20
+CGROUPS = DEFAULTS["max_cgroups"]
 CELLS = DROPS.cells + RETRANSMITS.cells
 INTERFACE, FLOW = f"{INTERFACE_BYTES:,}", f"{CACHED_FLOW_BYTES:,}"
 
@@ -37,8 +39,8 @@ def memory(cpus: int, interfaces: int) -> Memory:
 
 
 def kernel(cpus: int, interfaces: int) -> int:
-    """Bytes of kernel memory, with the cells of drops."""
-    return sum(memory(cpus, interfaces)) + CELLS * CELL_BYTES
+    """Bytes of kernel memory, with cgroups and the cells of drops."""
+    return sum(memory(cpus, interfaces)) + kernel_bytes(CGROUPS, cpus) + CELLS * CELL_BYTES
 
 
 def formula(cpus: int, interfaces: int) -> int:
@@ -46,7 +48,8 @@ def formula(cpus: int, interfaces: int) -> int:
     rings = DEFAULTS["ring_size"] * DEFAULTS["workers"]
     counters = (cpus + 2) * INTERFACE_BYTES * interfaces
     cache = min(CPU_CACHE * cpus, MACHINE_CACHE)
-    return int(PROCESS + counters + cache + rings)
+    cgroups = (cpus + 1) * CGROUP_BYTES * CGROUPS
+    return int(PROCESS + counters + cgroups + cache + rings)
 
 
 @pytest.mark.parametrize(
@@ -72,7 +75,8 @@ def test_documented_formula_covers_the_options(cpus: int, interfaces: int) -> No
 def phrases() -> Iterator[tuple[str, str]]:
     """Yield (file, phrase): each phrase has a size in it, and the file has to have it."""
     page = "docs/kubernetes.md"
-    yield page, f"(CPUs + 2) x {INTERFACE} x interfaces + --flow-cache"
+    cgroups = f"(CPUs + 1) x {CGROUP_BYTES} x --max-cgroups"
+    yield page, f"(CPUs + 2) x {INTERFACE} x interfaces + {cgroups} + --flow-cache"
     cache = f"{CPU_CACHE // MIB} MiB a CPU by default, and {MACHINE_CACHE // MIB} MiB at most"
     yield page, f"`--flow-cache` is {cache}"
     for cpus in (16, 64, 128, 256):
@@ -84,6 +88,10 @@ def phrases() -> Iterator[tuple[str, str]]:
     cache = f"{CPU_CACHE // MIB} MiB x CPUs, {MACHINE_CACHE // MIB} MiB at most"
     yield page, f"| flow cache | `--flow-cache`: {cache} | {memory(2, 1).flow_cache // MIB} MiB |"
     yield page, f"| rings | `--ring-size` x `--workers` | {DEFAULTS['ring_size'] / MIB:.0f} MiB |"
+    leases = CGROUP_LEASE.itemsize + WAYS * (CGROUP_PLACE.itemsize + 8)
+    rows = f"{CGROUP_BYTES} x `--max-cgroups` x (CPUs + 1), rounded up to a power of two of cgroups"
+    size = f"{kernel_bytes(CGROUPS, 2) / MB:.1f} MB"
+    yield page, f"| cgroups | {rows}, and {leases} x `--max-cgroups` | {size} |"
     yield page, f"| drop counters | {CELL_BYTES} x {CELLS:,} | {CELLS * CELL_BYTES / MB:.1f} MB |"
 
     page = "docs/design/counting.md"
@@ -103,10 +111,12 @@ def phrases() -> Iterator[tuple[str, str]]:
     page = "deploy/kubernetes/base/daemonset.yaml"
     counters = INTERFACE_BYTES * NODE
     yield page, f"{MACHINE_CACHE / MB:.1f} MB of flow cache from 16 CPUs on"
-    yield page, f"{counters / MB:.1f} MB of counters by CPU for {NODE} interfaces"
+    cgroups = f"{CGROUP_BYTES * CGROUPS / MB:.2f} MB for cgroups"
+    yield page, f"{counters / MB:.1f} MB of counters by CPU for {NODE} interfaces and {cgroups}"
     page = "deploy/kubernetes/sidecar/deployment.yaml"
     cache = f"{(4 << 20) / MB:.1f} MB of flow cache"
-    yield page, f"{cache} and {16 * INTERFACE_BYTES / MB:.2f} MB of counters by CPU"
+    sidecar = f"{16 * INTERFACE_BYTES / MB:.2f} MB of counters by CPU"
+    yield page, f"{cache} and {sidecar}, and {cgroups}"
 
 
 def text(path: Path) -> str:

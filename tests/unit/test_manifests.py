@@ -10,6 +10,7 @@ from typing import Any
 import click
 import pytest
 
+from pktexp.bpf.cgroupmaps import kernel_bytes
 from pktexp.commands.main import serve
 from pktexp.commands.options import settings_of
 from pktexp.pipeline import datapath_options
@@ -120,6 +121,7 @@ def test_the_memory_limit_holds_with_256_cpus(name: str) -> None:
     }
     options = datapath_options(settings_of(given), CPUS)
     needed = PROCESS + sum(options.memory(CPUS, min(options.slots, INTERFACES)))
+    needed += kernel_bytes(settings_of({}).max_cgroups, CPUS)
     assert quantity(container["resources"]["limits"]["memory"]) > needed
 
 

@@ -139,31 +139,34 @@ def bounded(monkeypatch: pytest.MonkeyPatch, bytes_: int) -> None:
     monkeypatch.setattr(memorylimit, "lowest", lambda: Limit(bytes_, "the limit"))
 
 
-def refusal(options: DatapathOptions, max_flows: int) -> PktexpError:
+def refusal(options: DatapathOptions, max_flows: int, max_cgroups: int = 0) -> PktexpError:
     with pytest.raises(PktexpError) as raised:
-        memory.require(options, max_flows)
+        memory.require(options, max_flows, max_cgroups)
     return raised.value
 
 
 @pytest.mark.parametrize(
-    ("changed", "max_flows", "part", "options"),
+    ("changed", "max_flows", "max_cgroups", "part", "options"),
     [
-        ({"rings": 256, "ring_size": 1 << 30}, 10, "rings 256 GiB", "--ring-size or --workers"),
-        ({"ring_size": 1 << 30}, 10, "rings 1 GiB", "--ring-size or --workers"),
-        ({"flow_cache": 1 << 20}, 10, "flow cache 256 MiB", "--flow-cache"),
-        ({"slots": 1 << 16}, 10, "interface counters ", "--max-interfaces"),
-        ({}, 100_000, "flow table ", "--max-flows"),
+        ({"rings": 256, "ring_size": 1 << 30}, 10, 0, "rings 256 GiB", "--ring-size or --workers"),
+        ({"ring_size": 1 << 30}, 10, 0, "rings 1 GiB", "--ring-size or --workers"),
+        ({"flow_cache": 1 << 20}, 10, 0, "flow cache 256 MiB", "--flow-cache"),
+        ({"slots": 1 << 16}, 10, 0, "interface counters ", "--max-interfaces"),
+        ({}, 100_000, 0, "flow table ", "--max-flows"),
+        ({}, 10, 16384, "cgroups ", "--max-cgroups"),
     ],
 )
 def test_error_names_the_option_of_the_part_that_is_too_large(
     monkeypatch: pytest.MonkeyPatch,
     changed: dict[str, int],
     max_flows: int,
+    max_cgroups: int,
     part: str,
     options: str,
 ) -> None:
     bounded(monkeypatch, 6 << 20)
-    error = refusal(DatapathOptions(**SMALL | changed), max_flows)  # type: ignore[arg-type]
+    options_ = DatapathOptions(**SMALL | changed)  # type: ignore[arg-type]
+    error = refusal(options_, max_flows, max_cgroups)
     assert str(error).startswith(part)
     assert error.hint == f"lower {options}"
 
@@ -179,17 +182,17 @@ def test_error_names_all_options_that_together_are_too_large(
 def test_sum_is_that_of_its_parts_and_just_fits(monkeypatch: pytest.MonkeyPatch) -> None:
     bounded(monkeypatch, 0)
     options = DatapathOptions(**SMALL)  # type: ignore[arg-type]
-    parts, total = str(refusal(options, 1000)).split(", but")[0].split(" = ")
+    parts, total = str(refusal(options, 1000, 8)).split(", but")[0].split(" = ")
     sizes = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20}
     summed = sum(float(n) * sizes[unit] for n, unit in re.findall(r"([\d.]+) ([KM]?i?B)", parts))
     (number, unit) = total.split()
     assert float(number) * sizes[unit] == pytest.approx(summed, rel=2e-3)
-    exact = sum(part.bytes for part in memory._parts(options, 1000))  # noqa: SLF001
+    exact = sum(part.bytes for part in memory._parts(options, 1000, 8))  # noqa: SLF001
     assert exact == pytest.approx(summed, rel=2e-3)
     bounded(monkeypatch, exact)
-    memory.require(options, 1000)
+    memory.require(options, 1000, 8)
     bounded(monkeypatch, exact - 1)
-    refusal(options, 1000)
+    refusal(options, 1000, 8)
 
 
 @pytest.mark.parametrize(
@@ -214,7 +217,7 @@ def test_defaults_fit_in_a_small_container(
 ) -> None:
     monkeypatch.setattr(memorylimit, "lowest", lambda: Limit(limit_, "") if limit_ else None)
     defaults = DatapathOptions(slots=4096, flow_cache=16384)
-    assert memory.require(defaults, 1000)
+    assert memory.require(defaults, 1000, 256)
 
 
 def test_rings_and_cache_need_nothing_without_events() -> None:

@@ -36,6 +36,15 @@ STRUCTS = {
 }
 
 
+def kernel_bytes(limit: int, cpus: int) -> int:
+    """Return the kernel memory of the maps for so many leases, in bytes."""
+    buckets = 1 << (limit - 1).bit_length()
+    places = buckets * WAYS + 1
+    rows = (cpus + 1) * CGROUP_COUNTERS.itemsize + CGROUP_PLACE.itemsize
+    leases = (limit + 1) * CGROUP_LEASE.itemsize
+    return places * rows + buckets * CGROUP_BUCKET.itemsize + leases
+
+
 def read(rows: Records, places: npt.NDArray[np.intp]) -> U64:
     """Sum the counters of places over all rows: (place, direction, unit).
 

@@ -19,6 +19,7 @@ from pktexp.bpf.cgroupmaps import (
     CGROUP_PLACE,
     STRUCTS,
     WAYS,
+    kernel_bytes,
 )
 from pktexp.bpf.libbpf import Libbpf
 from pktexp.bpf.object import BpfObject, run_program
@@ -79,8 +80,8 @@ class CgroupPrograms:
 
     @property
     def nbytes(self) -> int:
-        """Kernel memory of the counters, in bytes."""
-        return self.counts.nbytes
+        """Kernel memory of the maps, in bytes."""
+        return kernel_bytes(self._limit, self._rows - 1)
 
     def attach(self, root: Path) -> None:
         """Attach both programs to the cgroup at `root`, beside those of others.

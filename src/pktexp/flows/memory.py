@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from pktexp.bpf import memorylimit
+from pktexp.bpf import cgroupmaps, memorylimit
 from pktexp.bpf.options import DatapathOptions
 from pktexp.bpf.probes import highest_online_cpu
 from pktexp.bpf.tracepoints import DROPS, RETRANSMITS
@@ -28,12 +28,12 @@ class Part(NamedTuple):
     options: str
 
 
-def require(options: DatapathOptions, max_flows: int) -> str:
+def require(options: DatapathOptions, max_flows: int, max_cgroups: int) -> str:
     """Return the sum in words. Raises PktexpError if it is more than this process can have.
 
-    `max_flows`: 0 without a flow table.
+    `max_flows`: 0 without a flow table; `max_cgroups`: 0 without cgroups.
     """
-    parts = sorted(_parts(options, max_flows), reverse=True)
+    parts = sorted(_parts(options, max_flows, max_cgroups), reverse=True)
     total, limit = sum(part.bytes for part in parts), memorylimit.lowest()
     if limit is None:
         return f"{_size(total)}; the kernel shows no limit"
@@ -44,12 +44,15 @@ def require(options: DatapathOptions, max_flows: int) -> str:
     raise PktexpError(message, f"lower {_too_large(parts, total - limit.bytes)}")
 
 
-def _parts(options: DatapathOptions, max_flows: int) -> Iterator[Part]:
-    sizes = options.memory(highest_online_cpu() + 1, interfaces=1)
+def _parts(options: DatapathOptions, max_flows: int, max_cgroups: int) -> Iterator[Part]:
+    cpus = highest_online_cpu() + 1
+    sizes = options.memory(cpus, interfaces=1)
     yield Part(sizes.counters, "interface counters", "--max-interfaces")
     yield Part(sizes.rings, "rings", "--ring-size or --workers")
     yield Part(sizes.flow_cache, "flow cache", "--flow-cache")
     yield Part((DROPS.cells + RETRANSMITS.cells) * CELL_BYTES, "drop counters", "")
+    cgroups = cgroupmaps.kernel_bytes(max_cgroups, cpus) if max_cgroups else 0
+    yield Part(cgroups, "cgroups", "--max-cgroups")
     yield Part(table_bytes(max_flows) if max_flows else 0, "flow table", "--max-flows")
 
 

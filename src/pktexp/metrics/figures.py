@@ -251,7 +251,10 @@ CGROUPS = (
     Figure(GAUGE, "pktexp_cgroup_limit", "Cgroups that can be shown one by one.", "limit"),
     Figure(GAUGE, "pktexp_cgroups", "Cgroups that are shown, or were within the hour.", "count"),
     Figure(
-        GAUGE, "pktexp_cgroup_memory_bytes", "Kernel memory of the cgroups' counters.", "nbytes"
+        GAUGE,
+        "pktexp_cgroup_memory_bytes",
+        "Kernel memory of the cgroups' counters and tables.",
+        "nbytes",
     ),
     Figure(
         COUNTER,

@@ -85,7 +85,7 @@ class Ledger:
 
     @property
     def nbytes(self) -> int:
-        """Kernel memory of the counters, in bytes."""
+        """Kernel memory of counters, ids, places and paths, in bytes."""
         return self._programs.nbytes
 
     def close(self) -> None:
