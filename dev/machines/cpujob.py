@@ -1,7 +1,7 @@
 """Tries pktexp on many CPUs: `python -m machines.cpujob`, in the machine.
 
-Writes $SHARE/cpus.json, for page.py: start, memory, idle cost, and counts against known sends;
-these also while CPUs go offline and come online, if $SHARE/plan.json says so.
+Writes $SHARE/cpus.json, for page.py: start, memory, idle cost, and counts against known sends,
+also while CPUs go offline and come online.
 """
 
 from __future__ import annotations
@@ -68,9 +68,8 @@ def main() -> None:
         job = Job(share, sender, counter, [bytes.fromhex(frame) for frame in plan["frames"]])
         job.record("CPUs", len(hotplug.online()))
         measure(job)
-        if plan["hotplug"]:
-            coming_and_going(job)
-            some_at_the_start(job)
+        coming_and_going(job)
+        some_at_the_start(job)
 
 
 def measure(job: Job) -> None:
@@ -89,31 +88,33 @@ def measure(job: Job) -> None:
 
 def coming_and_going(job: Job) -> None:
     """Count while CPUs go offline and come online."""
-    late, first = [4, 5, 6, 7], [0, 1, 2, 3]
+    *first, a, b, c, d = hotplug.online()
+    late = [a, b, c, d]
+    span = f"{a}-{d}"
     with job.counting() as (_, counts):
         down, up = (
             (lambda: hotplug.put(late, online=False)),
             (lambda: hotplug.put(late, online=True)),
         )
-        job.step("4-7 go offline while all send", counts.sent(hotplug.online(), 2 * EACH, down))
-        job.step("0-3 send, 4-7 are offline", counts.sent(first, EACH))
-        job.step("4-7 come online while 0-3 send", counts.sent(first, 2 * EACH, up))
-        job.step("4-7 send", counts.sent(late, EACH))
+        job.step(f"{span} go offline while all send", counts.sent([*first, *late], 2 * EACH, down))
+        job.step(f"the others send, {span} are offline", counts.sent(first, EACH))
+        job.step(f"{span} come online while the others send", counts.sent(first, 2 * EACH, up))
+        job.step(f"{span} send", counts.sent(late, EACH))
         job.step(
-            "1 and 4 go and come twice while others send",
-            counts.sent([0, 2, 3, 5], 2 * EACH, lambda: hotplug.toggle([1, 4])),
+            f"1 and {a} go and come twice while others send",
+            counts.sent([0, 2, 3, b], 2 * EACH, lambda: hotplug.toggle([1, a])),
         )
 
 
 def some_at_the_start(job: Job) -> None:
-    """Count where some CPUs are online at the start, and more come online."""
+    """Count where CPUs between others are offline at the start, and come online."""
     others = [1, 2, 4, 5, 6]
     hotplug.put(others, online=False)
     with job.counting() as (_, counts):
         few = hotplug.online()
-        job.step("started with 0, 3, 7: they send", counts.sent(few, EACH))
+        job.step("started without 1, 2, 4, 5, 6: the others send", counts.sent(few, EACH))
         up = lambda: hotplug.put(others, online=True)  # noqa: E731
-        job.step("the others come online while they send", counts.sent(few, 2 * EACH, up))
+        job.step("these come online while the others send", counts.sent(few, 2 * EACH, up))
         job.step("then all send", counts.sent(hotplug.online(), EACH))
 
 

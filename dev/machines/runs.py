@@ -28,14 +28,10 @@ class Machine:
     cpus: int
     memory: str
     driver: str = ""
-    hotplug: bool = False
 
 
 CARDS = tuple(Machine(driver, 4, "3G", driver) for driver in BY_DRIVER)
-CPUS = (
-    Machine("8-cpus", 8, "4G", hotplug=True),
-    Machine("64-cpus", 64, "8G"),
-)
+CPUS = (Machine("8-cpus", 8, "4G"), Machine("64-cpus", 64, "8G"))
 MACHINES = {each.name: each for each in (*CARDS, *CPUS)}
 
 
@@ -46,7 +42,8 @@ def run(each: Machine, share: Path) -> int:
         if each.driver:
             script, plan, hardware = "machines.cardjob", *_with_cards(each, share, make())
         else:
-            script, plan, hardware = "machines.cpujob", _with_cpus(each), _hardware(each)
+            plan = {"frames": frames.of_cpus(each.cpus)}
+            script, hardware = "machines.cpujob", _hardware(each)
         (share / "plan.json").write_text(json.dumps(plan))
         return machine.run(kernel, share, job.script(f"python3 -m {script}"), SECONDS, hardware)
 
@@ -54,10 +51,6 @@ def run(each: Machine, share: Path) -> int:
 def _hardware(each: Machine, **more: tuple[str, ...]) -> Hardware:
     platform = replace(AMD64, qemu=qemu.command())
     return Hardware(platform, each.cpus, each.memory, **more)
-
-
-def _with_cpus(each: Machine) -> dict[str, Any]:
-    return {"hotplug": each.hotplug, "frames": frames.of_cpus(each.cpus)}
 
 
 def _with_cards(

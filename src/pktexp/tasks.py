@@ -7,6 +7,8 @@ import logging
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 
+from pktexp.failures import FailureCounter
+
 log = logging.getLogger(__name__)
 
 Work = Coroutine[None, None, None]
@@ -28,9 +30,9 @@ async def background(work: Work) -> AsyncIterator[None]:
 
 
 def _tell(task: asyncio.Task[None]) -> None:
-    if not task.cancelled() and (error := task.exception()):
+    if not task.cancelled() and isinstance(error := task.exception(), Exception):
         name = task.get_coro().__qualname__  # type: ignore[union-attr]  # it was made of a coroutine
-        log.error("%s has stopped, restart pktexp and report this: %r", name, error, exc_info=error)
+        FailureCounter(log).note(error, "%s has stopped, restart pktexp and report it", name)
 
 
 async def to_its_end(work: Work) -> None:

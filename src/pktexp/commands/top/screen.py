@@ -16,6 +16,7 @@ from pktexp.commands.top.events import Event, Source
 from pktexp.commands.top.rows import Column, summary
 from pktexp.commands.top.view import INTERFACES, SERVICES, TALKERS, View
 from pktexp.errors import PktexpError, escaped
+from pktexp.failures import FailureCounter
 
 log = logging.getLogger(__name__)
 
@@ -59,6 +60,7 @@ class Top(App[None]):
         self.source = source
         self.view = View(plain)
         self.paused = False
+        self.failures = FailureCounter(log)
         self.finding = TALKERS  # the table that the text field filters
         self.reader: asyncio.Task[None] | None = None
 
@@ -77,6 +79,11 @@ class Top(App[None]):
         """Start reading events."""
         self.query_one(f"#{TALKERS}").focus()
         self.restart()
+
+    def on_unmount(self) -> None:
+        """Stop reading events."""
+        if self.reader:
+            self.reader.cancel()
 
     def on_resize(self) -> None:
         """Redraw: the width decides which columns are shown."""
@@ -99,8 +106,8 @@ class Top(App[None]):
                     self.draw()
             except PktexpError as error:
                 self.show_state(f"{error} ({error.hint}); retrying")
-            except Exception as error:
-                log.exception("failed to show an event")
+            except Exception as error:  # noqa: BLE001  # the screen would stand still, and say live
+                self.failures.note(error, "failed to show an event, retrying")
                 self.show_state(f"{type(error).__name__}: {error} (a fault of pktexp); retrying")
             await asyncio.sleep(RETRY)
 
