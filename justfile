@@ -75,6 +75,9 @@ bench-newflows *options: (bench "newflows" options)
 # what a pod takes of memory and CPU, as root
 bench-pod *options: (bench "pod" options)
 
+# how long a start takes, and what an idle service costs, as root: [--against SRC]
+bench-start *options: (bench "start" options)
+
 # what open pages cost a scrape, as root
 bench-watching *options: (bench "watching" options)
 

@@ -21,6 +21,7 @@ EXPECTED = {
     "scrape": ("100 flows", "10 interfaces"),
     "newflows": ("1,000",),
     "pod": ("sidecar, 1 interface, 1,000 flows",),
+    "start": ("1 interface", "250 interfaces"),
     "watching": ("10 interfaces",),
     "idle": ("128", "256"),
     "grace": ("membarrier", "update of a map of maps"),
