@@ -78,6 +78,9 @@ bench-pod *options: (bench "pod" options)
 # how long a start takes, and what an idle service costs, as root: [--against SRC]
 bench-start *options: (bench "start" options)
 
+# what the memory of a service is, as root
+bench-memory *options: (bench "memory" options)
+
 # what open pages cost a scrape, as root
 bench-watching *options: (bench "watching" options)
 
@@ -95,6 +98,9 @@ bench-grace *options: (bench "grace" options)
 
 # what an idle machine with many CPUs costs, from arrays
 bench-idle *options: (bench "idle" options)
+
+# all of these in turn, as root; with --quick their tables side by side in docs/performance.md
+bench-all *options: (bench "all" options)
 
 # one program from several objects in turn, as root: MODE FLOWS OBJECT OBJECT...
 bench-compare *options: (bench "compare" options)

@@ -20,12 +20,15 @@ from playwright.sync_api import Browser
 
 from pktexp.commands.top.remote import Credentials, Remote
 from pktexp.commands.top.screen import Top
+from support.kernel.cgroups import MOUNTED, Cgroup, making
 from support.netns.namespace import Namespace, connect
 from support.screens.browser import chromium, opened
 from support.service.process import serving
 
+TABLE = "#services"
 IMAGES = Path(__file__).parent.parent / "docs" / "images"
 SECONDS = 150
+PAUSE = 2.0  # seconds, until a screen is drawn again
 LOOK = 22  # seconds, until the lines are as long as they get
 TERMINAL = 100, 30
 HOST, HOST6 = "192.0.2.1", "2001:db8::1"
@@ -38,6 +41,18 @@ MACHINES = {
     "192.0.2.24": "for i in $(seq 40); do echo x >/dev/udp/{host}/4444; sleep 0.05; done",
     "192.0.2.25": "iperf3 -6 -c {host6} -p {port} -t 9 -b 4M; sleep 7",
 }
+# Whom they talk with on the host, in the same order: cgroups as systemd and containers make them.
+POD = (
+    "kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod{}.slice/cri-containerd-{}.scope"
+)
+SERVICES = (
+    "system.slice/media.service",
+    "system.slice/backup.service",
+    f"system.slice/docker-{'5e1f0a9c' * 8}.scope",
+    "system.slice/monitoring.service",
+    POD.format("0c9a41d2_77aa_4b0e_9d55_2f1b6f0e8a31", "b7d24e60" * 8),
+    "user.slice/user-1000.slice/session-3.scope",
+)
 PICTURES = {
     "page-light.png": (1280, 1082, "light"),
     "page-dark.png": (1280, 1082, "dark"),
@@ -47,9 +62,12 @@ PICTURES = {
 
 @contextlib.contextmanager
 def talking(host: Namespace) -> Iterator[None]:
-    """Every machine does what it does, over an interface of its own."""
+    """Every machine does what it does, over an interface of its own, with a service of the host."""
     with contextlib.ExitStack() as stack:
+        own = stack.enter_context(making())
         for number, (address, what) in enumerate(MACHINES.items()):
+            service = own.make(SERVICES[number])
+            clients = own.make(f"machine.slice/machine-m{number + 1}.scope")
             machine = Namespace()
             stack.callback(machine.remove)
             connect(machine, host, "eth0", f"port{number}")
@@ -57,9 +75,9 @@ def talking(host: Namespace) -> Iterator[None]:
             machine.ip("address", "add", f"{address}/24", "dev", "eth0")
             add_ipv6(machine, "eth0", f"2001:db8::{address.rpartition('.')[2]}")
             port = str(5201 + number)
-            stack.enter_context(_running(host, f"iperf3 -s -p {port}"))
+            stack.enter_context(_running(host, service, f"iperf3 -s -p {port}"))
             loop = f"while true; do {what.format(host=HOST, host6=HOST6, port=port)}; done"
-            stack.enter_context(_running(machine, loop))
+            stack.enter_context(_running(machine, clients, loop))
         yield
 
 
@@ -70,9 +88,9 @@ def add_ipv6(namespace: Namespace, interface: str, address: str) -> None:
 
 
 @contextlib.contextmanager
-def _running(namespace: Namespace, script: str) -> Iterator[None]:
+def _running(namespace: Namespace, cgroup: Cgroup, script: str) -> Iterator[None]:
     process = subprocess.Popen(
-        namespace.command("bash", "-c", script),
+        cgroup.command(*namespace.command("bash", "-c", script)),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
@@ -84,20 +102,24 @@ def _running(namespace: Namespace, script: str) -> Iterator[None]:
         process.wait()
 
 
-async def draw_top(url: str) -> str:
-    """Its screen after a while, as SVG."""
+async def draw_top(url: str) -> dict[str, str]:
+    """Return its screens after a while, as SVG by the picture's name."""
     app = Top(Remote(url, Credentials()), plain=False)
-    async with app.run_test(size=TERMINAL):
+    async with app.run_test(size=TERMINAL) as pilot:
         await asyncio.sleep(LOOK)
-        return app.export_screenshot(title="pktexp top")
+        interfaces = app.export_screenshot(title="pktexp top")
+        await pilot.press("v")
+        await asyncio.sleep(PAUSE)
+        services = app.export_screenshot(title="pktexp top")
+        return {"top.png": interfaces, "top-services.png": services}
 
 
-def photograph_top(browser: Browser, drawn: str) -> None:
-    """As PNG: the SVG would ask another host for its font."""
+def photograph_top(browser: Browser, drawn: str, name: str) -> None:
+    """Save as PNG: the SVG would ask another host for its font."""
     page = browser.new_page(viewport={"width": 1000, "height": 700})
     page.route("**/*", lambda route: route.abort())
     page.set_content(f'<body style="margin: 0">{drawn}</body>')
-    page.locator("svg").screenshot(path=IMAGES / "top.png")
+    page.locator("svg").screenshot(path=IMAGES / name)
 
 
 def shrink() -> None:
@@ -117,7 +139,8 @@ def main() -> None:
         host.ip("link", "set", "br0", "up", "alias", "to the machines")
         host.ip("address", "add", f"{HOST}/24", "dev", "br0")
         add_ipv6(host, "br0", HOST6)
-        with talking(host), serving(host, "--exclude-interfaces", "lo") as service:
+        options = "--exclude-interfaces", "lo"
+        with talking(host), serving(host, *options, prefix=MOUNTED) as service:
             time.sleep(SECONDS)
             with host.entered():
                 drawn = asyncio.run(draw_top(service.url))
@@ -128,7 +151,11 @@ def main() -> None:
                         view.page.goto(f"{service.url}?of=if:br0&interface=br0&top=10")
                         view.page.wait_for_timeout(4000)
                         view.page.screenshot(path=IMAGES / name)
-                photograph_top(browser, drawn)
+                        if name == "page-light.png":
+                            section = view.page.locator("section", has=view.page.locator(TABLE))
+                            section.screenshot(path=IMAGES / "services.png")
+                for name, screen in drawn.items():
+                    photograph_top(browser, screen, name)
             shrink()
     finally:
         host.remove()
