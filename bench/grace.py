@@ -1,4 +1,4 @@
-"""How long it takes to wait for running programs, in two ways; run it with `just bench-grace`."""
+"""How long it takes to wait for running programs, in three ways; run it with `just bench-grace`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Callable
 from functools import partial
 
 import report
-from pktexp.bpf import libbpf
+from pktexp.bpf import libbpf, softirqs
 from pktexp.bpf.datapath import Datapath
 from pktexp.bpf.options import DatapathOptions
 
@@ -46,7 +46,8 @@ def main() -> None:
     assert datapath.flow_cache
     waits: dict[str, Callable[[], object]] = {
         "membarrier": partial(membarrier, SYS_MEMBARRIER[report.architecture()]),
-        "update of a map of maps": datapath.flow_cache.turn,
+        "update of a map of maps": datapath.wait_for_grace,
+        "visits of the CPUs": softirqs.visit_all,
     }
     found: dict[str, list[float]] = {name: [] for name in waits}
     for _ in range(rounds):

@@ -32,6 +32,7 @@ from pktexp.bpf.probes import (
     require_ring_buffer,
 )
 from pktexp.bpf.ring import Ring
+from pktexp.bpf.softirqs import Softirqs
 from pktexp.packet import records
 from pktexp.packet.enums import Direction
 from pktexp.packet.records import INTERFACE_COUNTERS, Records
@@ -229,10 +230,10 @@ class Datapath:
         sets = self.object.view("flows", records.FLOW_SET, math.prod(shape)).reshape(shape)
         misses = self.object.view("misses", records.CACHE_MISSES, cpus)
         epoch = self.object.view(".data.epoch", records.EPOCH, 1)
-        return FlowCache(epoch, sets, misses, self._synchronize)
+        return FlowCache(epoch, sets, misses, Softirqs(self.wait_for_grace).finish)
 
-    def _synchronize(self) -> None:
-        """Wait until every program that runs now has ended.
+    def wait_for_grace(self) -> None:
+        """Wait until every program that runs now has ended, whatever it runs in.
 
         Registering a ring again in its own place waits: an update of a map of maps returns after an
         RCU grace period (kernel commit 1ae80cf31938, 4.20).

@@ -30,9 +30,15 @@ NAMESPACE = Path("/proc/thread-self/ns/net")
 LOOPBACK_IFINDEX = 1  # ifindex of lo in every network namespace
 
 
+def online_cpus(path: Path = ONLINE_CPUS) -> list[int]:
+    """Return the numbers of the online CPUs, from a list such as "0-3,8" (cpu-hotplug.rst)."""
+    spans = [[int(n) for n in part.split("-")] for part in path.read_text().split(",")]
+    return [n for span in spans for n in range(span[0], span[-1] + 1)]
+
+
 def highest_online_cpu(path: Path = ONLINE_CPUS) -> int:
-    """Return the highest number of an online CPU, from a list such as "0-3,8" (cpu-hotplug.rst)."""
-    return int(path.read_text().strip().replace("-", ",").split(",")[-1])
+    """Return the highest number of an online CPU."""
+    return online_cpus(path)[-1]
 
 
 def network_namespace() -> int:

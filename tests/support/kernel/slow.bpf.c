@@ -8,7 +8,7 @@
 
 #include <bpf/bpf_helpers.h>
 
-enum { TURNS = 1 << 17 }; /* some hundred microseconds */
+enum { TURNS = 1 << 21 }; /* some milliseconds */
 
 static long turn(__u32 i, void *context)
 {
