@@ -6,6 +6,7 @@ import os
 import random
 import threading
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +104,10 @@ def test_sums_by_flow_equal_a_dictionary_whenever_drained(
     assert int(b.totals()[0]["lost"]["packets"]) == 0
 
 
+def counted(b: Bench, packets: int) -> bool:
+    return int(b.totals()[0]["classes"]["packets"].sum()) == packets
+
+
 def test_a_drain_waits_for_running_programs(bench: Callable[..., Bench], tmp_path: Path) -> None:
     rng = random.Random(3)
     b = bench(flow_cache=64, path=build(SLOW, tmp_path))
@@ -112,7 +117,7 @@ def test_a_drain_waits_for_running_programs(bench: Callable[..., Bench], tmp_pat
         thread = threading.Thread(target=send, args=(cpu, b, [(the_packet, 1)]))
         thread.start()
         # It is counted, and then not yet in the cache, for some milliseconds.
-        wait_for(lambda n=number: b.totals()[0]["classes"]["packets"].sum() == n, pause=0)
+        wait_for(partial(counted, b, number), pause=0)
         assert b.cached()["packets"].tolist() == [1]
         joined(thread)
 
