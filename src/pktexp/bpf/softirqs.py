@@ -21,7 +21,7 @@ from pktexp.bpf import probes
 CPUS = Path("/sys/devices/system/cpu")
 ISOLATED = ("isolated", "nohz_full")  # Documentation/ABI/testing/sysfs-devices-system-cpu
 REAL_TIME = "PREEMPT_RT"  # of the version in uname(2), since kernel commit a50a3f4b6a31, 5.3
-MOST = 32  # CPUs
+MOST = 16  # CPUs; an idle one is visited in a quarter of a millisecond
 
 
 class Softirqs:
