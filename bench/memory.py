@@ -25,6 +25,7 @@ CASE = Case("1,000 flows", 1, 1_000)
 SCRAPES, QUICK_SCRAPES = 50, 2
 SHOWN = 12  # parts of a table; the others are summed
 MIB = 1 << 20
+BPF_MAPS = "BPF maps, which the kernel has anyway"
 # Python runs a module of this name at its start.
 TRACER = """
 import signal, tracemalloc
@@ -63,7 +64,7 @@ def mapped(pid: int) -> Counter[str]:
 def kind(name: str) -> str:
     """Return what a mapping's name stands for."""
     if "bpf-map" in name:
-        return "BPF maps, which the kernel has anyway"
+        return BPF_MAPS
     if not name or name.startswith("["):
         return "heap, stacks and Python's objects"
     return f"{package(name)} (library)" if ".so" in name else Path(name).name

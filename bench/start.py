@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import re
 import signal
 import statistics
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import memory
 import pod
 import report
 from scrape import join, removed_by
@@ -36,12 +36,8 @@ def run_time(pid: int) -> float:
 
 def resident(pid: int) -> tuple[float, float]:
     """MiB of a process that are in memory: all, and without the mapped BPF maps."""
-    amounts = {"all": 0, "maps": 0}
-    for mapping in re.split(r"(?m)^(?=[0-9a-f]+-)", Path(f"/proc/{pid}/smaps").read_text()):
-        if found := re.search(r"(?m)^Rss: +(\d+) kB", mapping):
-            amounts["all"] += int(found[1])
-            amounts["maps"] += int(found[1]) if "bpf-map" in mapping.partition("\n")[0] else 0
-    return amounts["all"] / 1024, (amounts["all"] - amounts["maps"]) / 1024
+    found = memory.mapped(pid)
+    return found.total() / memory.MIB, (found.total() - found[memory.BPF_MAPS]) / memory.MIB
 
 
 def run_once(pairs: int, source: str, idle: float) -> tuple[float, ...]:

@@ -214,7 +214,7 @@ def test_totals_are_exact_with_flows_off(pair: Pair, flood: str) -> None:
     assert not select(page, "pktexp_flow_packets_total")
     assert not select(page, "pktexp_flow_cache_drains_total")
     assert total(page, "pktexp_flow_cache_memory_bytes") == 0
-    assert "rings 0 KiB, flow cache 0 KiB (off)" in said
+    assert said.endswith("rings 0 KiB, flow cache 0 KiB (off), cgroups 0 KiB")
 
 
 def test_the_log_and_the_page_show_the_flow_caches_memory(pair: Pair) -> None:
@@ -224,7 +224,8 @@ def test_the_log_and_the_page_show_the_flow_caches_memory(pair: Pair) -> None:
         said = service.wait_for_line("kernel memory: ")
         page = service.page()
     flows = 256 * 1024 // 128 // cpus // 4 * 4
-    assert f"flow cache {cpus * flows // 8} KiB ({flows} flows a CPU)" in said
+    cached = f"flow cache {cpus * flows // 8} KiB ({flows} flows a CPU)"
+    assert said.endswith(f"{cached}, cgroups 0 KiB")
     assert total(page, "pktexp_flow_cache_memory_bytes") == cpus * flows * 128
     assert total(page, "pktexp_flow_cache_limit") == flows
 

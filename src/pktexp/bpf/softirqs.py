@@ -3,7 +3,7 @@
 XDP and TCX programs run with softirqs off (net/core/dev.c, 6.18: __dev_queue_xmit,
 netif_receive_skb), where the kernel does not switch tasks. So a thread that changes something, and
 then has run on every CPU, has outlived all programs that may not have seen the change. A visit
-takes some microseconds, a grace period of RCU some milliseconds.
+takes a fraction of a millisecond, a grace period of RCU some milliseconds.
 
 PREEMPT_RT switches tasks there, too. Isolated CPUs are not to be disturbed. On a machine with very
 many CPUs the visits would be no faster.

@@ -76,8 +76,7 @@ class Sampler:
 
         while True:
             async with self._taken:
-                await self._taken.wait_for(due)
-            samples = self._until_second(second)
+                samples = await self._taken.wait_for(due)
             second = samples[-1].second or second
             yield samples
 
